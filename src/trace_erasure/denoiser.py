@@ -1,0 +1,155 @@
+"""A pipeline seen as a denoiser: prompts, states and noise levels, whatever the architecture."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from diffusers import DDIMScheduler, FlowMatchEulerDiscreteScheduler
+from torch import Tensor, nn
+
+from trace_erasure.errors import InputError
+from trace_erasure.families.table import Conditioning, Family, family_of
+from trace_erasure.math.diffusion import Path, guide
+
+EMPTY = ""
+
+
+class Denoiser:
+    """Wraps a diffusers pipeline without changing or copying it.
+
+    States are the latents that the pipeline's own scheduler moves; ``timesteps`` are the numbers
+    that scheduler hands to the network; noise levels are σ/(α+σ) in 0..1.
+    """
+
+    def __init__(self, pipe: Any) -> None:
+        self.pipe = pipe
+        self.family: Family = family_of(pipe)
+        # A sampler of our own, from the same noise schedule: deterministic, states x = α x₀ + σ ε,
+        # and the user's scheduler keeps its settings.
+        config = pipe.scheduler.config
+        sampler = FlowMatchEulerDiscreteScheduler if self.prediction == "flow" else DDIMScheduler
+        self.scheduler = sampler.from_config(config)
+
+    @property
+    def network(self) -> nn.Module:
+        return self.family.network(self.pipe)
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.network.parameters()).device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return next(self.network.parameters()).dtype
+
+    @property
+    def prediction(self) -> str:
+        """One of ``math.diffusion.PREDICTIONS``."""
+        return getattr(self.pipe.scheduler.config, "prediction_type", "flow")
+
+    def token_maps(self) -> dict[str, nn.Linear]:
+        """The layers that read token embeddings directly, by module path."""
+        return self.family.linears(self.pipe, self.family.token_maps)
+
+    # Prompts ------------------------------------------------------------------------------
+
+    @torch.no_grad()
+    def encode(self, prompts: Sequence[str], batch: int = 64) -> Conditioning:
+        """Embeddings of ``prompts``. Raises ``InputError`` for one beyond the token limit."""
+        self.check_length(prompts)
+        parts = [
+            self.family.encode(self.pipe, list(prompts[i : i + batch]))
+            for i in range(0, len(prompts), batch)
+        ]
+        return Conditioning.cat(parts)
+
+    def check_length(self, prompts: Sequence[str]) -> None:
+        tokenizer = self.pipe.tokenizer
+        limit = tokenizer.model_max_length
+        for prompt in prompts:
+            used = len(tokenizer(prompt, truncation=False, verbose=False).input_ids)
+            if used > limit:
+                raise InputError(
+                    f"prompt of {used} tokens is beyond this model's limit of {limit}: "
+                    f"{prompt[:80]!r}. Shorten it."
+                )
+
+    # Noise levels -------------------------------------------------------------------------
+
+    def path(self, timesteps: Tensor) -> Path:
+        """The (α, σ, a, b) of scheduler timesteps."""
+        timesteps = torch.as_tensor(timesteps)
+        if self.prediction == "flow":
+            sigma = timesteps.double() / self.scheduler.config.num_train_timesteps
+            return Path.of("flow", 1 - sigma, sigma)
+        signal = self.scheduler.alphas_cumprod.double()[timesteps.long().cpu()]
+        return Path.of(self.prediction, signal.sqrt(), (1 - signal).sqrt())
+
+    def noise_levels(self, timesteps: Tensor) -> Tensor:
+        return self.path(timesteps).noise_level
+
+    def timesteps(self, steps: int) -> Tensor:
+        """The sampler's own timesteps for ``steps``, noisy to clean."""
+        self.scheduler.set_timesteps(steps, device=self.device)
+        return self.scheduler.timesteps
+
+    # The network --------------------------------------------------------------------------
+
+    def predict(self, states: Tensor, timesteps: Tensor, conditioning: Conditioning) -> Tensor:
+        """The network's output m for a batch; ``timesteps`` is one number or one a state."""
+        timesteps = torch.as_tensor(timesteps, device=states.device).expand(len(states))
+        return self.family.predict(self.pipe, states, timesteps, conditioning)
+
+    def initial_states(self, seeds: Sequence[int], height: int | None = None, width: int | None = None) -> Tensor:  # fmt: skip
+        """Starting noise, one generator a seed, so that a state never depends on its batch."""
+        shape = self.family.state_shape(self.pipe, height, width)
+        noise = [
+            torch.randn(shape, generator=torch.Generator().manual_seed(seed)) for seed in seeds
+        ]
+        return torch.stack(noise).to(self.device, self.dtype)
+
+    @torch.no_grad()
+    def rollout(
+        self,
+        conditioning: Conditioning,
+        empty: Conditioning,
+        seeds: Sequence[int],
+        *,
+        steps: int,
+        guidance: float,
+        visit: Callable[[Tensor, Tensor], None] | None = None,
+    ) -> Tensor:
+        """Samples final states with the deterministic sampler of the model's own noise schedule.
+
+        ``visit(states, timestep)`` sees every state before its step; guidance 1 is unguided.
+        """
+        n = len(seeds)
+        if len(conditioning) == 1:
+            conditioning = conditioning[[0] * n]
+        both = Conditioning.cat([empty[[0] * n], conditioning])
+        states = self.initial_states(seeds)
+        for timestep in self.timesteps(steps):
+            if visit is not None:
+                visit(states, timestep)
+            if guidance == 1:
+                output = self.predict(states, timestep, conditioning)
+            else:
+                output = guide(*self.predict(torch.cat([states] * 2), timestep, both).chunk(2), guidance)
+            states = self.scheduler.step(output, timestep, states, return_dict=False)[0]
+        return states
+
+    @contextmanager
+    def without_adapters(self) -> Iterator[None]:
+        """The frozen teacher: the same network with every adapter off."""
+        network = self.network
+        if not getattr(network, "_hf_peft_config_loaded", False):
+            yield
+            return
+        network.disable_adapters()
+        try:
+            yield
+        finally:
+            network.enable_adapters()

@@ -1,0 +1,44 @@
+"""The models that ship with the package: small, real diffusers pipelines and their judges."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from trace_erasure.errors import InputError
+
+PIPELINES = ("emoji-sd",)
+STEPS = 20
+GUIDANCE = 3.5
+
+
+def path(name: str) -> Path:
+    """Folder of a shipped model, for example ``emoji-sd`` or ``judges/resnet``."""
+    folder = Path(str(files("trace_erasure"))) / "models" / name
+    if not folder.is_dir():
+        raise InputError(
+            f"there is no shipped model {name!r}. Pipelines: {', '.join(PIPELINES)}; "
+            "judges: judges/resnet, judges/vit, judges/clip."
+        )
+    return folder
+
+
+def load_pipeline(name: str = "emoji-sd") -> Any:
+    """A shipped pipeline in float32 on the CPU; no network is used."""
+    import torch
+    from diffusers import StableDiffusionPipeline
+    from diffusers.utils import logging
+
+    folder = path(name)
+    level = logging.get_verbosity()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        pipe = StableDiffusionPipeline.from_pretrained(
+            folder, dtype=torch.float32, local_files_only=True, safety_checker=None
+        )
+    finally:
+        logging.set_verbosity(level)
+        logging.enable_progress_bar()
+    return pipe

@@ -1,0 +1,197 @@
+"""From a pipeline and a concept to an erasure: the one orchestrator."""
+
+from __future__ import annotations
+
+import logging
+import platform
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from trace_erasure import adapt, neighbours
+from trace_erasure.concept import Concept, fill, prompts
+from trace_erasure.corpus import broad_captions
+from trace_erasure.denoiser import Denoiser
+from trace_erasure.erasure import Erasure
+from trace_erasure.errors import InputError
+from trace_erasure.fingerprint import fingerprint
+from trace_erasure.math.lowrank import LowRank
+from trace_erasure.spec import ClosedForm, EraseSpec, Finetune
+from trace_erasure.stages.redirect import Certificate, redirect
+from trace_erasure.stages.steer import StepRecord, prepare, steer, trained
+
+log = logging.getLogger("trace_erasure")
+
+REDIRECT = "trace_redirect"
+OnStep = Callable[[StepRecord], None]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A resolved spec: surrogates named, neighbours found, prompts written out.
+
+    Attributes:
+        spec: with a surrogate for every concept.
+        retain: prompts that stage 1 holds and reports on.
+        captions: ordinary language without the concept.
+    """
+
+    spec: EraseSpec
+    retain: tuple[str, ...]
+    captions: tuple[str, ...]
+
+
+def plan(denoiser: Denoiser, spec: EraseSpec, captions: Sequence[str] | None = None) -> Plan:
+    """Fills in what the user left open, and logs every choice made for them."""
+    resolved, retain = [], []
+    for concept in spec.concepts:
+        near = neighbours.survey(denoiser, concept)
+        if concept.surrogate is None:
+            concept = replace(concept, surrogate=near.surrogate)
+            log.info("surrogate for %r: %r (proposed)", concept.phrase, near.surrogate)
+        if near.synonyms:
+            concept = replace(concept, synonyms=(*concept.synonyms, *near.synonyms))
+            log.info("heard as %r too: %s", concept.phrase, ", ".join(near.synonyms))
+        frame = neighbours.FRAMES[concept.kind]
+        retain += [fill(frame, word) for word in (*concept.retain, *near.retain)]
+        resolved.append(concept)
+    names = [phrase.lower() for concept in resolved for phrase in concept.phrases]
+    ordinary = [
+        text
+        for text in (captions or broad_captions())
+        if not any(name in text.lower() for name in names)
+    ]
+    return Plan(replace(spec, concepts=tuple(resolved)), tuple(dict.fromkeys(retain)), tuple(ordinary))  # fmt: skip
+
+
+def erase(
+    pipe: Any,
+    concepts: str | Concept | Sequence[str | Concept],
+    *,
+    surrogate: str | None = None,
+    kind: str = "object",
+    closed_form: ClosedForm | None = ClosedForm(),
+    finetune: Finetune | None = Finetune(),
+    seed: int = 0,
+    captions: Sequence[str] | None = None,
+    on_step: OnStep | None = None,
+    workdir: str | Path | None = None,
+) -> Erasure:
+    """Erases concepts from a diffusers pipeline; the pipeline itself is left as it was.
+
+    Args:
+        pipe: a text-to-image pipeline of a supported family.
+        concepts: phrases without an article (``"fox"``), or ``Concept`` objects.
+        surrogate, kind: for concepts given as phrases; see ``Concept``.
+        closed_form: settings of stage 1; None leaves it out.
+        finetune: settings of stage 2; None leaves it out.
+        seed: of every random choice; the same seed gives the same bytes.
+        captions: ordinary language of the model's domain; default: the package's list.
+        on_step: called after every training step.
+        workdir: keeps a checkpoint of stage 2 here, from which a killed run resumes.
+
+    Returns:
+        The erasure: ``attach`` it, ``save`` it.
+
+    Raises:
+        InputError: for bad settings, a concept the tokenizer cannot place, an unknown pipeline.
+        NonFiniteError: when training diverges; the pipeline is restored.
+    """
+    listed = [concepts] if isinstance(concepts, str | Concept) else list(concepts)
+    made = [
+        c if isinstance(c, Concept) else Concept(c, surrogate=surrogate, kind=kind) for c in listed
+    ]
+    return run(pipe, EraseSpec(tuple(made), closed_form, finetune, seed), captions, on_step, workdir)
+
+
+def run(
+    pipe: Any,
+    spec: EraseSpec,
+    captions: Sequence[str] | None = None,
+    on_step: OnStep | None = None,
+    workdir: str | Path | None = None,
+) -> Erasure:
+    """``erase`` with its settings as one ``EraseSpec``."""
+    started = time.perf_counter()
+    denoiser = Denoiser(pipe)
+    planned = plan(denoiser, spec, captions)
+    closed: dict[str, LowRank] = {}
+    certificate: Certificate | None = None
+    if spec.closed_form is not None:
+        result = redirect(denoiser, planned.spec.concepts, planned.retain, spec.closed_form, captions)
+        closed, certificate = result.delta, result.certificate
+    seconds = {"closed_form": time.perf_counter() - started}
+    tuned: dict[str, LowRank] = {}
+    record: dict[str, Any] = {}
+    if spec.finetune is not None:
+        checkpoint = Path(workdir) / "finetune.safetensors" if workdir else None
+        tuned, record = _finetune(denoiser, planned, spec.finetune, closed, on_step, checkpoint)
+    seconds["total"] = time.perf_counter() - started
+    names = ", ".join(concept.phrase for concept in planned.spec.concepts)
+    return Erasure(
+        family=denoiser.family.name,
+        base=fingerprint(pipe),
+        closed_form=closed,
+        finetuned=tuned,
+        record={
+            "title": f"Erases: {names}",
+            "description": f"Removes {names} from text-to-image generation. Use at strength 1.",
+            "spec": asdict(planned.spec),
+            "certificate": certificate.to_dict() if certificate else None,
+            "finetune": record or None,
+            "retain": list(planned.retain),
+            "versions": {p: version(p) for p in ("trace-erasure", "torch", "diffusers", "peft")}
+            | {"python": platform.python_version()},
+        },
+    )
+
+
+def _finetune(
+    denoiser: Denoiser,
+    planned: Plan,
+    settings: Finetune,
+    closed: dict[str, LowRank],
+    on_step: OnStep | None,
+    checkpoint: Path | None,
+) -> tuple[dict[str, LowRank], dict[str, Any]]:
+    """Stage 2 on top of ``closed``; whatever happens, the network is given back as it was."""
+    seed = planned.spec.seed
+    concept_prompts, surrogate_prompts = [], []
+    for concept in planned.spec.concepts:
+        concept_prompts += prompts(concept)
+        surrogate_prompts += [
+            fill(t, concept.surrogate or "") for _ in concept.phrases for t in concept.sentences
+        ]
+    ordinary = Random(seed).sample(
+        planned.captions, min(settings.retain_trajectories, len(planned.captions))
+    )
+    if not ordinary:
+        raise InputError("no caption without the concept is left to retain. Pass more captions.")
+    near = list(planned.retain)[: settings.retain_trajectories // 3]
+    retained = [*near, *ordinary[: settings.retain_trajectories - len(near)]]
+    losses: list[float] = []
+    with adapt.gradient_flags(denoiser.network):
+        denoiser.network.requires_grad_(False)
+        try:
+            if closed:
+                adapt.attach(denoiser, closed, REDIRECT)
+            lesson = prepare(
+                denoiser, concept_prompts, surrogate_prompts, retained, settings, seed
+            )
+            for step in steer(denoiser, lesson, settings, seed, checkpoint):
+                losses.append(step.loss)
+                if on_step is not None:
+                    on_step(step)
+            tuned = trained(denoiser)
+        finally:
+            for name in (REDIRECT, "trace_steer"):
+                if adapt.attached(denoiser, name):
+                    adapt.detach(denoiser, name)
+    if checkpoint is not None:
+        checkpoint.unlink(missing_ok=True)
+    profile = {"noise_levels": lesson.profile.noise_levels, "energy": lesson.profile.energy}
+    return tuned, {"noise_level": lesson.noise_level, "profile": profile, "final_loss": losses[-1:]}

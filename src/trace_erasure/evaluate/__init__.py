@@ -1,0 +1,50 @@
+"""Evaluation: tasks, judges, verdicts, figures and reports."""
+
+from trace_erasure.evaluate.controls import blanked
+from trace_erasure.evaluate.grids import Card, Grid, Picture, compare_grid
+from trace_erasure.evaluate.judges import ClipJudge, ImageClassifierJudge, Judge, Scorer
+from trace_erasure.evaluate.plots import Series, bar_plot, line_plot
+from trace_erasure.evaluate.report import Manifest, Plot, Text, manifest, write_report
+from trace_erasure.evaluate.rows import Row, Verdict, append_jsonl, check_protocols, read_jsonl
+from trace_erasure.evaluate.runner import evaluate
+from trace_erasure.evaluate.summary import METRICS, summarise
+from trace_erasure.evaluate.tables import Table, rows_table, to_json_text, to_markdown
+from trace_erasure.evaluate.task import Item, Sampling, Task
+from trace_erasure.evaluate.task_file import list_tasks, load_task
+
+__all__ = [
+    "METRICS",
+    "Card",
+    "ClipJudge",
+    "Grid",
+    "ImageClassifierJudge",
+    "Item",
+    "Judge",
+    "Manifest",
+    "Picture",
+    "Plot",
+    "Row",
+    "Sampling",
+    "Scorer",
+    "Series",
+    "Table",
+    "Task",
+    "Text",
+    "Verdict",
+    "append_jsonl",
+    "bar_plot",
+    "blanked",
+    "check_protocols",
+    "compare_grid",
+    "evaluate",
+    "line_plot",
+    "list_tasks",
+    "load_task",
+    "manifest",
+    "read_jsonl",
+    "rows_table",
+    "summarise",
+    "to_json_text",
+    "to_markdown",
+    "write_report",
+]

@@ -1,0 +1,205 @@
+"""Draws a task's pictures once and lets every judge look at them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+from PIL import Image
+from torch import Tensor
+
+from trace_erasure.errors import InputError
+from trace_erasure.evaluate.controls import is_blank
+from trace_erasure.evaluate.judges import Judge, Scorer, group_of, label_groups, probabilities
+from trace_erasure.evaluate.rows import Verdict
+from trace_erasure.evaluate.task import Item, Task
+from trace_erasure.evaluate.task import Protocol as TaskProtocol
+from trace_erasure.families.table import family_of
+from trace_erasure.generate import ImageStore, generate_batches
+
+NOTHING = "subject/nothing"
+
+
+class Attachable(Protocol):
+    """What ``evaluate`` needs of an erasure."""
+
+    def attach(self, pipe: Any) -> AbstractContextManager[Any]: ...
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What one judge says of one picture."""
+
+    probabilities: Tensor | None
+    score: float | None
+
+
+def evaluate(
+    pipe: Any,
+    task: Task,
+    judges: Sequence[Judge | Scorer],
+    *,
+    model: str,
+    method: str,
+    seed: int = 0,
+    erasure: Attachable | Mapping[str, Attachable] | None = None,
+    store: ImageStore | None = None,
+    batch: int = 50,
+    autocast: bool = False,
+    shard: tuple[int, int] = (0, 1),
+) -> list[Verdict]:
+    """Draws the items of ``task``, each picture once, and collects every judge's verdict.
+
+    Controls are evaluated in the same way: the original model (``method="base"``), and the
+    degenerate one within ``blanked(pipe)`` (``method="blank"``). Both are drawn once for all
+    concepts, since nothing about them depends on the concept.
+
+    Args:
+        pipe: a diffusers text-to-image pipeline; it is given back as it was.
+        judges: classifiers and scorers; see ``judges.py``.
+        model, method, seed: names of the model and of the method, and the seed that the erasure
+            was trained with. They mark the verdicts and keep stored pictures apart.
+        erasure: one erasure for the whole task, one for each concept by name, or none.
+        store: where pictures are kept; a killed run then goes on where it was.
+        shard: (i, n) to draw only every n-th batch; the verdicts of all shards together are the
+            whole.
+
+    Raises:
+        InputError: the judges do not know an expected label, or a concept has no erasure.
+    """
+    check_labels(task, judges)
+    verdicts: list[Verdict] = []
+    for concepts, one in _erasures(task, erasure):
+        items = [item for item in task.items if item.concept in concepts]
+        source = f"{model} {method} {'' if one is None else '+'.join(concepts)} {seed}"
+        with nullcontext() if one is None else one.attach(pipe):
+            options = dict(store=store, batch=batch, autocast=autocast, shard=shard)
+            pictures = _look(pipe, task, items, judges, source, **options)
+        protocols = {name: str(used_protocol(pipe, task, name, autocast)) for name in concepts}
+        for item in items:
+            if (item.prompt, item.seed) not in pictures:  # another shard's
+                continue
+            image, blank, readings = pictures[item.prompt, item.seed]
+            for judge in judges:
+                known = dict(
+                    model=model, task=task.name, method=method, seed=seed, concept=item.concept,
+                    judge=judge.id, protocol=protocols[item.concept], item=item.id,
+                    group=item.group, prompt=item.prompt, image_seed=item.seed, image=image,
+                    expected=item.expects, companion=item.companion, blank=blank,
+                )  # fmt: skip
+                verdicts.append(Verdict(**known, **_opinion(judge, readings[judge.id], item)))
+    return verdicts
+
+
+def check_labels(task: Task, judges: Sequence[Judge | Scorer]) -> None:
+    """Raises ``InputError`` if a judge that classifies does not know an expected label."""
+    if len({judge.id for judge in judges}) != len(judges):
+        raise InputError("the same judge is given twice. Give every judge once.")
+    for judge in judges:
+        known = getattr(judge, "labels", ())
+        for item in task.items:
+            for label in (*item.expects, *filter(None, [item.companion])):
+                if known and label not in known:
+                    raise InputError(
+                        f"judge {judge.id} does not know the label {label!r} of task "
+                        f"{task.name!r}. Its labels begin with {', '.join(known[:3])}. "
+                        "Use a judge that was trained for this task."
+                    )
+
+
+def used_protocol(pipe: Any, task: Task, concept: str, autocast: bool) -> TaskProtocol:
+    """The task's protocol with what this pipeline adds: its scheduler and its precision."""
+    protocol = task.protocol(concept)
+    scheduler = task.sampling.scheduler or type(pipe.scheduler).__name__
+    dtype = family_of(pipe).network(pipe).dtype
+    precision = "bfloat16-autocast" if autocast else str(dtype).removeprefix("torch.")
+    return replace(protocol, scheduler=scheduler, precision=precision)
+
+
+def _erasures(
+    task: Task, erasure: Attachable | Mapping[str, Attachable] | None
+) -> Iterator[tuple[tuple[str, ...], Attachable | None]]:
+    """Which concepts are drawn with which erasure."""
+    if not isinstance(erasure, Mapping):
+        yield task.concepts, erasure
+        return
+    missing = [concept for concept in task.concepts if concept not in erasure]
+    if missing:
+        raise InputError(
+            f"no erasure for {', '.join(missing)} in task {task.name!r}. Give one for every "
+            "concept, or evaluate task.subset([…])."
+        )
+    for concept in task.concepts:
+        yield (concept,), erasure[concept]
+
+
+def _look(
+    pipe: Any,
+    task: Task,
+    items: Sequence[Item],
+    judges: Sequence[Judge | Scorer],
+    source: str,
+    **options: Any,
+) -> dict[tuple[str, int], tuple[str, bool, dict[str, Reading]]]:
+    """(prompt, seed) to picture id, blankness and every judge's reading, batch by batch."""
+    wanted = list(dict.fromkeys((item.prompt, item.seed) for item in items))
+    how = task.sampling
+    batches = generate_batches(
+        pipe,
+        [prompt for prompt, _ in wanted],
+        [seed for _, seed in wanted],
+        steps=how.steps,
+        guidance_scale=how.guidance_scale,
+        height=how.height,
+        width=how.width,
+        scheduler=how.scheduler,
+        model=source,
+        **options,
+    )
+    seen = {}
+    for part, ids, images in batches:
+        texts = [wanted[i][0] for i in part]
+        readings = {judge.id: _read(judge, images, texts) for judge in judges}
+        for row, (i, name, image) in enumerate(zip(part, ids, images, strict=True)):
+            of_image = {judge: reading[row] for judge, reading in readings.items()}
+            seen[wanted[i]] = (name, is_blank(image), of_image)
+    return seen
+
+
+def _read(
+    judge: Judge | Scorer, images: Sequence[Image.Image], texts: Sequence[str]
+) -> list[Reading]:
+    chances: list[Tensor | None] = [None] * len(images)
+    scores: list[float | None] = [None] * len(images)
+    if isinstance(judge, Judge) and judge.labels:
+        chances = list(probabilities(judge.classify(images), judge.labels))
+    if isinstance(judge, Scorer):
+        scores = judge.score(images, texts).tolist()
+    return [Reading(chance, score) for chance, score in zip(chances, scores, strict=True)]
+
+
+def _opinion(judge: Judge | Scorer, reading: Reading, item: Item) -> dict[str, Any]:
+    """The fields of a verdict that are the judge's own."""
+    chance = reading.probabilities
+    if chance is None or not isinstance(judge, Judge):
+        return {"score": reading.score}
+    groups = label_groups(judge.labels)
+    nothing = None
+    if NOTHING in judge.labels:
+        subjects = groups[group_of(NOTHING)]
+        nothing = judge.labels[subjects[int(chance[subjects].argmax())]] == NOTHING
+    # Nothing is expected of a picture without labels: then the judge's first group is shown.
+    group = groups[group_of(item.expects[0] if item.expects else judge.labels[0])]
+    best = [group[i] for i in chance[group].topk(min(2, len(group))).indices.tolist()]
+    labels = tuple(judge.labels[i] for i in best)
+    seen = labels if item.companion else labels[:1]
+    expected = [judge.labels.index(label) for label in item.expects]
+    return {
+        "labels": labels,
+        "probability": float(chance[expected].sum()),
+        "correct": any(label in item.expects for label in seen),
+        "nothing": nothing,
+        "score": reading.score,
+    }

@@ -1,0 +1,172 @@
+"""What an evaluation draws and what a judge must find: plain data with a hash."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from functools import cached_property
+
+from trace_erasure.errors import InputError
+
+GROUPS = ("target", "synonym", "template", "pair", "hint", "category", "retain")
+# Everything that reaches the concept by another road than its own name in a trained wording.
+GENERAL = ("synonym", "template", "pair", "hint", "category")
+
+
+@dataclass(frozen=True)
+class Item:
+    """One picture to draw and the label that a judge must see in it.
+
+    Attributes:
+        prompt, seed: what is drawn.
+        group: one of ``GROUPS``.
+        concept: the concept that it belongs to; for ``retain``, the one that is erased meanwhile.
+        expects: judge labels, any of which counts as seen, for example ``("subject/fox",)``.
+        companion: in a pair, the label of the other object, which should stay.
+    """
+
+    prompt: str
+    seed: int
+    group: str
+    concept: str
+    expects: tuple[str, ...]
+    companion: str = ""
+
+    @cached_property
+    def id(self) -> str:
+        """Hash of all fields, 16 hexadecimal digits."""
+        return hashlib.sha256(json.dumps(asdict(self)).encode()).hexdigest()[:16]
+
+
+def items_digest(ids: Iterable[str]) -> str:
+    """``count:hash`` of a set of item ids, whatever their order."""
+    ids = sorted(ids)
+    return f"{len(ids)}:{hashlib.sha256(' '.join(ids).encode()).hexdigest()[:12]}"
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How a task's pictures are sampled; ``None`` leaves the choice to the pipeline."""
+
+    steps: int = 20
+    guidance_scale: float = 3.5
+    scheduler: str | None = None
+    height: int | None = None
+    width: int | None = None
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """The fields that must agree before two numbers may stand in one table.
+
+    ``str`` writes them as ``task=objects version=1 …`` and ``parse`` reads that back, so that a
+    stored number explains itself.
+    """
+
+    task: str
+    version: str
+    items: str
+    scheduler: str
+    steps: str
+    guidance_scale: str
+    size: str
+    precision: str = "any"
+
+    def __str__(self) -> str:
+        return " ".join(f"{key}={value}" for key, value in asdict(self).items())
+
+    @classmethod
+    def parse(cls, text: str) -> Protocol:
+        """The inverse of ``str``. Raises ``InputError`` for anything else."""
+        pairs = dict(part.split("=", 1) for part in text.split(" ") if "=" in part)
+        if set(pairs) != {field.name for field in fields(cls)}:
+            raise InputError(
+                f"not a protocol: {text!r}. Rows carry what str(task.protocol()) gives; "
+                "make the rows again with this version."
+            )
+        return cls(**pairs)
+
+    def differences(self, other: Protocol) -> dict[str, tuple[str, str]]:
+        """Field name to the two values, for the fields that differ."""
+        mine, yours = asdict(self), asdict(other)
+        return {key: (mine[key], yours[key]) for key in mine if mine[key] != yours[key]}
+
+
+@dataclass(frozen=True)
+class Task:
+    """A named, versioned list of items and how to sample them."""
+
+    name: str
+    version: int
+    items: tuple[Item, ...]
+    sampling: Sampling = Sampling()
+    description: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.items:
+            raise InputError(f"task {self.name!r} has no items. Give it at least one.")
+        if " " in self.name:
+            raise InputError(f"task name {self.name!r} has a space. Use a hyphen.")
+        for item in self.items:
+            if item.group not in GROUPS:
+                raise InputError(
+                    f"item group {item.group!r} in task {self.name!r} is unknown. "
+                    f"Allowed: {', '.join(GROUPS)}."
+                )
+        if len({item.id for item in self.items}) != len(self.items):
+            raise InputError(
+                f"task {self.name!r} holds an item twice. Remove the repeated prompt or seed."
+            )
+
+    @property
+    def concepts(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(item.concept for item in self.items))
+
+    def of(self, concept: str) -> tuple[Item, ...]:
+        """The items of one concept."""
+        return tuple(item for item in self.items if item.concept == concept)
+
+    def protocol(self, concept: str | None = None) -> Protocol:
+        """What a number measured on this task (or on one concept of it) rests on."""
+        items = self.items if concept is None else self.of(concept)
+        how = self.sampling
+        size = f"{how.width}x{how.height}" if how.height and how.width else "native"
+        return Protocol(
+            task=self.name,
+            version=str(self.version),
+            items=items_digest(item.id for item in items),
+            scheduler=how.scheduler or "native",
+            steps=str(how.steps),
+            guidance_scale=f"{how.guidance_scale:g}",
+            size=size,
+        )
+
+    def protocol_hash(self) -> str:
+        """Hash of prompts, seeds, expectations and sampling, 16 hexadecimal digits."""
+        return hashlib.sha256(str(self.protocol()).encode()).hexdigest()[:16]
+
+    def subset(self, concepts: Sequence[str] | None = None, per_group: int | None = None) -> Task:
+        """A smaller task for a quick look: some concepts, at most ``per_group`` items a group.
+
+        Items are taken evenly over the group. Fewer items are another protocol; fewer concepts
+        are not, except for what is averaged over concepts.
+
+        Raises:
+            InputError: a concept is not in the task.
+        """
+        wanted = self.concepts if concepts is None else tuple(concepts)
+        for concept in wanted:
+            if concept not in self.concepts:
+                raise InputError(
+                    f"task {self.name!r} has no concept {concept!r}. "
+                    f"It has: {', '.join(self.concepts)}."
+                )
+        kept: list[Item] = []
+        for concept in wanted:
+            for group in GROUPS:
+                items = [item for item in self.of(concept) if item.group == group]
+                n = len(items) if per_group is None else min(per_group, len(items))
+                kept += [items[i * len(items) // n] for i in range(n)]
+        return replace(self, items=tuple(kept))

@@ -1,0 +1,1 @@
+"""Pure tensor functions. Nothing here imports diffusers, transformers or peft."""

@@ -1,0 +1,227 @@
+"""Stage 1: the closed-form edit M = I + shift @ read of everything that reads a text stream.
+
+Embeddings are columns. C holds a concept's embeddings, S the aligned embeddings of its surrogate,
+R embeddings to keep. Σ is the second moment of ordinary embeddings (how much each direction is
+used) and G = Σ_l W_lᵀ W_l the stacked Gram matrix of the maps that read the stream, so that
+‖W e‖² = eᵀ G e over all maps at once. All functions work in float64.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from trace_erasure.math.lowrank import LowRank
+
+RANK_TOLERANCE = 1e-9
+"""Singular values below this share of the largest count as zero: columns that repeat."""
+
+
+@dataclass(frozen=True)
+class Edit:
+    """M = I + shift @ read, one matrix for every map that reads the stream: W′ = W M.
+
+    Attributes:
+        shift: (d, k), where the removed directions go, S − C.
+        read: (k, d), the coefficients of the removed directions in an embedding.
+        discarded: share of the energy of W(S − C) left out by truncation to k directions.
+        capacity: share of the d dimensions that the constraints use up.
+    """
+
+    shift: Tensor
+    read: Tensor
+    discarded: float
+    capacity: float
+
+    @property
+    def rank(self) -> int:
+        return self.read.shape[0]
+
+    def matrix(self) -> Tensor:
+        """M itself, (d, d)."""
+        return torch.eye(self.read.shape[1], dtype=self.read.dtype) + self.shift @ self.read
+
+    def apply(self, columns: Tensor) -> Tensor:
+        """M @ columns."""
+        return columns + self.shift @ (self.read @ columns)
+
+    def change(self, weight: Tensor) -> LowRank:
+        """W M − W of one map, (out, d), as a low-rank matrix."""
+        return LowRank(self.read, weight.to(self.shift) @ self.shift)
+
+
+def gram(weights: list[Tensor]) -> Tensor:
+    """G = Σ_l W_lᵀ W_l in float64, (d, d)."""
+    total = torch.zeros(weights[0].shape[1], weights[0].shape[1], dtype=torch.float64)
+    for weight in weights:
+        weight = weight.detach().double().cpu()
+        total += weight.mT @ weight
+    return total
+
+
+def symmetric_root(matrix: Tensor) -> Tensor:
+    """The symmetric positive semi-definite square root."""
+    values, vectors = torch.linalg.eigh(matrix)
+    return (vectors * values.clamp(min=0).sqrt()) @ vectors.mT
+
+
+def regularised(second_moment: Tensor, ridge: float) -> Tensor:
+    """Σ + ridge · mean(diag Σ) · I: positive definite, and no direction is free to use."""
+    scale = second_moment.diagonal().mean()
+    eye = torch.eye(len(second_moment), dtype=second_moment.dtype)
+    return second_moment + ridge * scale * eye
+
+
+def leading(columns: Tensor, energy: float = 1.0, most: int | None = None) -> Tensor:
+    """An orthonormal basis of the leading left singular directions of ``columns``.
+
+    Keeps at most ``most`` directions and stops once the share ``energy`` is reached.
+    """
+    if columns.shape[1] == 0:
+        return columns
+    u, s, _ = torch.linalg.svd(columns, full_matrices=False)
+    share = s.square().cumsum(0) / s.square().sum().clamp(min=1e-300)
+    count = int((s > RANK_TOLERANCE * s[0]).sum())
+    if energy < 1:
+        count = min(count, int((share < energy).sum()) + 1)
+    return u[:, : count if most is None else min(count, most)]
+
+
+def equality(
+    concept: Tensor,
+    surrogate: Tensor,
+    keep: Tensor,
+    second_moment: Tensor,
+    maps_gram: Tensor,
+    *,
+    directions: int | None = None,
+    weights: Tensor | None = None,
+) -> Edit:
+    """The edit of least expected output change with M C = S, M S = S and M R = R.
+
+    Minimises tr[(W′−W) Σ (W′−W)ᵀ] under the constraints; Lagrange multipliers give
+    M = I + (S − C) P_C with P = (AᵀΣ⁻¹A)⁻¹AᵀΣ⁻¹, A = [C, S, R].
+
+    Args:
+        concept: (d, m) columns C.
+        surrogate: (d, m) columns S, aligned with C.
+        keep: (d, r) columns R.
+        second_moment: (d, d) Σ, positive definite.
+        maps_gram: (d, d) G.
+        directions: keep only so many leading directions of S − C in the metric of G; None is
+            the exact, untruncated solution.
+        weights: (m,) importance of the columns when directions are chosen; default equal.
+
+    Raises:
+        ValueError: shapes do not agree, or concept and surrogate are the same.
+    """
+    d, m = concept.shape
+    if surrogate.shape != concept.shape or keep.shape[0] != d or second_moment.shape != (d, d):
+        raise ValueError(
+            f"concept {tuple(concept.shape)}, surrogate {tuple(surrogate.shape)}, keep "
+            f"{tuple(keep.shape)} and Σ {tuple(second_moment.shape)} do not agree"
+        )
+    difference = surrogate - concept
+    weights = torch.ones(m, dtype=concept.dtype) if weights is None else weights
+    _, s, vh = torch.linalg.svd(
+        symmetric_root(maps_gram) @ (difference * weights), full_matrices=False
+    )
+    count = int((s > RANK_TOLERANCE * s[0]).sum()) if s.numel() and s[0] > 0 else 0
+    if count == 0:
+        raise ValueError("concept and surrogate have the same embeddings: nothing to edit")
+    count = count if directions is None else min(count, directions)
+    discarded = float(s[count:].square().sum() / s.square().sum())
+    if directions is None:
+        mix = torch.eye(m, dtype=concept.dtype)
+    else:
+        # Columns are combined, not selected: each direction of S − C gets its own (c, s) pair.
+        mix = weights[:, None] * vh[:count].mT / s[:count]
+    c, target, shift = concept @ mix, surrogate @ mix, difference @ mix
+    # Whitened coordinates turn the metric Σ⁻¹ into the ordinary one; pinv drops repeats.
+    factor = torch.linalg.cholesky(second_moment)
+    columns = torch.cat([c, target, keep], dim=1)
+    white = torch.linalg.solve_triangular(factor, columns, upper=False)
+    length = white.norm(dim=0).clamp(min=1e-300)  # scale-free rank decision
+    inverse = torch.linalg.pinv(white / length, rtol=RANK_TOLERANCE) / length[:, None]
+    read = torch.linalg.solve_triangular(factor.mT, inverse[: c.shape[1]].mT, upper=True).mT
+    used = int(torch.linalg.matrix_rank(white / length, rtol=RANK_TOLERANCE))
+    edit = Edit(shift, read, discarded, used / d)
+    return compress(edit) if directions is None else edit
+
+
+def compress(edit: Edit) -> Edit:
+    """The same M with factors of minimal rank."""
+    product = LowRank(edit.read, edit.shift)
+    values = torch.linalg.svdvals(
+        torch.linalg.qr(edit.shift).R @ torch.linalg.qr(edit.read.mT).R.mT
+    )
+    rank = max(1, int((values > RANK_TOLERANCE * values[0]).sum()))
+    short, _ = product.truncate(rank)
+    return Edit(short.up, short.down, edit.discarded, edit.capacity)
+
+
+def ridge(
+    concept: Tensor, surrogate: Tensor, second_moment: Tensor, maps_gram: Tensor, *,
+    penalty: float = 0.1, preserve: float = 1.0,
+) -> Edit:  # fmt: skip
+    """The least-squares edit of UCE, MACE and RECE: shift = S − C, read = Cᵀ(λI + CCᵀ + αΣ)⁻¹.
+
+    Minimises ‖W′C − WS‖² + α tr[(W′−W)Σ(W′−W)ᵀ] + λ‖W′−W‖²; ``penalty`` is λ and ``preserve``
+    α, both relative to the mean squared entry of the embeddings so that models are alike.
+    """
+    d = len(second_moment)
+    scale = second_moment.diagonal().mean()
+    system = concept @ concept.mT + preserve * second_moment
+    system = system + penalty * scale * torch.eye(d, dtype=concept.dtype)
+    read = torch.linalg.solve(system, concept).mT
+    return compress(Edit(surrogate - concept, read, 0.0, 0.0))
+
+
+def null_space(edit: Edit, keep: Tensor) -> Edit:
+    """``edit`` projected off the span of ``keep``: M R = R exactly, whatever else it loses."""
+    basis = leading(keep)
+    return Edit(edit.shift, edit.read - (edit.read @ basis) @ basis.mT, edit.discarded, edit.capacity)
+
+
+# What an edit does, in numbers -------------------------------------------------------------
+
+
+def output_norm(columns: Tensor, maps_gram: Tensor) -> Tensor:
+    """‖W e‖ over all maps for each column, (n,)."""
+    return (columns * (maps_gram @ columns)).sum(0).clamp(min=0).sqrt()
+
+
+def residual(edit: Edit, concept: Tensor, surrogate: Tensor, maps_gram: Tensor) -> float:
+    """‖W′C − WS‖ / ‖W(C − S)‖: 0 is an exact redirect, 1 no effect."""
+    missed = output_norm(edit.apply(concept) - surrogate, maps_gram).square().sum()
+    total = output_norm(concept - surrogate, maps_gram).square().sum()
+    return float((missed / total.clamp(min=1e-300)).sqrt())
+
+
+def expected_collateral(edit: Edit, second_moment: Tensor, maps_gram: Tensor) -> float:
+    """tr[ΔW Σ ΔWᵀ] / tr[W Σ Wᵀ]: expected relative squared change on ordinary prompts."""
+    change = edit.shift.mT @ maps_gram @ edit.shift
+    use = edit.read @ second_moment @ edit.read.mT
+    return float((change * use).sum() / (maps_gram * second_moment).sum())
+
+
+def collateral(edit: Edit, columns: Tensor, maps_gram: Tensor) -> Tensor:
+    """‖ΔW e‖ / ‖W e‖ for each column, (n,): exact, before any image is made."""
+    change = output_norm(edit.shift @ (edit.read @ columns), maps_gram)
+    return change / output_norm(columns, maps_gram).clamp(min=1e-300)
+
+
+def recovery_margin(edit: Edit, concept: Tensor, surrogate: Tensor, maps_gram: Tensor) -> float:
+    """min over columns c and all vectors e of ‖W c − W′ e‖ / ‖W(c − s)‖.
+
+    Positive: no token embedding at all, typed or learned, reproduces the concept's keys and values.
+    """
+    root = symmetric_root(maps_gram)
+    goal = root @ concept
+    basis = leading(root @ edit.matrix())
+    missed = (goal - basis @ (basis.mT @ goal)).norm(dim=0)
+    moved = (root @ (concept - surrogate)).norm(dim=0)
+    relevant = moved > 1e-6 * moved.max()
+    return float((missed[relevant] / moved[relevant]).min())

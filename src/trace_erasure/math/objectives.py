@@ -1,0 +1,42 @@
+"""Stage 2: what the student should predict on the concept, late in the trajectory.
+
+e_p, e_0 and e_s are the frozen teacher's outputs for the concept prompt, the empty prompt and the
+surrogate prompt at the same state; e is the student's output for the concept prompt. Every
+function returns one loss a state, (n,), the mean over all other dimensions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from torch import Tensor
+
+Objective = Callable[[Tensor, Tensor, Tensor, Tensor, float], Tensor]
+
+
+def mean_square(difference: Tensor) -> Tensor:
+    """Mean over everything but the batch, (n,)."""
+    return difference.square().flatten(1).mean(1)
+
+
+def reverse_cfg(e: Tensor, e_p: Tensor, e_0: Tensor, e_s: Tensor, eta: float) -> Tensor:
+    """‖e − [e_0 − η (e_p − e_0)]‖²: guidance turned round. η = 0 aims at the empty prompt."""
+    return mean_square(e - (e_0 - eta * (e_p - e_0)))
+
+
+def anchor(e: Tensor, e_p: Tensor, e_0: Tensor, e_s: Tensor, eta: float) -> Tensor:
+    """‖e − [e_s − (1 − η)(e_s − e_p)]‖²: the surrogate's prediction at η = 1, bounded."""
+    return mean_square(e - (e_p + eta * (e_s - e_p)))
+
+
+def margin(e: Tensor, e_p: Tensor, e_0: Tensor, e_s: Tensor, eta: float) -> Tensor:
+    """max(0, ‖e − e_s‖² − ‖e − e_p‖² + η ‖e_p − e_s‖²): nearer to the surrogate, then rest.
+
+    Zero once the student is further from the concept than from the surrogate by the share η of
+    their distance, so it never pushes without bound.
+    """
+    gap = mean_square(e_p - e_s)
+    return (mean_square(e - e_s) - mean_square(e - e_p) + eta * gap).clamp(min=0)
+
+
+OBJECTIVES: dict[str, Objective] = {"anchor": anchor, "reverse_cfg": reverse_cfg, "margin": margin}

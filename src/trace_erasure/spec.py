@@ -1,0 +1,103 @@
+"""The settings of one erasure, as plain frozen data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from trace_erasure.concept import Concept
+from trace_erasure.errors import InputError
+from trace_erasure.math.objectives import OBJECTIVES
+
+MODES = ("equality", "ridge", "null_space")
+
+
+def _check(condition: bool, name: str, value: object, allowed: str) -> None:
+    if not condition:
+        raise InputError(f"{name} is {value!r}; allowed: {allowed}.")
+
+
+@dataclass(frozen=True)
+class ClosedForm:
+    """Stage 1.
+
+    Attributes:
+        mode: ``equality`` (redirect exactly along the chosen directions), ``ridge`` or
+            ``null_space`` (never touch the retained span).
+        directions: how many leading directions of surrogate − concept to redirect; None solves
+            untruncated: exact on the listed prompts, badly conditioned with many of them.
+        ridge: λ of Σ + λ·mean(diag Σ)·I.
+        keep: how many leading directions of the retained embeddings are held exactly.
+    """
+
+    mode: str = "equality"
+    directions: int | None = 4
+    ridge: float = 1e-3
+    keep: int = 24
+
+    def __post_init__(self) -> None:
+        _check(self.mode in MODES, "closed_form.mode", self.mode, ", ".join(MODES))
+        _check(self.directions is None or self.directions >= 1, "closed_form.directions", self.directions, "1 or more, or null")  # fmt: skip
+        _check(self.ridge > 0, "closed_form.ridge", self.ridge, "a positive number")
+        _check(self.keep >= 0, "closed_form.keep", self.keep, "0 or more")
+
+
+@dataclass(frozen=True)
+class Finetune:
+    """Stage 2.
+
+    Attributes:
+        objective: ``anchor``, ``reverse_cfg`` or ``margin`` (see ``math.objectives``).
+        eta: strength of the objective; at most 1, beyond which targets leave the data.
+        noise_level: τ; concept states at or below it are steered away, states above it are held
+            where stage 1 leaves them. None measures it from the trajectory profile.
+        steps, batch, rank, learning_rate: of the LoRA; ``batch`` counts concept states.
+        late, early, empty, retain: weights of the four loss terms.
+        trajectories, retain_trajectories, sampler_steps, guidance_scale: of the cached rollouts.
+    """
+
+    objective: str = "anchor"
+    eta: float = 1.0
+    noise_level: float | None = None
+    steps: int = 80
+    batch: int = 8
+    rank: int = 4
+    learning_rate: float = 1e-3
+    late: float = 1.0
+    early: float = 0.5
+    empty: float = 0.5
+    retain: float = 1.0
+    trajectories: int = 16
+    retain_trajectories: int = 48
+    sampler_steps: int = 12
+    guidance_scale: float = 3.0
+
+    def __post_init__(self) -> None:
+        _check(self.objective in OBJECTIVES, "finetune.objective", self.objective, ", ".join(OBJECTIVES))  # fmt: skip
+        _check(0 <= self.eta <= 1, "finetune.eta", self.eta, "0 to 1")
+        level = self.noise_level
+        _check(level is None or 0 < level < 1, "finetune.noise_level", level, "between 0 and 1, or null")  # fmt: skip
+        for name in ("steps", "batch", "rank", "trajectories", "retain_trajectories", "sampler_steps"):
+            _check(getattr(self, name) >= 1, f"finetune.{name}", getattr(self, name), "1 or more")
+        _check(self.learning_rate > 0, "finetune.learning_rate", self.learning_rate, "a positive number")  # fmt: skip
+
+
+@dataclass(frozen=True)
+class EraseSpec:
+    """Everything that decides an erasure; the same spec and base give the same bytes.
+
+    Attributes:
+        concepts: what to erase.
+        closed_form: stage 1, or None to leave it out.
+        finetune: stage 2, or None to leave it out.
+        seed: of every random choice.
+    """
+
+    concepts: tuple[Concept, ...]
+    closed_form: ClosedForm | None = ClosedForm()
+    finetune: Finetune | None = Finetune()
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        _check(len(self.concepts) > 0, "concepts", self.concepts, "at least one concept")
+        if self.closed_form is None and self.finetune is None:
+            raise InputError("both stages are switched off: nothing would be erased. Keep one.")

@@ -1,0 +1,1 @@
+"""The two stages of TRACE: a closed-form redirect, then a trajectory-aware finetune."""

@@ -1,0 +1,237 @@
+"""Stage 2: a LoRA that steers late states away from the concept and holds everything else."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from trace_erasure import adapt
+from trace_erasure.denoiser import EMPTY, Denoiser
+from trace_erasure.errors import NonFiniteError
+from trace_erasure.families.table import Conditioning
+from trace_erasure.files import atomic
+from trace_erasure.math.lowrank import LowRank
+from trace_erasure.math.objectives import OBJECTIVES, mean_square
+from trace_erasure.spec import Finetune
+from trace_erasure.trajectory import Bank, Profile, collect, predictions, profile
+
+ADAPTER = "trace_steer"
+PROFILE_SHARE = 0.8
+"""Without a given τ, the window reaches up to where this share of the concept's energy lies."""
+CHECKPOINT_EVERY = 10
+WARMUP = 10
+
+
+@dataclass(frozen=True)
+class StepRecord:
+    """One training step: the loss, its terms before weighting, and the gradient's norm."""
+
+    step: int
+    loss: float
+    terms: dict[str, float]
+    grad_norm: float
+
+
+@dataclass
+class Lesson:
+    """Cached states and targets: everything that stage 2 learns from.
+
+    Attributes:
+        late, early: concept states at or below τ, and above.
+        concept, empty, retained: embeddings.
+        e_p, e_0, e_s: teacher outputs on the concept bank for the concept, empty, surrogate prompt.
+        e_ref: outputs of the stage-1 model for the concept prompt.
+        e_r: teacher outputs on the retain bank.
+    """
+
+    bank: Bank
+    retain_bank: Bank
+    concept: Conditioning
+    empty: Conditioning
+    retained: Conditioning
+    e_p: Tensor
+    e_0: Tensor
+    e_s: Tensor
+    e_ref: Tensor
+    e_r: Tensor
+    profile: Profile
+    noise_level: float
+
+    @property
+    def late(self) -> Tensor:
+        return (self.bank.noise_levels <= self.noise_level).nonzero()[:, 0]
+
+    @property
+    def early(self) -> Tensor:
+        return (self.bank.noise_levels > self.noise_level).nonzero()[:, 0]
+
+
+def prepare(
+    denoiser: Denoiser,
+    concept_prompts: Sequence[str],
+    surrogate_prompts: Sequence[str],
+    retain_prompts: Sequence[str],
+    settings: Finetune,
+    seed: int,
+) -> Lesson:
+    """Rolls out and records the teacher. Stage 1, if any, is attached and switched on.
+
+    ``surrogate_prompts[i]`` is ``concept_prompts[i]`` with the surrogate in the concept's place.
+    """
+    concept = denoiser.encode(concept_prompts)
+    surrogate = denoiser.encode(surrogate_prompts)
+    retained = denoiser.encode(retain_prompts)
+    empty = denoiser.encode([EMPTY])
+    sampler = dict(steps=settings.sampler_steps, guidance_scale=settings.guidance_scale)
+    seeds = [seed * 100_003 + i for i in range(settings.trajectories)]
+    retain_seeds = [seed * 100_003 + 50_000 + i for i in range(settings.retain_trajectories)]
+    with denoiser.without_adapters():
+        bank = collect(denoiser, concept, seeds, **sampler, label="concept trajectories")
+        retain_bank = collect(denoiser, retained, retain_seeds, **sampler, label="retain trajectories")  # fmt: skip
+        e_p = predictions(denoiser, bank, concept)
+        e_0 = predictions(denoiser, bank, empty)
+        e_s = predictions(denoiser, bank, surrogate)
+        e_r = predictions(denoiser, retain_bank, retained)
+    e_ref = predictions(denoiser, bank, concept)
+    measured = profile(bank, e_p, e_s)
+    level = settings.noise_level or measured.level_below(PROFILE_SHARE)
+    return Lesson(
+        bank, retain_bank, concept, empty, retained, e_p, e_0, e_s, e_ref, e_r, measured, level
+    )  # fmt: skip
+
+
+def draw(index: Tensor, count: int, generator: torch.Generator) -> Tensor:
+    """``count`` entries of ``index``, with replacement."""
+    return index[torch.randint(len(index), (count,), generator=generator)]
+
+
+def losses(denoiser: Denoiser, lesson: Lesson, settings: Finetune, generator: torch.Generator) -> dict[str, Tensor]:  # fmt: skip
+    """The terms of the loss on one random batch, unweighted; absent windows give no term."""
+    bank, retain = lesson.bank, lesson.retain_bank
+    late = draw(lesson.late, settings.batch, generator) if len(lesson.late) else lesson.late
+    early = draw(lesson.early, settings.batch // 2, generator) if len(lesson.early) else lesson.early  # fmt: skip
+    void = draw(torch.arange(len(bank)), max(1, settings.batch // 2), generator)
+    kept = draw(torch.arange(len(retain)), 2 * settings.batch, generator)
+    steered = torch.cat([late, early])
+    states = torch.cat([bank.states[steered], bank.states[void], retain.states[kept]])
+    times = torch.cat([bank.timesteps[steered], bank.timesteps[void], retain.timesteps[kept]])
+    single = len(lesson.concept) == 1
+    conditioning = Conditioning.cat(
+        [
+            lesson.concept[torch.zeros_like(steered) if single else bank.prompt[steered]],
+            lesson.empty[torch.zeros_like(void)],
+            lesson.retained[retain.prompt[kept]],
+        ]
+    )
+    output = denoiser.predict(states, times, conditioning).float()
+    e_late, e_early, e_void, e_kept = output.split([len(late), len(early), len(void), len(kept)])
+    objective = OBJECTIVES[settings.objective]
+    terms = {
+        "empty": mean_square(e_void - lesson.e_0[void]).mean(),
+        "retain": mean_square(e_kept - lesson.e_r[kept]).mean(),
+    }
+    if len(late):
+        goal = (lesson.e_p[late], lesson.e_0[late], lesson.e_s[late])
+        terms["late"] = objective(e_late, *goal, settings.eta).mean()
+    if len(early):
+        terms["early"] = mean_square(e_early - lesson.e_ref[early]).mean()
+    return terms
+
+
+def steer(
+    denoiser: Denoiser,
+    lesson: Lesson,
+    settings: Finetune,
+    seed: int,
+    checkpoint: Path | None = None,
+) -> Iterator[StepRecord]:
+    """Trains the adapter ``ADAPTER`` on the network, one record a step; resumes from ``checkpoint``.
+
+    The batch of a step depends on the seed and the step alone, so a resumed run ends where an
+    uninterrupted one does. Read the result with ``trained(denoiser)``.
+
+    Raises:
+        NonFiniteError: a loss or gradient stopped being finite; names the step and the term.
+    """
+    parameters = start(denoiser, settings.rank, seed)
+    optimizer = torch.optim.AdamW(parameters.values(), lr=settings.learning_rate, weight_decay=0.0)
+    first = _restore(checkpoint, parameters, optimizer) if checkpoint else 0
+    weights = {name: getattr(settings, name) for name in ("late", "early", "empty", "retain")}
+    for step in range(first, settings.steps):
+        remaining = 0.5 * (1 + math.cos(math.pi * step / settings.steps))
+        for group in optimizer.param_groups:
+            group["lr"] = settings.learning_rate * min(1.0, (step + 1) / WARMUP) * remaining
+        generator = torch.Generator().manual_seed(seed * 1_000_003 + step)
+        terms = losses(denoiser, lesson, settings, generator)
+        for name, value in terms.items():
+            if not torch.isfinite(value):
+                raise NonFiniteError(f"loss term {name!r} is {value.item()} at step {step}.")
+        loss = sum(weights[name] * value for name, value in terms.items())
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[union-attr]
+        norm = torch.nn.utils.clip_grad_norm_(parameters.values(), 1.0)
+        if not torch.isfinite(norm):
+            bad = [n for n, p in parameters.items() if p.grad is not None and not p.grad.isfinite().all()]
+            raise NonFiniteError(f"gradient of {bad[0]} is not finite at step {step}.")
+        optimizer.step()
+        if checkpoint and (step + 1) % CHECKPOINT_EVERY == 0:
+            _store(checkpoint, parameters, optimizer, step + 1)
+        values = {name: float(value.detach()) for name, value in terms.items()}
+        yield StepRecord(step, float(loss), values, float(norm))  # type: ignore[arg-type]
+
+
+def start(denoiser: Denoiser, rank: int, seed: int) -> dict[str, Tensor]:
+    """Puts an untrained adapter, zero in effect, on the family's layers; its parameters by name."""
+    generator = torch.Generator().manual_seed(seed)
+    fresh = {}
+    for path, layer in denoiser.family.linears(denoiser.pipe, denoiser.family.adapters).items():
+        down = torch.randn(rank, layer.in_features, generator=generator) / layer.in_features**0.5
+        fresh[path] = LowRank(down, torch.zeros(layer.out_features, rank))
+    adapt.attach(denoiser, fresh, ADAPTER)
+    parameters = {}
+    for path, (down, up) in adapt.factors_of(denoiser, ADAPTER).items():
+        parameters[f"{path}.down"] = down.requires_grad_(True)
+        parameters[f"{path}.up"] = up.requires_grad_(True)
+    return parameters
+
+
+def trained(denoiser: Denoiser) -> dict[str, LowRank]:
+    """The trained change, module by module; removes the adapter from the network."""
+    delta = {
+        path: LowRank(down.detach().float().clone(), up.detach().float().clone())
+        for path, (down, up) in adapt.factors_of(denoiser, ADAPTER).items()
+    }
+    adapt.detach(denoiser, ADAPTER)
+    return delta
+
+
+def _store(file: Path, parameters: dict[str, Tensor], optimizer: torch.optim.Optimizer, step: int) -> None:  # fmt: skip
+    tensors = {"step": torch.tensor(step)}
+    for name, parameter in parameters.items():
+        state = optimizer.state[parameter]
+        tensors[f"{name}|value"] = parameter.detach()
+        tensors[f"{name}|mean"], tensors[f"{name}|square"] = state["exp_avg"], state["exp_avg_sq"]
+    with atomic(file) as partial:
+        save_file({key: value.contiguous() for key, value in tensors.items()}, partial)
+
+
+def _restore(file: Path, parameters: dict[str, Tensor], optimizer: torch.optim.Optimizer) -> int:
+    if not file.exists():
+        return 0
+    tensors = load_file(file)
+    step = int(tensors["step"])
+    for name, parameter in parameters.items():
+        with torch.no_grad():
+            parameter.copy_(tensors[f"{name}|value"])
+        optimizer.state[parameter] = {
+            "step": torch.tensor(float(step)),
+            "exp_avg": tensors[f"{name}|mean"],
+            "exp_avg_sq": tensors[f"{name}|square"],
+        }
+    return step

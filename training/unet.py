@@ -1,0 +1,139 @@
+"""Trains emoji-sd: a UNet and its CLIP text tower, jointly, on cached latents.
+
+Usage: python training/unet.py DATA OUT [MINUTES]
+Needs OUT/vae and DATA/latents.npy from vae.py. Resumes from OUT/unet.ckpt; writes OUT/emoji-sd.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from random import Random
+
+import numpy as np
+import torch
+from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
+from diffusers.models.attention_processor import AttnProcessor
+from loop import Training
+from text import MAX_LENGTH, read_scenes, train_tokenizer
+from torch import nn
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+
+from trace_erasure.world import caption
+
+BATCH = 64
+WIDTH = 256
+MIN_SNR_GAMMA = 5.0
+CAPTION_DROPOUT = 0.1
+
+
+def build_scheduler() -> DDIMScheduler:
+    # Linear betas leave no signal at the last step, so white grounds come out white.
+    return DDIMScheduler(
+        beta_start=1e-4,
+        beta_end=0.02,
+        beta_schedule="linear",
+        clip_sample=False,
+        set_alpha_to_one=False,
+        timestep_spacing="trailing",
+        prediction_type="epsilon",
+    )
+
+
+def build_text_encoder(tokenizer: CLIPTokenizer, width: int = WIDTH, layers: int = 3) -> CLIPTextModel:
+    config = CLIPTextConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=width,
+        intermediate_size=4 * width,
+        projection_dim=width,
+        num_hidden_layers=layers,
+        num_attention_heads=4,
+        max_position_embeddings=MAX_LENGTH,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    return CLIPTextModel(config)
+
+
+def build_unet() -> UNet2DConditionModel:
+    return UNet2DConditionModel(
+        sample_size=16,
+        in_channels=6,
+        out_channels=6,
+        block_out_channels=(64, 128, 192),
+        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
+        up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
+        layers_per_block=1,
+        cross_attention_dim=WIDTH,
+        attention_head_dim=4,
+        norm_num_groups=16,
+    )
+
+
+class Captions:
+    """Token ids for scenes: a fresh wording every time, dropped to the empty prompt sometimes."""
+
+    def __init__(self, tokenizer: CLIPTokenizer) -> None:
+        self.tokenizer = tokenizer
+        self.cache: dict[str, list[int]] = {}
+
+    def __call__(self, texts: list[str]) -> torch.Tensor:
+        for text in {text for text in texts if text not in self.cache}:
+            self.cache[text] = self.tokenizer(
+                text, padding="max_length", truncation=True, max_length=MAX_LENGTH
+            ).input_ids
+        return torch.tensor([self.cache[text] for text in texts])
+
+
+def main(data: Path, out: Path, minutes: float = 75) -> None:
+    scenes = read_scenes(data / "scenes.jsonl")
+    tokenizer = train_tokenizer(scenes[:20_000])
+    latents = torch.from_numpy(np.load(data / "latents.npy"))
+    torch.manual_seed(0)
+    unet, text_encoder = build_unet(), build_text_encoder(tokenizer)
+    unet.set_attn_processor(AttnProcessor())  # twice as fast on CPU as fused attention, backward
+    model = nn.ModuleDict({"unet": unet, "text": text_encoder})
+    scheduler = build_scheduler()
+    training = Training(
+        model, out / "unet.ckpt", peak_lr=1e-3, minutes=minutes, ema_decay=0.999, warmup=200,
+        slow=(text_encoder, 0.5),
+    )  # fmt: skip
+    tokens = Captions(tokenizer)
+    snr = scheduler.alphas_cumprod / (1 - scheduler.alphas_cumprod)
+    for step in training:
+        generator, random = torch.Generator().manual_seed(step), Random(step)
+        index = torch.randint(len(latents) - 1000, (BATCH,), generator=generator)
+        texts = [
+            "" if random.random() < CAPTION_DROPOUT else caption(scenes[i], random)
+            for i in index.tolist()
+        ]
+        x0 = latents[index].float()
+        noise = torch.randn(x0.shape, generator=generator)
+        t = torch.randint(1000, (BATCH,), generator=generator)
+        with torch.autocast("cpu", torch.bfloat16):
+            states = text_encoder(tokens(texts)).last_hidden_state
+            predicted = unet(scheduler.add_noise(x0, noise, t), t, states).sample
+        error = (predicted.float() - noise).square().mean(dim=(1, 2, 3))
+        weight = snr[t].clamp(max=MIN_SNR_GAMMA) / snr[t]
+        training.update((weight * error).mean())
+    training.use_ema()
+    export(out, unet, text_encoder, tokenizer)
+
+
+def export(out: Path, unet: nn.Module, text_encoder: nn.Module, tokenizer: CLIPTokenizer) -> None:
+    pipe = StableDiffusionPipeline(
+        vae=AutoencoderKL.from_pretrained(out / "vae"),
+        text_encoder=text_encoder.eval(),
+        tokenizer=tokenizer,
+        unet=unet.eval(),
+        scheduler=build_scheduler(),
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
+    )
+    pipe.to(dtype=torch.float16).save_pretrained(out / "emoji-sd")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]), *map(float, sys.argv[3:4]))
