@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 import torch
-from evaluation import LABELS, save_classifier, save_clip
 from PIL import Image
 from safetensors.torch import load_file, save_file
 from transformers import CLIPModel, CLIPTokenizer, ResNetForImageClassification
 
+from evaluation import LABELS, save_classifier, save_clip
 from trace_erasure.errors import InputError
 from trace_erasure.evaluate.judges import (
     ClipJudge,
@@ -67,7 +67,9 @@ def test_a_saved_image_processor_is_used(tmp_path, images):
 
     folder = save_classifier(tmp_path / "real")
     plain = ImageClassifierJudge(folder).id
-    ViTImageProcessorPil(size={"height": 32, "width": 32}, image_mean=[0] * 3, image_std=[1] * 3).save_pretrained(folder)  # noqa: E501
+    ViTImageProcessorPil(
+        size={"height": 32, "width": 32}, image_mean=[0] * 3, image_std=[1] * 3
+    ).save_pretrained(folder)
     judge = ImageClassifierJudge(folder)
     assert judge._pixels(images).shape == (5, 3, 32, 32)
     assert judge._pixels(images).min() >= 0

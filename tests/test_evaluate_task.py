@@ -5,8 +5,8 @@ from collections import Counter
 from itertools import product
 
 import pytest
-from evaluation import small_task
 
+from evaluation import small_task
 from trace_erasure.errors import InputError
 from trace_erasure.evaluate import list_tasks, load_task
 from trace_erasure.evaluate.task import GROUPS, Item, Protocol, Sampling, Task
@@ -106,8 +106,16 @@ def test_held_out_wordings_are_not_in_any_training_caption(name):
     assert held_out and not any(map(caption, held_out))
     assert all(caption(item.prompt) for item in task.items if item.group == "target")
     # Rearranged from words that the captions have, so that the tokenizer knows them.
-    words = set(re.findall(r"\w+", " ".join([*subjects.split("|"), *world.styles.values(), *world.backgrounds])))  # noqa: E501
-    words |= set(re.findall(r"\w+", " ".join(w for k in ("plain", "styled", "pair") for w in world.templates[k])))  # noqa: E501
+    words = set(
+        re.findall(
+            r"\w+", " ".join([*subjects.split("|"), *world.styles.values(), *world.backgrounds])
+        )
+    )
+    words |= set(
+        re.findall(
+            r"\w+", " ".join(w for k in ("plain", "styled", "pair") for w in world.templates[k])
+        )
+    )
     words |= {"on", "a", "an", "background"}
     assert {word for prompt in held_out for word in re.findall(r"\w+", prompt)} <= words
 
@@ -130,7 +138,12 @@ def test_the_protocol_hash_sees_every_change():
         small_task(sampling=Sampling(steps=2, guidance_scale=2.0, scheduler="PNDMScheduler")),
         Task("other", 1, task.items, task.sampling),
         Task("small", 1, task.items[1:], task.sampling),
-        Task("small", 1, (Item(item.prompt, 99, *list(vars(item).values())[2:5]), *task.items[1:]), task.sampling),  # noqa: E501
+        Task(
+            "small",
+            1,
+            (Item(item.prompt, 99, *list(vars(item).values())[2:5]), *task.items[1:]),
+            task.sampling,
+        ),
     ]
     hashes = [task.protocol_hash(), *(other.protocol_hash() for other in changed)]
     assert len(set(hashes)) == len(hashes)
@@ -177,7 +190,9 @@ def test_a_task_of_ones_own_is_one_file(tmp_path):
     found = {(i.prompt, i.seed, i.group, i.expects[0]) for i in task.of("airplane")}
     target = product(["a photo of the airplane"], range(3), ["target"], ["object/airplane"])
     retain = product(["a photo of the ship"], range(3), ["retain"], ["object/ship"])
-    synonyms = product(["a photo of the aircraft", "a photo of the jet"], [0], ["synonym"], ["object/airplane"])  # noqa: E501
+    synonyms = product(
+        ["a photo of the aircraft", "a photo of the jet"], [0], ["synonym"], ["object/airplane"]
+    )
     assert found == {*target, *retain, *synonyms}
 
 

@@ -69,11 +69,10 @@ class Denoiser:
     def check_length(self, prompts: Sequence[str]) -> None:
         tokenizer = self.pipe.tokenizer
         limit = tokenizer.model_max_length
-        for prompt in prompts:
-            used = len(tokenizer(prompt, truncation=False, verbose=False).input_ids)
-            if used > limit:
+        for prompt, ids in zip(prompts, tokenizer(list(prompts), verbose=False).input_ids, strict=True):
+            if len(ids) > limit:
                 raise InputError(
-                    f"prompt of {used} tokens is beyond this model's limit of {limit}: "
+                    f"prompt of {len(ids)} tokens is beyond this model's limit of {limit}: "
                     f"{prompt[:80]!r}. Shorten it."
                 )
 

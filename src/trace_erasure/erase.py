@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import logging
 import platform
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
+from itertools import zip_longest
 from pathlib import Path
 from random import Random
 from typing import Any
 
-from trace_erasure import adapt, neighbours
+from tqdm import tqdm
+
+from trace_erasure import __version__, adapt, neighbours
 from trace_erasure.concept import Concept, fill, prompts
 from trace_erasure.corpus import broad_captions
 from trace_erasure.denoiser import Denoiser
@@ -47,7 +52,12 @@ class Plan:
 
 def plan(denoiser: Denoiser, spec: EraseSpec, captions: Sequence[str] | None = None) -> Plan:
     """Fills in what the user left open, and logs every choice made for them."""
+    captions = broad_captions() if captions is None else captions
+    if not captions:
+        raise InputError("captions is empty. Pass sentences of the model's domain, or None.")
     resolved, retain = [], []
+    # One concept may well be the other's neighbour.
+    erased = {phrase.lower() for concept in spec.concepts for phrase in concept.phrases}
     for concept in spec.concepts:
         near = neighbours.survey(denoiser, concept)
         if concept.surrogate is None:
@@ -57,15 +67,19 @@ def plan(denoiser: Denoiser, spec: EraseSpec, captions: Sequence[str] | None = N
             concept = replace(concept, synonyms=(*concept.synonyms, *near.synonyms))
             log.info("heard as %r too: %s", concept.phrase, ", ".join(near.synonyms))
         frame = neighbours.FRAMES[concept.kind]
-        retain += [fill(frame, word) for word in (*concept.retain, *near.retain)]
+        words = [word for word in near.retain if word.lower() not in erased]
+        retain += [fill(frame, word) for word in (*concept.retain, *words)]
         resolved.append(concept)
     names = [phrase.lower() for concept in resolved for phrase in concept.phrases]
-    ordinary = [
-        text
-        for text in (captions or broad_captions())
-        if not any(name in text.lower() for name in names)
-    ]
-    return Plan(replace(spec, concepts=tuple(resolved)), tuple(dict.fromkeys(retain)), tuple(ordinary))  # fmt: skip
+    for concept in resolved:
+        if (concept.surrogate or "").lower() in names:
+            raise InputError(
+                f"the surrogate of {concept.phrase!r} is {concept.surrogate!r}, which is erased "
+                "too. Name another surrogate."
+            )
+    ordinary = [text for text in captions if not any(name in text.lower() for name in names)]
+    spec = replace(spec, concepts=tuple(resolved))
+    return Plan(spec, tuple(dict.fromkeys(retain)), tuple(ordinary))
 
 
 def erase(
@@ -92,7 +106,8 @@ def erase(
         seed: of every random choice; the same seed gives the same bytes.
         captions: ordinary language of the model's domain; default: the package's list.
         on_step: called after every training step.
-        workdir: keeps a checkpoint of stage 2 here, from which a killed run resumes.
+        workdir: an existing folder that keeps a checkpoint of stage 2, from which a killed run
+            with the same settings resumes.
 
     Returns:
         The erasure: ``attach`` it, ``save`` it.
@@ -105,7 +120,8 @@ def erase(
     made = [
         c if isinstance(c, Concept) else Concept(c, surrogate=surrogate, kind=kind) for c in listed
     ]
-    return run(pipe, EraseSpec(tuple(made), closed_form, finetune, seed), captions, on_step, workdir)
+    spec = EraseSpec(tuple(made), closed_form, finetune, seed)
+    return run(pipe, spec, captions, on_step, workdir)
 
 
 def run(
@@ -118,36 +134,63 @@ def run(
     """``erase`` with its settings as one ``EraseSpec``."""
     started = time.perf_counter()
     denoiser = Denoiser(pipe)
+    base = fingerprint(pipe)
     planned = plan(denoiser, spec, captions)
     closed: dict[str, LowRank] = {}
     certificate: Certificate | None = None
     if spec.closed_form is not None:
-        result = redirect(denoiser, planned.spec.concepts, planned.retain, spec.closed_form, captions)
+        concepts = planned.spec.concepts
+        result = redirect(denoiser, concepts, planned.retain, spec.closed_form, captions)
         closed, certificate = result.delta, result.certificate
-    seconds = {"closed_form": time.perf_counter() - started}
+        log.info("closed form: %.1f s", time.perf_counter() - started)
     tuned: dict[str, LowRank] = {}
     record: dict[str, Any] = {}
     if spec.finetune is not None:
-        checkpoint = Path(workdir) / "finetune.safetensors" if workdir else None
+        checkpoint = Path(workdir) / _checkpoint_name(planned, base) if workdir else None
         tuned, record = _finetune(denoiser, planned, spec.finetune, closed, on_step, checkpoint)
-    seconds["total"] = time.perf_counter() - started
+        log.info("both stages: %.1f s", time.perf_counter() - started)
     names = ", ".join(concept.phrase for concept in planned.spec.concepts)
     return Erasure(
         family=denoiser.family.name,
-        base=fingerprint(pipe),
+        base=base,
         closed_form=closed,
         finetuned=tuned,
         record={
             "title": f"Erases: {names}",
             "description": f"Removes {names} from text-to-image generation. Use at strength 1.",
             "spec": asdict(planned.spec),
+            "asked": asdict(spec),
             "certificate": certificate.to_dict() if certificate else None,
             "finetune": record or None,
             "retain": list(planned.retain),
-            "versions": {p: version(p) for p in ("trace-erasure", "torch", "diffusers", "peft")}
-            | {"python": platform.python_version()},
+            "versions": {
+                "trace-erasure": __version__,
+                **{package: version(package) for package in ("torch", "diffusers", "peft")},
+                "python": platform.python_version(),
+            },
         },
     )
+
+
+def _checkpoint_name(planned: Plan, base: Mapping[str, Any]) -> str:
+    """Names a checkpoint by everything that decides the training, so that no other resumes it."""
+    decides = [asdict(planned.spec), planned.retain, planned.captions, base]
+    digest = hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()
+    return f"finetune-{digest[:12]}.safetensors"
+
+
+def _pairs(concepts: Sequence[Concept]) -> tuple[list[str], list[str]]:
+    """Concept prompts, and the same with the surrogate in the concept's place.
+
+    Phrases take turns, so that a few trajectories visit every one of them.
+    """
+    by_phrase = [
+        zip(prompts(concept, [phrase]), prompts(concept, [concept.surrogate or ""]), strict=True)
+        for concept in concepts
+        for phrase in concept.phrases
+    ]
+    pairs = [pair for turn in zip_longest(*by_phrase) for pair in turn if pair]
+    return [concept for concept, _ in pairs], [surrogate for _, surrogate in pairs]
 
 
 def _finetune(
@@ -160,12 +203,7 @@ def _finetune(
 ) -> tuple[dict[str, LowRank], dict[str, Any]]:
     """Stage 2 on top of ``closed``; whatever happens, the network is given back as it was."""
     seed = planned.spec.seed
-    concept_prompts, surrogate_prompts = [], []
-    for concept in planned.spec.concepts:
-        concept_prompts += prompts(concept)
-        surrogate_prompts += [
-            fill(t, concept.surrogate or "") for _ in concept.phrases for t in concept.sentences
-        ]
+    concept_prompts, surrogate_prompts = _pairs(planned.spec.concepts)
     ordinary = Random(seed).sample(
         planned.captions, min(settings.retain_trajectories, len(planned.captions))
     )
@@ -182,7 +220,10 @@ def _finetune(
             lesson = prepare(
                 denoiser, concept_prompts, surrogate_prompts, retained, settings, seed
             )
-            for step in steer(denoiser, lesson, settings, seed, checkpoint):
+            training = steer(denoiser, lesson, settings, seed, checkpoint)
+            bar = tqdm(training, "finetune", settings.steps, leave=False, disable=None)
+            for step in bar:
+                bar.n = step.step  # a resumed run begins further on
                 losses.append(step.loss)
                 if on_step is not None:
                     on_step(step)

@@ -51,19 +51,22 @@ UNET = {
     "layers_per_block": 1,
     "norm_num_groups": 4,
     "attention_head_dim": 4,
-    "cross_attention_dim": WIDTH,
 }
 
 
-def tiny_stable_diffusion(prediction: str = "epsilon", seed: int = 0) -> StableDiffusionPipeline:
+def tiny_stable_diffusion(
+    prediction: str = "epsilon", seed: int = 0, *, width: int = WIDTH, positions: int = 77
+) -> StableDiffusionPipeline:
     """A ``StableDiffusionPipeline`` with random weights, on the CPU, in float32 and eval mode.
 
-    Images are 16x16 pixels, states 4x8x8, token embeddings 32 wide. The same ``seed`` gives the
+    Images are 16x16 pixels, states 4x8x8. The same ``seed`` gives the
     same weights, and torch's global generator is left as it was.
 
     Args:
         prediction: what the network predicts, one of ``epsilon``, ``v_prediction``, ``sample``.
         seed: seed of the weights.
+        width: of the token embeddings; an exact edit needs a few times ``positions``.
+        positions: tokens in a prompt, padding included.
 
     Raises:
         InputError: for another prediction type.
@@ -72,14 +75,14 @@ def tiny_stable_diffusion(prediction: str = "epsilon", seed: int = 0) -> StableD
         raise InputError(
             f"unknown prediction type {prediction!r}. Choose one of: {', '.join(PREDICTIONS)}."
         )
-    tokenizer: Any = _tokenizer()  # transformers' hints say that its ids may be text
+    tokenizer: Any = _tokenizer(positions)  # transformers' hints say that its ids may be text
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         text_encoder = CLIPTextModel(
             CLIPTextConfig(
                 vocab_size=len(tokenizer),
-                hidden_size=WIDTH,
-                intermediate_size=2 * WIDTH,
+                hidden_size=width,
+                intermediate_size=2 * width,
                 num_hidden_layers=2,
                 num_attention_heads=4,
                 max_position_embeddings=tokenizer.model_max_length,
@@ -89,7 +92,7 @@ def tiny_stable_diffusion(prediction: str = "epsilon", seed: int = 0) -> StableD
             )
         )
         vae: Any = AutoencoderKL.from_config(VAE)
-        unet: Any = UNet2DConditionModel.from_config(UNET)
+        unet: Any = UNet2DConditionModel.from_config({**UNET, "cross_attention_dim": width})
     scheduler = DDIMScheduler(
         beta_start=0.00085,
         beta_end=0.012,
@@ -113,7 +116,7 @@ def tiny_stable_diffusion(prediction: str = "epsilon", seed: int = 0) -> StableD
     return pipe
 
 
-def _tokenizer() -> CLIPTokenizer:
+def _tokenizer(positions: int) -> CLIPTokenizer:
     """A CLIP tokenizer: one token for each of ``WORDS``, one a byte for everything else."""
     symbols = sorted(pre_tokenizers.ByteLevel.alphabet())
     tokens = [*symbols, *(symbol + "</w>" for symbol in symbols)]
@@ -128,4 +131,4 @@ def _tokenizer() -> CLIPTokenizer:
     tokens += [BOS, EOS]
     vocabulary = {token: index for index, token in enumerate(dict.fromkeys(tokens))}
     parts: dict[str, Any] = {"vocab": vocabulary, "merges": merges}
-    return CLIPTokenizer(**parts, model_max_length=77)
+    return CLIPTokenizer(**parts, model_max_length=positions)

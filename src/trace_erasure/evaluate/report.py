@@ -107,6 +107,7 @@ def write_report(
         f"<main>{body}</main></body></html>\n"
     )
     with atomic(path) as partial:
+        path.parent.mkdir(parents=True, exist_ok=True)
         partial.write_text(page, "utf-8")
     return path
 

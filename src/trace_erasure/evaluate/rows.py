@@ -133,6 +133,7 @@ def append_jsonl(path: str | os.PathLike[str], records: Iterable[Verdict | Row])
     before = path.read_text("utf-8") if path.is_file() else ""
     lines = [json.dumps(to_json(record), ensure_ascii=False) + "\n" for record in records]
     with atomic(path) as partial:
+        path.parent.mkdir(parents=True, exist_ok=True)
         partial.write_text(before + "".join(lines), "utf-8")
     return path
 

@@ -12,6 +12,7 @@ from trace_erasure.columns import Columns, concept_columns, join
 from trace_erasure.concept import Concept
 from trace_erasure.corpus import second_moment
 from trace_erasure.denoiser import EMPTY, Denoiser
+from trace_erasure.errors import InputError
 from trace_erasure.math import closed_form as algebra
 from trace_erasure.math.lowrank import LowRank
 from trace_erasure.spec import ClosedForm
@@ -23,6 +24,9 @@ HELD_OUT = {
     "identity": ("this is {x}", "an image of {x} on a green background"),
 }
 HELD_OUT["explicit"] = HELD_OUT["object"]
+
+INEXACT = 1e-4
+"""Residual above which an untruncated solve has plainly run out of dimensions."""
 
 
 @dataclass(frozen=True)
@@ -116,7 +120,13 @@ def redirect(
     delta = {path: edit.change(layer.weight.detach().cpu()) for path, layer in maps.items()}
     held_out = join([c for x in concepts for c in _columns(denoiser, x, HELD_OUT[x.kind])])
     certificate = certify(denoiser, edit, moved, held_out, retain, sigma, maps_gram)
-    return Redirect(edit, {path: change.to(torch.float32) for path, change in delta.items()}, certificate)  # fmt: skip
+    if exact and certificate.residual_listed > INEXACT:
+        raise InputError(
+            f"an exact edit of these prompts needs more than all {len(sigma)} dimensions of the "
+            f"embedding (residual {certificate.residual_listed:.2g}). List fewer templates, synonyms "
+            "or retained prompts, or set closed_form.directions to a small number."
+        )
+    return Redirect(edit, delta, certificate)
 
 
 def _columns(denoiser: Denoiser, concept: Concept, templates: Sequence[str]) -> list[Columns]:

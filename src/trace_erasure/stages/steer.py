@@ -172,9 +172,9 @@ def steer(
         for name, value in terms.items():
             if not torch.isfinite(value):
                 raise NonFiniteError(f"loss term {name!r} is {value.item()} at step {step}.")
-        loss = sum(weights[name] * value for name, value in terms.items())
+        loss = torch.stack([weights[name] * value for name, value in terms.items()]).sum()
         optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[union-attr]
+        loss.backward()
         norm = torch.nn.utils.clip_grad_norm_(parameters.values(), 1.0)
         if not torch.isfinite(norm):
             bad = [n for n, p in parameters.items() if p.grad is not None and not p.grad.isfinite().all()]
@@ -183,7 +183,7 @@ def steer(
         if checkpoint and (step + 1) % CHECKPOINT_EVERY == 0:
             _store(checkpoint, parameters, optimizer, step + 1)
         values = {name: float(value.detach()) for name, value in terms.items()}
-        yield StepRecord(step, float(loss), values, float(norm))  # type: ignore[arg-type]
+        yield StepRecord(step, loss.item(), values, norm.item())
 
 
 def start(denoiser: Denoiser, rank: int, seed: int) -> dict[str, Tensor]:

@@ -1,0 +1,61 @@
+"""How well the embedded model draws what it is asked for, before anything is erased.
+
+    python benchmarks/base.py
+
+Every object, style and person of the world at fixed seeds (the ``retention`` task), seen by both
+judges; the same judges on real renders are printed by training/judges.py. Rows go to
+benchmarks/results/base.jsonl: one for each kind, and the worst name of each kind.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections import defaultdict
+from pathlib import Path
+
+from common import MODEL, load_judges, load_model, write_rows
+
+from trace_erasure.evaluate import Row, Verdict, evaluate, load_task
+from trace_erasure.generate import ImageStore
+from trace_erasure.math.statistics import wilson_interval
+from trace_erasure.world import load_world
+
+
+def kind_of(label: str) -> str:
+    group, _, name = label.partition("/")
+    if group == "style":
+        return "styles"
+    return "people" if name in load_world().people else "objects"
+
+
+def row(kind: str, concept: str, verdicts: list[Verdict]) -> Row:
+    hits, n = sum(bool(v.correct) for v in verdicts), len(verdicts)
+    low, high = wilson_interval(hits, n)
+    like = verdicts[0]
+    return Row(MODEL, "base", "base", concept, like.judge, f"acc_{kind}", hits / n, hits, n, low, high, 0, like.protocol)  # fmt: skip
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--work", type=Path, default=Path("runs/bench"))
+    options = parser.parse_args()
+    store = ImageStore(options.work / "images")
+    task = load_task("retention")
+    found = evaluate(load_model(), task, load_judges(), model=MODEL, method="base", store=store, autocast=True)  # fmt: skip
+    by: dict[tuple[str, str], dict[str, list[Verdict]]] = defaultdict(lambda: defaultdict(list))
+    for verdict in found:
+        if verdict.correct is not None:
+            label = verdict.expected[0]
+            by[verdict.judge, kind_of(label)][label].append(verdict)
+    rows = []
+    for (_, kind), names in sorted(by.items()):
+        rows.append(row(kind, "mean", [v for verdicts in names.values() for v in verdicts]))
+        worst = min(names, key=lambda name: sum(bool(v.correct) for v in names[name]) / len(names[name]))  # fmt: skip
+        rows.append(row(kind, f"worst: {worst.partition('/')[2]}", names[worst]))
+    write_rows("base", rows)
+    for r in rows:
+        print(f"{r.judge:28} {r.metric:12} {r.concept:24} {100 * r.value:5.1f} %  ({r.numerator}/{r.n})")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,44 @@
+"""A pipeline by its name: a shipped model, or a local folder. Nothing is ever downloaded."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from trace_erasure import embedded
+from trace_erasure.errors import InputError
+
+
+def load(model: str) -> Any:
+    """The pipeline called ``model``.
+
+    Args:
+        model: one of ``embedded.PIPELINES``, or a folder that ``save_pretrained`` wrote.
+
+    Raises:
+        InputError: it is neither, or the folder cannot be loaded.
+    """
+    if model in embedded.PIPELINES:
+        return embedded.load_pipeline(model)
+    folder = Path(model)
+    if not (folder / "model_index.json").is_file():
+        raise InputError(
+            f"model {model!r} is neither a shipped model ({', '.join(embedded.PIPELINES)}) nor a "
+            "folder with a diffusers pipeline (one with a model_index.json in it). Nothing is "
+            "downloaded: save the pipeline with save_pretrained and give its folder."
+        )
+    from diffusers import DiffusionPipeline
+    from diffusers.utils import logging
+
+    level = logging.get_verbosity()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        return DiffusionPipeline.from_pretrained(folder, local_files_only=True)
+    except (OSError, ValueError, KeyError, AttributeError) as error:
+        raise InputError(
+            f"cannot load the pipeline in {folder}: {error}. Save it again with save_pretrained."
+        ) from error
+    finally:
+        logging.set_verbosity(level)
+        logging.enable_progress_bar()

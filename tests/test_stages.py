@@ -1,0 +1,195 @@
+"""The two stages on a tiny random pipeline: the guarantees that hold for any weights."""
+
+import gc
+
+import pytest
+import torch
+from diffusers import DDIMScheduler, DPMSolverMultistepScheduler, EulerDiscreteScheduler, UNet2DConditionModel  # fmt: skip
+
+from trace_erasure import adapt
+from trace_erasure.concept import Concept, fill
+from trace_erasure.denoiser import EMPTY, Denoiser
+from trace_erasure.erase import erase
+from trace_erasure.errors import InputError, NonFiniteError
+from trace_erasure.spec import ClosedForm, Finetune
+from trace_erasure.stages import steer as stage2
+from trace_erasure.stages.redirect import redirect
+from trace_erasure.testing import tiny_stable_diffusion
+
+CAPTIONS = [f"a picture of a {word}" for word in ("dog", "tree", "house", "red car", "boat")]
+QUICK = Finetune(
+    steps=4, batch=2, rank=2, trajectories=2, retain_trajectories=3, sampler_steps=3, noise_level=0.6
+)
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
+def outputs(denoiser: Denoiser, prompt: str, steps: int = 6) -> list[torch.Tensor]:
+    """Every state of a guided rollout, and the last."""
+    seen: list[torch.Tensor] = []
+    last = denoiser.rollout(
+        denoiser.encode([prompt]), denoiser.encode([EMPTY]), [3], steps=steps, guidance=4.0,
+        visit=lambda states, _: seen.append(states.clone()),
+    )  # fmt: skip
+    return [*seen, last]
+
+
+@pytest.mark.parametrize("prediction", ["epsilon", "v_prediction"])
+@pytest.mark.parametrize("surrogate", ["cat", "big red boat"])
+def test_exact_redirect_theorem(prediction, surrogate):
+    """Edited model on the concept prompt = base model on the surrogate prompt, guided, each step."""
+    pipe = tiny_stable_diffusion(prediction, width=256, positions=40).to(torch.float64)
+    denoiser = Denoiser(pipe)
+    templates = ("a picture of a {x}",)
+    concept = Concept("small fox", surrogate=surrogate, templates=templates)
+    with_surrogate = fill(templates[0], surrogate)
+    exact = ClosedForm(directions=None, ridge=1e-2)
+    result = redirect(denoiser, [concept], [with_surrogate], exact, CAPTIONS)
+    wanted = outputs(denoiser, with_surrogate)
+    before = outputs(denoiser, "a picture of a small fox")
+    adapt.attach(pipe, result.delta, "edit")
+    redirected = outputs(denoiser, "a picture of a small fox")
+    kept = outputs(denoiser, with_surrogate)
+    for got, same, goal in zip(redirected, kept, wanted, strict=True):
+        torch.testing.assert_close(got, goal, atol=1e-8, rtol=1e-8)
+        torch.testing.assert_close(same, goal, atol=1e-8, rtol=1e-8)
+    assert (before[-1] - wanted[-1]).abs().max() > 1e-3  # there was something to redirect
+    assert result.certificate.residual_listed < 1e-6
+    assert result.certificate.empty_prompt < 1e-6
+
+
+def test_exactness_beyond_the_embedding_s_capacity_is_refused():
+    denoiser = Denoiser(tiny_stable_diffusion())
+    with pytest.raises(InputError, match=r"all 32 dimensions.*directions"):
+        redirect(denoiser, [Concept("fox", surrogate="cat")], [], ClosedForm(directions=None), CAPTIONS)
+
+
+def test_strength_scales_the_closed_form_exactly():
+    pipe = tiny_stable_diffusion()
+    erasure = erase(pipe, "fox", surrogate="cat", finetune=None, captions=CAPTIONS)
+    path, change = next(iter(erasure.delta.items()))
+    torch.testing.assert_close(change.scale(0.3).dense(), 0.3 * change.dense(), atol=0, rtol=1e-4)
+    layer = Denoiser(pipe).token_maps()[path]
+    x = torch.randn(2, layer.in_features, generator=torch.Generator().manual_seed(0))
+    base = layer(x)
+    with erasure.attach(pipe, strength=0.3):
+        half = pipe.unet.get_submodule(path)(x)
+    torch.testing.assert_close(half - base, 0.3 * x @ change.dense().mT, atol=1e-5, rtol=1e-4)
+
+
+def lesson_for(denoiser: Denoiser, settings: Finetune = QUICK) -> stage2.Lesson:
+    return stage2.prepare(
+        denoiser, ["a fox", "a picture of a fox"], ["a cat", "a picture of a cat"], CAPTIONS, settings, 0
+    )  # fmt: skip
+
+
+def test_the_teacher_is_the_base_and_the_student_is_not():
+    pipe = tiny_stable_diffusion()
+    denoiser = Denoiser(pipe)
+    lesson = lesson_for(denoiser)
+    state, time = lesson.bank.states[:1], lesson.bank.timesteps[:1]
+    base = denoiser.predict(state, time, lesson.concept[[0]])
+    steps = stage2.steer(denoiser, lesson, QUICK, seed=0)
+    next(steps)
+    student = denoiser.predict(state, time, lesson.concept[[0]])
+    with denoiser.without_adapters():
+        teacher = denoiser.predict(state, time, lesson.concept[[0]])
+    assert torch.equal(teacher, base)
+    assert not torch.equal(student, base)
+
+
+@pytest.mark.parametrize("objective", ["anchor", "reverse_cfg", "margin"])
+def test_every_loss_term_reaches_the_adapter(objective):
+    denoiser = Denoiser(tiny_stable_diffusion())
+    settings = Finetune(**{**QUICK.__dict__, "objective": objective})
+    lesson = lesson_for(denoiser, settings)
+    parameters = stage2.start(denoiser, 2, 0)
+    for parameter in parameters.values():  # an adapter that is zero hides half of the gradients
+        torch.nn.init.normal_(parameter, std=0.3, generator=torch.Generator().manual_seed(1))
+    terms = stage2.losses(denoiser, lesson, settings, torch.Generator().manual_seed(0))
+    assert set(terms) == {"late", "early", "empty", "retain"}
+    for name, value in terms.items():
+        gradients = torch.autograd.grad(value, list(parameters.values()), retain_graph=True, allow_unused=True)  # fmt: skip
+        assert any(g is not None and g.abs().max() > 0 for g in gradients), name
+
+
+def test_windows_split_by_noise_level_for_every_scheduler():
+    for scheduler in (DDIMScheduler, EulerDiscreteScheduler, DPMSolverMultistepScheduler):
+        pipe = tiny_stable_diffusion()
+        pipe.scheduler = scheduler.from_config(pipe.scheduler.config)
+        denoiser = Denoiser(pipe)
+        levels = denoiser.noise_levels(denoiser.timesteps(8))
+        assert (levels.diff() < 0).all()  # the sampler goes from noisy to clean
+        lesson = lesson_for(denoiser)
+        late, early = lesson.bank.noise_levels[lesson.late], lesson.bank.noise_levels[lesson.early]
+        assert len(late) and len(early) and late.max() <= 0.6 < early.min()
+        clean, noisy = lesson.bank.timesteps[lesson.late], lesson.bank.timesteps[lesson.early]
+        assert clean.max() < noisy.min()
+
+
+def test_a_resumed_run_ends_where_an_uninterrupted_one_does(tmp_path, monkeypatch):
+    monkeypatch.setattr(stage2, "CHECKPOINT_EVERY", 1)
+    options = dict(surrogate="cat", closed_form=None, finetune=QUICK, captions=CAPTIONS)
+    whole = erase(tiny_stable_diffusion(), "fox", **options)
+
+    def stop(record):
+        if record.step == 1:
+            raise KeyboardInterrupt
+
+    pipe = tiny_stable_diffusion()
+    keys = set(pipe.unet.state_dict())
+    with pytest.raises(KeyboardInterrupt):
+        erase(pipe, "fox", **options, workdir=tmp_path, on_step=stop)
+    assert set(pipe.unet.state_dict()) == keys  # given back as it was
+    assert len(list(tmp_path.glob("finetune-*.safetensors"))) == 1
+    steps = []
+    resumed = erase(pipe, "fox", **options, workdir=tmp_path, on_step=lambda r: steps.append(r.step))
+    assert steps == [2, 3]
+    for path, change in whole.delta.items():
+        assert torch.equal(change.up, resumed.delta[path].up)
+    assert not list(tmp_path.glob("*.safetensors"))
+
+
+def test_the_same_seed_gives_the_same_bytes_and_another_does_not(tmp_path):
+    options = dict(surrogate="cat", finetune=QUICK, captions=CAPTIONS)
+    files = [
+        erase(tiny_stable_diffusion(), "fox", seed=seed, **options).save(tmp_path / name)
+        for name, seed in (("a", 0), ("b", 0), ("c", 1))
+    ]
+    assert files[0].read_bytes() == files[1].read_bytes() != files[2].read_bytes()
+
+
+def test_there_is_never_a_second_copy_of_the_network():
+    pipe = tiny_stable_diffusion()
+
+    def count(record):
+        gc.collect()
+        networks = [o for o in gc.get_objects() if isinstance(o, UNet2DConditionModel)]
+        assert sum(o.config.block_out_channels == pipe.unet.config.block_out_channels for o in networks) == 1  # fmt: skip
+
+    erase(pipe, "fox", surrogate="cat", finetune=QUICK, captions=CAPTIONS, on_step=count)
+
+
+def test_training_stops_at_the_first_non_finite_value_and_names_it():
+    pipe = tiny_stable_diffusion()
+    denoiser = Denoiser(pipe)
+    lesson = lesson_for(denoiser)
+    lesson.e_r[:] = float("nan")
+    with pytest.raises(NonFiniteError, match=r"'retain' is nan at step 0"):
+        next(stage2.steer(denoiser, lesson, QUICK, seed=0))
+
+
+def test_bad_settings_say_what_is_allowed():
+    with pytest.raises(InputError, match="anchor, reverse_cfg, margin"):
+        Finetune(objective="push")
+    with pytest.raises(InputError, match="0 to 1"):
+        Finetune(eta=3)
+    with pytest.raises(InputError, match="equality, ridge, null_space"):
+        ClosedForm(mode="exact")
+    with pytest.raises(InputError, match="both 'fox'"):
+        Concept("fox", surrogate="fox")
+    with pytest.raises(InputError, match="beyond this model's limit"):
+        erase(tiny_stable_diffusion(), "fox " * 100, surrogate="cat", captions=CAPTIONS)
