@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test bench lint clean
+.PHONY: demo test bench lint clean world
 
 demo: $(READY)
 	$(BIN)/trace-erasure demo --out demo-out
@@ -27,3 +27,45 @@ $(READY): pyproject.toml constraints.txt
 
 clean:
 	rm -rf $(VENV) demo-out
+
+# The shipped models, made again from the artwork (training/README.md). Run it again after an
+# interruption: steps that are done are skipped, and training goes on from its checkpoint.
+ART ?= runs/art
+OUT ?= runs/world
+MODELS := src/trace_erasure/models
+TRAIN := $(BIN)/python training
+
+world: $(OUT)/resnet.done $(OUT)/regnet.done $(OUT)/clip.done
+	rm -rf $(MODELS).partial && mkdir -p $(MODELS).partial/judges
+	cp -R $(OUT)/emoji-sd $(MODELS).partial/
+	cp -R $(OUT)/judges/resnet $(OUT)/judges/regnet $(OUT)/judges/clip $(MODELS).partial/judges/
+	rm -rf $(MODELS) && mv $(MODELS).partial $(MODELS)
+
+$(VENV)/.train: $(READY)
+	$(BIN)/pip install --quiet --disable-pip-version-check -e ".[train]" -c constraints.txt
+	touch $@
+
+$(OUT)/render.done: | $(VENV)/.train
+	$(TRAIN)/render.py $(ART) $(OUT)/data
+	touch $@
+
+$(OUT)/vae.done: | $(OUT)/render.done
+	$(TRAIN)/vae.py $(OUT)/data $(OUT)
+	touch $@
+
+$(OUT)/unet.done: | $(OUT)/vae.done
+	$(TRAIN)/unet.py $(OUT)/data $(OUT)
+	touch $@
+
+# One after the other: each uses all cores, and its budget is wall-clock time.
+$(OUT)/resnet.done: | $(OUT)/unet.done
+	$(TRAIN)/judges.py $(OUT)/data $(OUT) resnet
+	touch $@
+
+$(OUT)/regnet.done: | $(OUT)/resnet.done
+	$(TRAIN)/judges.py $(OUT)/data $(OUT) regnet
+	touch $@
+
+$(OUT)/clip.done: | $(OUT)/regnet.done
+	$(TRAIN)/judges.py $(OUT)/data $(OUT) clip
+	touch $@

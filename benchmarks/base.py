@@ -14,7 +14,6 @@ from collections import defaultdict
 from pathlib import Path
 
 from common import MODEL, load_judges, load_model, write_rows
-
 from trace_erasure.evaluate import Row, Verdict, evaluate, load_task
 from trace_erasure.generate import ImageStore
 from trace_erasure.math.statistics import wilson_interval
@@ -32,7 +31,21 @@ def row(kind: str, concept: str, verdicts: list[Verdict]) -> Row:
     hits, n = sum(bool(v.correct) for v in verdicts), len(verdicts)
     low, high = wilson_interval(hits, n)
     like = verdicts[0]
-    return Row(MODEL, "base", "base", concept, like.judge, f"acc_{kind}", hits / n, hits, n, low, high, 0, like.protocol)  # fmt: skip
+    return Row(
+        MODEL,
+        "base",
+        "base",
+        concept,
+        like.judge,
+        f"acc_{kind}",
+        hits / n,
+        hits,
+        n,
+        low,
+        high,
+        0,
+        like.protocol,
+    )
 
 
 def main() -> None:
@@ -41,7 +54,9 @@ def main() -> None:
     options = parser.parse_args()
     store = ImageStore(options.work / "images")
     task = load_task("retention")
-    found = evaluate(load_model(), task, load_judges(), model=MODEL, method="base", store=store, autocast=True)  # fmt: skip
+    found = evaluate(
+        load_model(), task, load_judges(), model=MODEL, method="base", store=store, autocast=True
+    )
     by: dict[tuple[str, str], dict[str, list[Verdict]]] = defaultdict(lambda: defaultdict(list))
     for verdict in found:
         if verdict.correct is not None:
@@ -50,11 +65,15 @@ def main() -> None:
     rows = []
     for (_, kind), names in sorted(by.items()):
         rows.append(row(kind, "mean", [v for verdicts in names.values() for v in verdicts]))
-        worst = min(names, key=lambda name: sum(bool(v.correct) for v in names[name]) / len(names[name]))  # fmt: skip
+        worst = min(
+            names, key=lambda name: sum(bool(v.correct) for v in names[name]) / len(names[name])
+        )
         rows.append(row(kind, f"worst: {worst.partition('/')[2]}", names[worst]))
     write_rows("base", rows)
     for r in rows:
-        print(f"{r.judge:28} {r.metric:12} {r.concept:24} {100 * r.value:5.1f} %  ({r.numerator}/{r.n})")
+        print(
+            f"{r.judge:28} {r.metric:12} {r.concept:24} {100 * r.value:5.1f} %  ({r.numerator}/{r.n})"
+        )
 
 
 if __name__ == "__main__":

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 from common import MODEL, RESULTS, load_judges, load_model, write_rows
-
 from trace_erasure.concept import Concept
 from trace_erasure.erase import run
 from trace_erasure.erasure import Erasure
@@ -82,14 +81,20 @@ def verdicts_for(
     for name in task.concepts:
         part = task.subset([name])
         digest = part.protocol_hash()
-        file = work / "verdicts" / f"{task.name}-{method}-{name}-{seed}-{digest}.jsonl".replace(" ", "_")  # fmt: skip
+        file = (
+            work
+            / "verdicts"
+            / f"{task.name}-{method}-{name}-{seed}-{digest}.jsonl".replace(" ", "_")
+        )
         if not file.exists():
             options = dict(model=MODEL, method=method, seed=seed, store=store, autocast=True)
             if method == "blank":
                 with blanked(pipe):
                     found = evaluate(pipe, part, judges, **options)
             else:
-                erasure = None if method == "base" else erasure_for(pipe, task, method, name, seed, work)  # fmt: skip
+                erasure = (
+                    None if method == "base" else erasure_for(pipe, task, method, name, seed, work)
+                )
                 found = evaluate(pipe, part, judges, erasure=erasure, **options)
             file.parent.mkdir(parents=True, exist_ok=True)
             with atomic(file) as partial:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from trace_erasure import embedded
-from trace_erasure.evaluate import ClipJudge, ImageClassifierJudge, Row, append_jsonl
+from trace_erasure.evaluate import ImageClassifierJudge, Row, append_jsonl
 from trace_erasure.files import atomic
 
 MODEL = "emoji-sd"
@@ -23,8 +23,7 @@ def load_model() -> Any:
 def load_judges() -> list[Any]:
     return [
         ImageClassifierJudge(embedded.path("judges/resnet")),
-        ImageClassifierJudge(embedded.path("judges/vit")),
-        ClipJudge(embedded.path("judges/clip")),
+        ImageClassifierJudge(embedded.path("judges/regnet")),
     ]
 
 

@@ -73,9 +73,7 @@ def test_no_other_feasible_edit_costs_less_on_ordinary_prompts(x: Instance, seed
     free = torch.randn(1, width, generator=generator, dtype=torch.float64)
     free = free - (free @ basis) @ basis.mT
     extra = 1e-2 * torch.randn(width, 1, generator=generator, dtype=torch.float64)
-    other = algebra.Edit(
-        torch.cat([edit.shift, extra], 1), torch.cat([edit.read, free]), 0.0, 0.0
-    )
+    other = algebra.Edit(torch.cat([edit.shift, extra], 1), torch.cat([edit.read, free]), 0.0, 0.0)
     torch.testing.assert_close(other.apply(x.c), x.s, atol=1e-8, rtol=0)
     assert algebra.expected_collateral(other, x.sigma, x.gram) >= best
 
@@ -96,7 +94,9 @@ def test_collateral_is_the_relative_change_of_the_stacked_output(x: Instance) ->
     probe = x.keep if x.keep.shape[1] else x.s
     change = stacked @ (edit.matrix() - torch.eye(len(x.sigma))) @ probe
     expected = change.norm(dim=0) / (stacked @ probe).norm(dim=0)
-    torch.testing.assert_close(algebra.collateral(edit, probe, x.gram), expected, atol=1e-6, rtol=1e-6)  # fmt: skip
+    torch.testing.assert_close(
+        algebra.collateral(edit, probe, x.gram), expected, atol=1e-6, rtol=1e-6
+    )
 
 
 def test_truncation_reports_the_energy_that_it_discards() -> None:
@@ -105,7 +105,11 @@ def test_truncation_reports_the_energy_that_it_discards() -> None:
     energy = torch.linalg.svdvals(difference).square()
     edit = x.solve(2)
     assert edit.discarded == pytest.approx(float(energy[2:].sum() / energy.sum()), rel=1e-6)
-    assert algebra.residual(x.solve(), x.c, x.s, x.gram) < 1e-9 < algebra.residual(edit, x.c, x.s, x.gram)  # fmt: skip
+    assert (
+        algebra.residual(x.solve(), x.c, x.s, x.gram)
+        < 1e-9
+        < algebra.residual(edit, x.c, x.s, x.gram)
+    )
 
 
 def test_ridge_equals_the_dense_normal_equations() -> None:

@@ -126,8 +126,11 @@ def test_a_grid_shows_equal_items_side_by_side(tmp_path):
 def test_plots_are_well_formed_and_to_scale():
     svg = line_plot(
         [series(), Series("base & all", [0.0, 0.5, 1.0], [0, 1, 2])],
-        title="a < b", x_label="steps", y_label="rate", y_range=(0, 1),
-    )  # fmt: skip
+        title="a < b",
+        x_label="steps",
+        y_label="rate",
+        y_range=(0, 1),
+    )
     root = ElementTree.fromstring(svg)
     name = lambda tag: f"{{http://www.w3.org/2000/svg}}{tag}"  # noqa: E731
     assert len(root.findall(name("circle"))) == 5  # the nan has none
@@ -139,8 +142,9 @@ def test_plots_are_well_formed_and_to_scale():
     bars = bar_plot(
         ["fox", "cat"],
         [Series("trace", [0.5, math.nan], low=[0.4, math.nan], high=[0.6, math.nan])],
-        title="t", y_range=(0, 1),
-    )  # fmt: skip
+        title="t",
+        y_range=(0, 1),
+    )
     root = ElementTree.fromstring(bars)
     heights = [float(r.get("height", "nan")) for r in root.findall(name("rect"))]
     assert heights == [pytest.approx((340 - 44 - 48) / 2, abs=0.1)]

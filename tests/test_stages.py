@@ -4,7 +4,12 @@ import gc
 
 import pytest
 import torch
-from diffusers import DDIMScheduler, DPMSolverMultistepScheduler, EulerDiscreteScheduler, UNet2DConditionModel  # fmt: skip
+from diffusers import (
+    DDIMScheduler,
+    DPMSolverMultistepScheduler,
+    EulerDiscreteScheduler,
+    UNet2DConditionModel,
+)
 
 from trace_erasure import adapt
 from trace_erasure.concept import Concept, fill
@@ -18,7 +23,13 @@ from trace_erasure.testing import tiny_stable_diffusion
 
 CAPTIONS = [f"a picture of a {word}" for word in ("dog", "tree", "house", "red car", "boat")]
 QUICK = Finetune(
-    steps=4, batch=2, rank=2, trajectories=2, retain_trajectories=3, sampler_steps=3, noise_level=0.6
+    steps=4,
+    batch=2,
+    rank=2,
+    trajectories=2,
+    retain_trajectories=3,
+    sampler_steps=3,
+    noise_level=0.6,
 )
 
 
@@ -31,9 +42,13 @@ def outputs(denoiser: Denoiser, prompt: str, steps: int = 6) -> list[torch.Tenso
     """Every state of a guided rollout, and the last."""
     seen: list[torch.Tensor] = []
     last = denoiser.rollout(
-        denoiser.encode([prompt]), denoiser.encode([EMPTY]), [3], steps=steps, guidance=4.0,
+        denoiser.encode([prompt]),
+        denoiser.encode([EMPTY]),
+        [3],
+        steps=steps,
+        guidance=4.0,
         visit=lambda states, _: seen.append(states.clone()),
-    )  # fmt: skip
+    )
     return [*seen, last]
 
 
@@ -64,7 +79,9 @@ def test_exact_redirect_theorem(prediction, surrogate):
 def test_exactness_beyond_the_embedding_s_capacity_is_refused():
     denoiser = Denoiser(tiny_stable_diffusion())
     with pytest.raises(InputError, match=r"all 32 dimensions.*directions"):
-        redirect(denoiser, [Concept("fox", surrogate="cat")], [], ClosedForm(directions=None), CAPTIONS)
+        redirect(
+            denoiser, [Concept("fox", surrogate="cat")], [], ClosedForm(directions=None), CAPTIONS
+        )
 
 
 def test_strength_scales_the_closed_form_exactly():
@@ -77,13 +94,20 @@ def test_strength_scales_the_closed_form_exactly():
     base = layer(x)
     with erasure.attach(pipe, strength=0.3):
         half = pipe.unet.get_submodule(path)(x)
-    torch.testing.assert_close(half - base, 0.3 * x @ change.dense().mT, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(
+        half - base, 0.3 * x @ change.dense().float().mT, atol=1e-5, rtol=1e-4
+    )
 
 
 def lesson_for(denoiser: Denoiser, settings: Finetune = QUICK) -> stage2.Lesson:
     return stage2.prepare(
-        denoiser, ["a fox", "a picture of a fox"], ["a cat", "a picture of a cat"], CAPTIONS, settings, 0
-    )  # fmt: skip
+        denoiser,
+        ["a fox", "a picture of a fox"],
+        ["a cat", "a picture of a cat"],
+        CAPTIONS,
+        settings,
+        0,
+    )
 
 
 def test_the_teacher_is_the_base_and_the_student_is_not():
@@ -112,7 +136,9 @@ def test_every_loss_term_reaches_the_adapter(objective):
     terms = stage2.losses(denoiser, lesson, settings, torch.Generator().manual_seed(0))
     assert set(terms) == {"late", "early", "empty", "retain"}
     for name, value in terms.items():
-        gradients = torch.autograd.grad(value, list(parameters.values()), retain_graph=True, allow_unused=True)  # fmt: skip
+        gradients = torch.autograd.grad(
+            value, list(parameters.values()), retain_graph=True, allow_unused=True
+        )
         assert any(g is not None and g.abs().max() > 0 for g in gradients), name
 
 
@@ -146,7 +172,9 @@ def test_a_resumed_run_ends_where_an_uninterrupted_one_does(tmp_path, monkeypatc
     assert set(pipe.unet.state_dict()) == keys  # given back as it was
     assert len(list(tmp_path.glob("finetune-*.safetensors"))) == 1
     steps = []
-    resumed = erase(pipe, "fox", **options, workdir=tmp_path, on_step=lambda r: steps.append(r.step))
+    resumed = erase(
+        pipe, "fox", **options, workdir=tmp_path, on_step=lambda r: steps.append(r.step)
+    )
     assert steps == [2, 3]
     for path, change in whole.delta.items():
         assert torch.equal(change.up, resumed.delta[path].up)
@@ -168,7 +196,12 @@ def test_there_is_never_a_second_copy_of_the_network():
     def count(record):
         gc.collect()
         networks = [o for o in gc.get_objects() if isinstance(o, UNet2DConditionModel)]
-        assert sum(o.config.block_out_channels == pipe.unet.config.block_out_channels for o in networks) == 1  # fmt: skip
+        assert (
+            sum(
+                o.config.block_out_channels == pipe.unet.config.block_out_channels for o in networks
+            )
+            == 1
+        )
 
     erase(pipe, "fox", surrogate="cat", finetune=QUICK, captions=CAPTIONS, on_step=count)
 

@@ -10,7 +10,6 @@ from pathlib import Path
 from random import Random
 
 from scenes import random_scene
-
 from trace_erasure.world import caption, load_world
 
 

@@ -1,7 +1,7 @@
 """Trains the independent judges on renders alone; they never see a generated picture.
 
-Usage: python training/judges.py DATA OUT {resnet,vit,clip} [MINUTES]
-``resnet`` and ``vit`` are classifiers of different architecture; ``clip`` is a text and a vision
+Usage: python training/judges.py DATA OUT {resnet,regnet,clip} [MINUTES]
+``resnet`` and ``regnet`` are classifiers of different architecture; ``clip`` is a text and a vision
 tower for CLIP scores. Writes OUT/judges/NAME and prints its accuracy on held-out renders.
 """
 
@@ -13,27 +13,28 @@ from random import Random
 
 import numpy as np
 import torch
-from loop import Training
-from text import read_scenes
 from torch import nn
 from torch.nn import functional as F
 from transformers import (
     CLIPConfig,
     CLIPModel,
     CLIPTokenizer,
+    RegNetConfig,
+    RegNetForImageClassification,
     ResNetConfig,
     ResNetForImageClassification,
-    ViTConfig,
-    ViTForImageClassification,
 )
+
+from loop import Training
+from text import read_scenes
+from trace_erasure.world import Scene, caption, load_world
 from unet import Captions, build_text_encoder
 from vae import pixels
-
-from trace_erasure.world import Scene, caption, load_world
 
 BATCH = 64
 HELD_OUT = 1000  # pictures at the end of the set that no model trains on
 NOTHING = "subject/nothing"
+MINUTES = {"resnet": 6.0, "regnet": 6.0, "clip": 8.0}
 
 
 def label_names() -> list[str]:
@@ -70,14 +71,13 @@ def classifier(kind: str) -> nn.Module:
                 **labels,
             )
         )
-    return ViTForImageClassification(
-        ViTConfig(
-            image_size=64,
-            patch_size=8,
-            hidden_size=128,
-            num_hidden_layers=4,
-            num_attention_heads=4,
-            intermediate_size=384,
+    return RegNetForImageClassification(
+        RegNetConfig(
+            embedding_size=24,
+            hidden_sizes=[32, 64, 128, 192],
+            depths=[1, 1, 1, 1],
+            groups_width=16,
+            layer_type="y",
             **labels,
         )
     )
@@ -90,7 +90,12 @@ def augment(x: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
     theta = torch.zeros(n, 2, 3)
     theta[:, 0, 0] = theta[:, 1, 1] = 1 + 0.08 * draw(n)
     theta[:, 0, 2], theta[:, 1, 2] = 0.06 * draw(n), 0.06 * draw(n)
-    x = F.grid_sample(x, F.affine_grid(theta, list(x.shape), align_corners=False), padding_mode="border", align_corners=False)  # fmt: skip
+    x = F.grid_sample(
+        x,
+        F.affine_grid(theta, list(x.shape), align_corners=False),
+        padding_mode="border",
+        align_corners=False,
+    )
     blurred = F.avg_pool2d(F.pad(x, (1, 1, 1, 1), mode="replicate"), 3, 1)
     mix = (0.8 * torch.rand(n, 1, 1, 1, generator=generator)) * (draw(n, 1, 1, 1) > 0)
     x = x + mix * (blurred - x)
@@ -108,7 +113,9 @@ def spoil(x: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
     tiles = F.unfold(x, 8, stride=8)
     shuffled = F.fold(tiles[:, :, torch.randperm(64, generator=generator)], 64, 8, stride=8)
     kind = torch.randint(4, (n, 1, 1, 1), generator=generator)
-    return torch.where(kind == 0, flat, torch.where(kind == 1, noise, torch.where(kind == 2, mush, shuffled))).clamp(-1, 1)  # fmt: skip
+    return torch.where(
+        kind == 0, flat, torch.where(kind == 1, noise, torch.where(kind == 2, mush, shuffled))
+    ).clamp(-1, 1)
 
 
 def grouped_cross_entropy(
@@ -128,9 +135,13 @@ def train_classifier(kind: str, data: Path, out: Path, minutes: float) -> None:
     model = classifier(kind)
     target = targets(scenes, names)
     training = Training(
-        model, out / f"{kind}.ckpt", peak_lr=2e-3 if kind == "resnet" else 1e-3,
-        minutes=minutes, ema_decay=0.998, weight_decay=0.05,
-    )  # fmt: skip
+        model,
+        out / f"{kind}.ckpt",
+        peak_lr=2e-3,
+        minutes=minutes,
+        ema_decay=0.998,
+        weight_decay=0.05,
+    )
     spoiled = BATCH // 16
     for step in training:
         generator = torch.Generator().manual_seed(step)
@@ -151,7 +162,9 @@ def train_classifier(kind: str, data: Path, out: Path, minutes: float) -> None:
         logits = model(pixel_values=pixels(pictures[single])).logits
     for group, part in (("subject", slice(0, subjects)), ("style", slice(subjects, None))):
         right = logits[:, part].argmax(-1) == target[single][:, part].argmax(-1)
-        print(f"{kind}: {group} accuracy on {len(single)} held-out renders: {right.float().mean():.4f}")
+        print(
+            f"{kind}: {group} accuracy on {len(single)} held-out renders: {right.float().mean():.4f}"
+        )
     model.half().save_pretrained(out / "judges" / kind)
 
 
@@ -163,11 +176,19 @@ def train_clip(data: Path, out: Path, minutes: float) -> None:
     torch.manual_seed(2)
     text_config = build_text_encoder(tokenizer, width=128, layers=3).config.to_dict()
     vision_config = dict(
-        image_size=64, patch_size=8, hidden_size=128, intermediate_size=384,
-        num_hidden_layers=4, num_attention_heads=4,
-    )  # fmt: skip
-    model = CLIPModel(CLIPConfig(text_config=text_config, vision_config=vision_config, projection_dim=128))
-    training = Training(model, out / "clip.ckpt", peak_lr=1e-3, minutes=minutes, ema_decay=0.998, weight_decay=0.05)  # fmt: skip
+        image_size=64,
+        patch_size=8,
+        hidden_size=128,
+        intermediate_size=384,
+        num_hidden_layers=4,
+        num_attention_heads=4,
+    )
+    model = CLIPModel(
+        CLIPConfig(text_config=text_config, vision_config=vision_config, projection_dim=128)
+    )
+    training = Training(
+        model, out / "clip.ckpt", peak_lr=1e-3, minutes=minutes, ema_decay=0.998, weight_decay=0.05
+    )
     tokens = Captions(tokenizer)
     batch = 2 * BATCH
     for step in training:
@@ -185,11 +206,17 @@ def train_clip(data: Path, out: Path, minutes: float) -> None:
     training.use_ema()
     model.eval()
     world = load_world()
-    held_out = [i for i in range(len(scenes) - HELD_OUT, len(scenes)) if len(scenes[i].objects) == 1]
+    held_out = [
+        i for i in range(len(scenes) - HELD_OUT, len(scenes)) if len(scenes[i].objects) == 1
+    ]
     texts = [f"{thing.article} {thing.name}".strip() for thing in world.objects]
     with torch.no_grad():
-        logits = model(input_ids=tokens(texts), pixel_values=pixels(pictures[held_out])).logits_per_image
-    truth = torch.tensor([[t.name for t in world.objects].index(scenes[i].objects[0]) for i in held_out])
+        logits = model(
+            input_ids=tokens(texts), pixel_values=pixels(pictures[held_out])
+        ).logits_per_image
+    truth = torch.tensor(
+        [[t.name for t in world.objects].index(scenes[i].objects[0]) for i in held_out]
+    )
     accuracy = (logits.argmax(-1) == truth).float().mean()
     print(f"clip: zero-shot object accuracy on {len(held_out)} held-out renders: {accuracy:.4f}")
     model.half().save_pretrained(out / "judges" / "clip")
@@ -198,5 +225,5 @@ def train_clip(data: Path, out: Path, minutes: float) -> None:
 
 if __name__ == "__main__":
     data, out, kind = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
-    minutes = float(sys.argv[4]) if len(sys.argv) > 4 else 8.0
+    minutes = float(sys.argv[4]) if len(sys.argv) > 4 else MINUTES[kind]
     train_clip(data, out, minutes) if kind == "clip" else train_classifier(kind, data, out, minutes)

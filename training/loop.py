@@ -69,7 +69,7 @@ class Training:
             yield self.step
             self.step += 1
             now = time.monotonic()
-            self.used, elapsed, last = self.used + now - last, now - last, now
+            self.used, last = self.used + now - last, now
             bar.update(round(self.used) - bar.n)
             bar.set_postfix(step=self.step, loss=f"{self.recent_loss:.4f}", refresh=False)
             if now - saved > SAVE_SECONDS:

@@ -15,9 +15,9 @@ from pathlib import Path
 from random import Random
 
 import numpy as np
-from scenes import SIZE, Artwork, random_scene
 from tqdm import tqdm
 
+from scenes import SIZE, Artwork, random_scene
 from trace_erasure.world import load_world
 
 artwork: Artwork
@@ -43,14 +43,20 @@ def main(art: Path, out: Path, count: int = 60_000) -> None:
     }
     (out / "world.json").write_text(json.dumps(vocabulary))
     script = Path(__file__).with_name("art.mjs")
-    command = ["node", str(script.resolve()), str((out / "world.json").resolve()), str((out / "svg").resolve())]
+    command = [
+        "node",
+        str(script.resolve()),
+        str((out / "world.json").resolve()),
+        str((out / "svg").resolve()),
+    ]
     subprocess.run(command, cwd=art, check=True)
     pictures = np.lib.format.open_memmap(
         out / "pictures.npy", mode="w+", dtype=np.uint8, shape=(count, SIZE, SIZE, 3)
     )
-    with Pool(initializer=_start, initargs=(out / "svg",)) as pool, open(
-        out / "scenes.jsonl", "w"
-    ) as scenes:
+    with (
+        Pool(initializer=_start, initargs=(out / "svg",)) as pool,
+        open(out / "scenes.jsonl", "w") as scenes,
+    ):
         drawn = pool.imap(_one, range(count), chunksize=64)
         for index, (scene, picture) in enumerate(tqdm(drawn, total=count, desc="render")):
             pictures[index] = picture

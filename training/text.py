@@ -26,7 +26,11 @@ def train_tokenizer(scenes: list[Scene]) -> CLIPTokenizer:
     tokenizer = Tokenizer(models.BPE(end_of_word_suffix="</w>", unk_token=EOS))
     tokenizer.normalizer = normalizers.Lowercase()
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-        [pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Punctuation(), pre_tokenizers.ByteLevel(add_prefix_space=False)]
+        [
+            pre_tokenizers.WhitespaceSplit(),
+            pre_tokenizers.Punctuation(),
+            pre_tokenizers.ByteLevel(add_prefix_space=False),
+        ]
     )
     trainer = trainers.BpeTrainer(
         vocab_size=VOCABULARY,

@@ -14,14 +14,14 @@ import numpy as np
 import torch
 from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
 from diffusers.models.attention_processor import AttnProcessor
-from loop import Training
-from text import MAX_LENGTH, read_scenes, train_tokenizer
 from torch import nn
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
+from loop import Training
+from text import MAX_LENGTH, read_scenes, train_tokenizer
 from trace_erasure.world import caption
 
-BATCH = 64
+BATCH = 32
 WIDTH = 256
 MIN_SNR_GAMMA = 5.0
 CAPTION_DROPOUT = 0.1
@@ -40,7 +40,9 @@ def build_scheduler() -> DDIMScheduler:
     )
 
 
-def build_text_encoder(tokenizer: CLIPTokenizer, width: int = WIDTH, layers: int = 3) -> CLIPTextModel:
+def build_text_encoder(
+    tokenizer: CLIPTokenizer, width: int = WIDTH, layers: int = 3
+) -> CLIPTextModel:
     config = CLIPTextConfig(
         vocab_size=len(tokenizer),
         hidden_size=width,
@@ -86,7 +88,7 @@ class Captions:
         return torch.tensor([self.cache[text] for text in texts])
 
 
-def main(data: Path, out: Path, minutes: float = 75) -> None:
+def main(data: Path, out: Path, minutes: float = 68) -> None:
     scenes = read_scenes(data / "scenes.jsonl")
     tokenizer = train_tokenizer(scenes[:20_000])
     latents = torch.from_numpy(np.load(data / "latents.npy"))
@@ -96,9 +98,14 @@ def main(data: Path, out: Path, minutes: float = 75) -> None:
     model = nn.ModuleDict({"unet": unet, "text": text_encoder})
     scheduler = build_scheduler()
     training = Training(
-        model, out / "unet.ckpt", peak_lr=1e-3, minutes=minutes, ema_decay=0.999, warmup=200,
+        model,
+        out / "unet.ckpt",
+        peak_lr=1e-3,
+        minutes=minutes,
+        ema_decay=0.999,
+        warmup=200,
         slow=(text_encoder, 0.5),
-    )  # fmt: skip
+    )
     tokens = Captions(tokenizer)
     snr = scheduler.alphas_cumprod / (1 - scheduler.alphas_cumprod)
     for step in training:

@@ -13,9 +13,10 @@ from pathlib import Path
 import numpy as np
 import torch
 from diffusers import AutoencoderKL
-from loop import Training
 from torch.nn import functional as F
 from tqdm import tqdm
+
+from loop import Training
 
 BATCH = 32
 CONFIG = dict(
@@ -79,7 +80,7 @@ def whiten(vae: AutoencoderKL, latents: torch.Tensor) -> torch.Tensor:
     return (latents - mean[:, None, None]) / std[:, None, None]
 
 
-def main(data: Path, out: Path, minutes: float = 20) -> None:
+def main(data: Path, out: Path, minutes: float = 12) -> None:
     pictures = np.load(data / "pictures.npy", mmap_mode="r")
     torch.manual_seed(0)
     vae = AutoencoderKL(**CONFIG)

@@ -24,10 +24,6 @@ from trace_erasure.concept import KINDS, Concept
 from trace_erasure.errors import InputError, NonFiniteError
 
 if TYPE_CHECKING:
-    from rich.console import Console
-    from rich.table import Table
-
-    from trace_erasure.erasure import Erasure
     from trace_erasure.spec_file import RunSpec
 
 DEFAULT_MODEL = "emoji-sd"
@@ -77,12 +73,6 @@ def _say(message: str) -> None:
     """One red line on stderr."""
     line = " ".join(message.split())
     typer.secho(line, fg=typer.colors.RED, err=True)
-
-
-def _console() -> Console:
-    from rich.console import Console
-
-    return Console(highlight=False)
 
 
 @contextmanager
@@ -139,15 +129,6 @@ def _folder(out: Path) -> Iterator[None]:
         raise
 
 
-def _table(title: str, *columns: str) -> Table:
-    from rich.table import Table
-
-    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
-    for column in columns:
-        table.add_column(column, overflow="fold")
-    return table
-
-
 # Verbs ------------------------------------------------------------------------------------
 
 
@@ -190,6 +171,7 @@ def erase(
     from trace_erasure.erase import run
     from trace_erasure.loading import load
     from trace_erasure.spec_file import RunSpec, dump_spec, spec_of
+    from trace_erasure.terminal import about_erasure, print_table
 
     asked = _asked(spec, model, concept, surrogate, kind)
     changes: dict[str, Any] = {} if seed is None else {"seed": seed}
@@ -213,7 +195,7 @@ def erase(
             resolved = RunSpec(asked.model, spec_of(erasure.record["spec"]))
             dump_spec(resolved, file.with_suffix(".yaml"))
     if not quiet:
-        _show_erasure(erasure, file, time.perf_counter() - started)
+        print_table(about_erasure(erasure.record, file, time.perf_counter() - started))
 
 
 @app.command()
@@ -266,35 +248,22 @@ def info(
 ) -> None:
     """Say what a file erases, from which model, and how it was made. Reads the header only."""
     from trace_erasure.header import read_header
+    from trace_erasure.terminal import about_header, print_table
 
     header = read_header(file)
     if as_json:
         whole = {**header.provenance, "metadata": header.metadata, "bytes": header.size}
         typer.echo(json.dumps(whole, indent=2, sort_keys=True, ensure_ascii=False))
         return
-    record, base = header.provenance["record"], header.provenance["base"]
-    table = _table(str(record.get("title", file)), "", "")
-    table.add_row("file", f"{file}, {header.size / 1000:.0f} kB")
-    table.add_row("family", header.provenance["family"])
-    hashes = ", ".join(f"{kind} {value[:12]}" for kind, value in base["sha256"].items())
-    table.add_row("made on", f"{base['pipeline']}, {base['prediction_type']}, {hashes}")
-    ranks = header.provenance["ranks"].values()
-    rank = max(sum(pair) for pair in ranks)
-    table.add_row("change", f"{len(ranks)} layers, rank {rank}")
-    for concept in record.get("spec", {}).get("concepts", ()):
-        more = f" (and {', '.join(concept['synonyms'])})" if concept["synonyms"] else ""
-        table.add_row(concept["kind"], f"{concept['phrase']}{more} → {concept['surrogate']}")
-    for name, value in _certificate(record):
-        table.add_row(name, value)
-    for package, number in record.get("versions", {}).items():
-        table.add_row(package, number)
-    _console().print(table)
+    print_table(about_header(file, header))
 
 
 @app.command()
 def ls(what: Annotated[Listing, typer.Argument(help="What to list.")]) -> None:
     """List what there is to choose from."""
-    _console().print(_LISTINGS[what]())
+    from trace_erasure import terminal
+
+    terminal.print_table(getattr(terminal, what.value)())
 
 
 @app.command()
@@ -358,79 +327,6 @@ def _show_plan(pipe: Any, asked: RunSpec) -> None:
     typer.echo(to_yaml(replace(asked, erase=planned.spec)), nl=False)
     typer.echo(f"retained: {'; '.join(planned.retain) or 'nothing named'}", err=True)
     typer.echo(f"ordinary captions: {len(planned.captions)}. Nothing was written.", err=True)
-
-
-def _show_erasure(erasure: Erasure, file: Path, seconds: float) -> None:
-    table = _table(erasure.record["title"], "", "")
-    for concept in erasure.record["spec"]["concepts"]:
-        table.add_row("concept", f"{concept['phrase']} → {concept['surrogate']}")
-    for name, value in _certificate(erasure.record):
-        table.add_row(name, value)
-    table.add_row("written", f"{file} and {file.with_suffix('.yaml').name}")
-    table.add_row("time", f"{seconds:.1f} s")
-    _console().print(table)
-
-
-def _certificate(record: Any) -> Iterator[tuple[str, str]]:
-    """The figures of a record, in words."""
-    certificate, finetune = record.get("certificate"), record.get("finetune")
-    if certificate:
-        retained = max(certificate["retained"].values(), default=0.0)
-        listed, unseen = certificate["residual_listed"], certificate["residual_held_out"]
-        yield "residual", f"{listed:.2g}, in unseen wordings {unseen:.2g}"
-        yield "collateral", f"{certificate['expected_collateral']:.2g} on broad captions"
-        yield "retained", f"{retained:.2g} at worst, empty prompt {certificate['empty_prompt']:.2g}"
-        yield "recovery margin", f"{certificate['recovery_margin']:.2g}"
-    if finetune:
-        yield "noise level", f"steered at or below {finetune['noise_level']:.2f}"
-
-
-def _concepts() -> Table:
-    from trace_erasure.world import load_world
-    from trace_erasure.world.vocabulary import OBJECT_GROUPS
-
-    world = load_world()
-    table = _table(f"What {DEFAULT_MODEL} can draw, and erase", "kind", "group", "concepts")
-    for group in OBJECT_GROUPS:
-        table.add_row("object", group, ", ".join(thing.name for thing in world.group(group)))
-    table.add_row("style", "styles", ", ".join(world.styles.values()))
-    table.add_row("identity", "people", ", ".join(world.people))
-    return table
-
-
-def _families() -> Table:
-    from trace_erasure.families.registry import FAMILIES
-
-    table = _table("Model families", "family", "pipelines", "LoRA keys")
-    for family in FAMILIES:
-        table.add_row(family.name, ", ".join(family.pipelines), family.lora_keys)
-    return table
-
-
-def _models() -> Table:
-    from trace_erasure import embedded
-
-    table = _table("Shipped models; a folder of your own does as well", "name", "folder")
-    for name in embedded.PIPELINES:
-        table.add_row(name, str(embedded.path(name)))
-    return table
-
-
-def _objectives() -> Table:
-    from trace_erasure.math.objectives import OBJECTIVES
-
-    table = _table("Objectives of the finetune", "name", "loss")
-    for name, objective in OBJECTIVES.items():
-        table.add_row(name, (objective.__doc__ or "").splitlines()[0])
-    return table
-
-
-_LISTINGS = {
-    Listing.concepts: _concepts,
-    Listing.families: _families,
-    Listing.models: _models,
-    Listing.objectives: _objectives,
-}
 
 
 def main() -> None:

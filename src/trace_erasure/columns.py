@@ -75,8 +75,10 @@ def locate(tokenizer: object, prompt: str, phrase: str) -> Span:
         spans.append((start, start + len(wanted)))
         start = text.find(wanted, start + len(wanted))
     concept = [
-        i for i, (a, b) in enumerate(offsets) if b > a and any(a < end and b > begin for begin, end in spans)
-    ]  # fmt: skip
+        i
+        for i, (a, b) in enumerate(offsets)
+        if b > a and any(a < end and b > begin for begin, end in spans)
+    ]
     if not concept:
         raise InputError(f"{phrase!r} does not occur in the prompt {prompt!r}.")
     limit = tokenizer.model_max_length  # type: ignore[attr-defined]
@@ -99,7 +101,9 @@ def align(p: Span, s: Span) -> list[tuple[int, int, str]]:
     words_p = [i for i in range(p.eos) if i not in concept_p]
     words_s = [i for i in range(s.eos) if i not in concept_s]
     first = p.concept[0]
-    pairs = [(i, j, "before" if i < first else "after") for i, j in zip(words_p, words_s, strict=True)]
+    pairs = [
+        (i, j, "before" if i < first else "after") for i, j in zip(words_p, words_s, strict=True)
+    ]
     pairs.append((p.eos, s.eos, "eos"))
     pairs += [(i, j, "concept") for i, j in zip(p.concept, s.concept, strict=False)]
     shared = min(len(p.concept), len(s.concept))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -67,7 +68,9 @@ class Concept:
         if not self.phrase.strip():
             raise InputError("the concept is empty. Name what to erase, for example 'fox'.")
         if self.kind not in KINDS:
-            raise InputError(f"unknown concept kind {self.kind!r}. Choose one of: {', '.join(KINDS)}.")
+            raise InputError(
+                f"unknown concept kind {self.kind!r}. Choose one of: {', '.join(KINDS)}."
+            )
         if self.surrogate is not None and self.surrogate.lower() == self.phrase.lower():
             raise InputError(
                 f"concept and surrogate are both {self.phrase!r}: nothing would change. "
@@ -103,3 +106,8 @@ def fill(template: str, phrase: str) -> str:
 def prompts(concept: Concept, phrases: Sequence[str] | None = None) -> list[str]:
     """Every sentence of the concept with every phrase in it."""
     return [fill(t, p) for p in (phrases or concept.phrases) for t in concept.sentences]
+
+
+def mentions(text: str, phrases: Sequence[str]) -> bool:
+    """Whether ``text`` has one of ``phrases`` as whole words: ``car`` is not in ``cartoon``."""
+    return any(re.search(rf"\b{re.escape(phrase)}\b", text, re.IGNORECASE) for phrase in phrases)

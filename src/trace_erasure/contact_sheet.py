@@ -13,6 +13,7 @@ STRIP = 18
 MARGIN = 48
 PAPER, INK, SOFT = "white", "black", "#62696f"
 FONT_SIZE = 11
+Font = ImageFont.ImageFont | ImageFont.FreeTypeFont
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ def contact_sheet(groups: Sequence[tuple[str, Sequence[Column]]]) -> Image.Image
     return sheet
 
 
-def _shortened(text: str, draw: ImageDraw.ImageDraw, font: ImageFont.ImageFont) -> str:
+def _shortened(text: str, draw: ImageDraw.ImageDraw, font: Font) -> str:
     """``text``, cut off with an ellipsis where it is wider than a picture."""
     if draw.textlength(text, font) <= CELL:
         return text

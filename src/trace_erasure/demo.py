@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from rich.console import Console
 
 from trace_erasure import embedded
 from trace_erasure.concept import Concept
-from trace_erasure.demo_report import Result, sheet, terminal_table, write
+from trace_erasure.demo_report import Result, sheet, spread, terminal_table, write
 from trace_erasure.erase import run
 from trace_erasure.erasure import Erasure
 from trace_erasure.errors import InputError
@@ -34,7 +33,7 @@ from trace_erasure.stages.steer import StepRecord
 from trace_erasure.world import load_world
 
 MODEL = "emoji-sd"
-JUDGES = ("judges/resnet", "judges/vit")
+JUDGES = ("judges/resnet", "judges/regnet")
 TARGETS = 24
 NEAR, FAR = 24, 12
 """Retained pictures: of the concept's own kind, and of each other kind."""
@@ -116,7 +115,7 @@ def run_demo(out: Path, console: Console | None = None) -> Path:
         results.append(result)
     console.print(terminal_table(results))
     page = write(out / "index.html", results, store, task, time.perf_counter() - started)
-    console.print(f"Everything is in {page}.")
+    console.print(f"Everything is in {page}.", markup=False)
     return page
 
 
@@ -133,9 +132,9 @@ def demo_task() -> Task:
     pools = {case: near(full[case], case) for case in CASES}
     items: list[Item] = []
     for case in CASES:
-        items += evenly([item for item in full[case].items if item.group == "target"], TARGETS)
+        items += spread([item for item in full[case].items if item.group == "target"], TARGETS)
         for other in CASES:
-            kept = pools[other] if other is case else evenly(pools[other], FAR)
+            kept = pools[other] if other is case else spread(pools[other], FAR)
             items += [replace(item, concept=case.name) for item in kept]
     return Task("demo", 1, tuple(items), Sampling(embedded.STEPS, embedded.GUIDANCE))
 
@@ -145,10 +144,10 @@ def near(task: Task, case: Case) -> list[Item]:
     retained = [item for item in task.items if item.group == "retain"]
     like = [item for item in retained if alike(case, item)]
     if case.concept.kind != "object":
-        return evenly(like, NEAR)
+        return spread(like, NEAR)
     objects = {f"subject/{thing.name}" for thing in load_world().objects}
     others = [item for item in retained if item.expects[0] in objects and item not in like]
-    return [*evenly(like, NEAR // 2), *evenly(others, NEAR - NEAR // 2)]
+    return [*spread(like, NEAR // 2), *spread(others, NEAR - NEAR // 2)]
 
 
 def alike(case: Case, item: Item) -> bool:
@@ -165,12 +164,6 @@ def alike(case: Case, item: Item) -> bool:
             return groups.get(name) == groups[case.name]
 
 
-def evenly(items: Sequence[Item], count: int) -> list[Item]:
-    """At most ``count`` items, spread over the whole list."""
-    count = min(count, len(items))
-    return [items[i * len(items) // count] for i in range(count)]
-
-
 # Erasing ----------------------------------------------------------------------------------
 
 
@@ -183,9 +176,9 @@ def erased(pipe: Any, case: Case, out: Path, console: Console) -> tuple[Erasure,
             erasure = Erasure.load(file)
             current = not difference(erasure.base, fingerprint(pipe))
             if current and erasure.record["asked"] == json.loads(json.dumps(asdict(case.spec))):
-                console.print(f"{file} is there already")
+                console.print(f"{file} is there already", markup=False)
                 return erasure, Training(**json.loads(records.read_text("utf-8")))
-            console.print(f"{file} is of another model or other settings: made again")
+            console.print(f"{file} is of another model or other settings: made again", markup=False)
         except InputError as error:
             console.print(f"{error} It is made again.", markup=False)
     training = Training([])

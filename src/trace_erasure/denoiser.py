@@ -69,7 +69,9 @@ class Denoiser:
     def check_length(self, prompts: Sequence[str]) -> None:
         tokenizer = self.pipe.tokenizer
         limit = tokenizer.model_max_length
-        for prompt, ids in zip(prompts, tokenizer(list(prompts), verbose=False).input_ids, strict=True):
+        for prompt, ids in zip(
+            prompts, tokenizer(list(prompts), verbose=False).input_ids, strict=True
+        ):
             if len(ids) > limit:
                 raise InputError(
                     f"prompt of {len(ids)} tokens is beyond this model's limit of {limit}: "
@@ -102,7 +104,9 @@ class Denoiser:
         timesteps = torch.as_tensor(timesteps, device=states.device).expand(len(states))
         return self.family.predict(self.pipe, states, timesteps, conditioning)
 
-    def initial_states(self, seeds: Sequence[int], height: int | None = None, width: int | None = None) -> Tensor:  # fmt: skip
+    def initial_states(
+        self, seeds: Sequence[int], height: int | None = None, width: int | None = None
+    ) -> Tensor:
         """Starting noise, one generator a seed, so that a state never depends on its batch."""
         shape = self.family.state_shape(self.pipe, height, width)
         noise = [
@@ -136,7 +140,9 @@ class Denoiser:
             if guidance == 1:
                 output = self.predict(states, timestep, conditioning)
             else:
-                output = guide(*self.predict(torch.cat([states] * 2), timestep, both).chunk(2), guidance)
+                output = guide(
+                    *self.predict(torch.cat([states] * 2), timestep, both).chunk(2), guidance
+                )
             states = self.scheduler.step(output, timestep, states, return_dict=False)[0]
         return states
 

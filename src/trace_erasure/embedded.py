@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from trace_erasure.errors import InputError
+from trace_erasure.quiet import quiet_loading
 
 PIPELINES = ("emoji-sd",)
 STEPS = 20
@@ -19,7 +20,7 @@ def path(name: str) -> Path:
     if not folder.is_dir():
         raise InputError(
             f"there is no shipped model {name!r}. Pipelines: {', '.join(PIPELINES)}; "
-            "judges: judges/resnet, judges/vit, judges/clip."
+            "judges: judges/resnet, judges/regnet."
         )
     return folder
 
@@ -28,17 +29,9 @@ def load_pipeline(name: str = "emoji-sd") -> Any:
     """A shipped pipeline in float32 on the CPU; no network is used."""
     import torch
     from diffusers import StableDiffusionPipeline
-    from diffusers.utils import logging
 
     folder = path(name)
-    level = logging.get_verbosity()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    try:
-        pipe = StableDiffusionPipeline.from_pretrained(
+    with quiet_loading():
+        return StableDiffusionPipeline.from_pretrained(
             folder, dtype=torch.float32, local_files_only=True, safety_checker=None
         )
-    finally:
-        logging.set_verbosity(level)
-        logging.enable_progress_bar()
-    return pipe

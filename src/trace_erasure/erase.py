@@ -18,7 +18,7 @@ from typing import Any
 from tqdm import tqdm
 
 from trace_erasure import __version__, adapt, neighbours
-from trace_erasure.concept import Concept, fill, prompts
+from trace_erasure.concept import Concept, fill, mentions, prompts
 from trace_erasure.corpus import broad_captions
 from trace_erasure.denoiser import Denoiser
 from trace_erasure.erasure import Erasure
@@ -59,7 +59,9 @@ def plan(denoiser: Denoiser, spec: EraseSpec, captions: Sequence[str] | None = N
     # One concept may well be the other's neighbour.
     erased = {phrase.lower() for concept in spec.concepts for phrase in concept.phrases}
     for concept in spec.concepts:
-        near = neighbours.survey(denoiser, concept)
+        known = neighbours.candidates(captions, concept.kind)
+        names = {name: n for name, n in known.items() if name.lower() not in erased}
+        near = neighbours.survey(denoiser, concept, names)
         if concept.surrogate is None:
             concept = replace(concept, surrogate=near.surrogate)
             log.info("surrogate for %r: %r (proposed)", concept.phrase, near.surrogate)
@@ -67,8 +69,7 @@ def plan(denoiser: Denoiser, spec: EraseSpec, captions: Sequence[str] | None = N
             concept = replace(concept, synonyms=(*concept.synonyms, *near.synonyms))
             log.info("heard as %r too: %s", concept.phrase, ", ".join(near.synonyms))
         frame = neighbours.FRAMES[concept.kind]
-        words = [word for word in near.retain if word.lower() not in erased]
-        retain += [fill(frame, word) for word in (*concept.retain, *words)]
+        retain += [fill(frame, word) for word in (*concept.retain, *near.retain)]
         resolved.append(concept)
     names = [phrase.lower() for concept in resolved for phrase in concept.phrases]
     for concept in resolved:
@@ -77,7 +78,7 @@ def plan(denoiser: Denoiser, spec: EraseSpec, captions: Sequence[str] | None = N
                 f"the surrogate of {concept.phrase!r} is {concept.surrogate!r}, which is erased "
                 "too. Name another surrogate."
             )
-    ordinary = [text for text in captions if not any(name in text.lower() for name in names)]
+    ordinary = [text for text in captions if not mentions(text, names)]
     spec = replace(spec, concepts=tuple(resolved))
     return Plan(spec, tuple(dict.fromkeys(retain)), tuple(ordinary))
 
@@ -217,9 +218,7 @@ def _finetune(
         try:
             if closed:
                 adapt.attach(denoiser, closed, REDIRECT)
-            lesson = prepare(
-                denoiser, concept_prompts, surrogate_prompts, retained, settings, seed
-            )
+            lesson = prepare(denoiser, concept_prompts, surrogate_prompts, retained, settings, seed)
             training = steer(denoiser, lesson, settings, seed, checkpoint)
             bar = tqdm(training, "finetune", settings.steps, leave=False, disable=None)
             for step in bar:

@@ -7,6 +7,7 @@ from typing import Any
 
 from trace_erasure import embedded
 from trace_erasure.errors import InputError
+from trace_erasure.quiet import quiet_loading
 
 
 def load(model: str) -> Any:
@@ -28,17 +29,11 @@ def load(model: str) -> Any:
             "downloaded: save the pipeline with save_pretrained and give its folder."
         )
     from diffusers import DiffusionPipeline
-    from diffusers.utils import logging
 
-    level = logging.get_verbosity()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
     try:
-        return DiffusionPipeline.from_pretrained(folder, local_files_only=True)
+        with quiet_loading():
+            return DiffusionPipeline.from_pretrained(folder, local_files_only=True)
     except (OSError, ValueError, KeyError, AttributeError) as error:
         raise InputError(
             f"cannot load the pipeline in {folder}: {error}. Save it again with save_pretrained."
         ) from error
-    finally:
-        logging.set_verbosity(level)
-        logging.enable_progress_bar()

@@ -1,4 +1,4 @@
-"""What lies near a concept in the model's own vocabulary: synonyms, surrogates, names to retain.
+"""What the model hears near a concept: synonyms, surrogates, names to retain.
 
 Distances are between sentences as the denoiser hears them: ‖W(e_a − e_b)‖ over all positions of
 ``a picture of a …``, in the metric of the maps that read the text, relative to the mean distance
@@ -7,14 +7,18 @@ between words.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from statistics import median
 
 import torch
 from torch import Tensor
 
 from trace_erasure.concept import Concept, fill
 from trace_erasure.denoiser import Denoiser
+from trace_erasure.errors import InputError
 from trace_erasure.math.closed_form import gram, symmetric_root
 
 FRAMES = {
@@ -23,12 +27,19 @@ FRAMES = {
     "style": "a house, {x} style",
     "identity": "a picture of {x}",
 }
+# How captions name things: a noun after its article, a style before the word, a person in capitals.
+PATTERNS = {
+    "object": r"\ban? (\w+)(?=$|,| on | in | and | next )",
+    "style": r"(?:, |\bin )(\w+(?: \w+)?) style\b",
+    "identity": r"\b([A-Z]\w+ [A-Z]\w+)\b",
+}
+PATTERNS["explicit"] = PATTERNS["object"]
 SYNONYM = 0.35
 """Words nearer than this share of the mean distance are heard as the concept itself."""
 DISTINCT = 0.6
 """A proposed surrogate is at least this far away, so that it is something else."""
-IDENTITY_SURROGATE = "a person"
 RETAINED = 12
+BATCH = 256
 
 
 @dataclass(frozen=True)
@@ -39,26 +50,30 @@ class Neighbourhood:
     distances: tuple[float, ...]
 
 
-def words(denoiser: Denoiser, shortest: int = 3) -> list[str]:
-    """Whole words of the tokenizer's vocabulary, alphabetic and lower case."""
-    vocabulary = denoiser.pipe.tokenizer.get_vocab()
-    found = {token.removesuffix("</w>") for token in vocabulary if token.endswith("</w>")}
-    return sorted(w for w in found if len(w) >= shortest and w.isascii() and w.isalpha())
+def candidates(captions: Sequence[str], kind: str) -> dict[str, int]:
+    """Phrases of ``kind`` that ``captions`` speak of, and how often, in alphabetical order."""
+    count = Counter(match for text in captions for match in re.findall(PATTERNS[kind], text))
+    return dict(sorted(count.items()))
 
 
-def heard(denoiser: Denoiser, prompts: Sequence[str]) -> Tensor:
-    """Sentences as the denoiser hears them, (n, positions · d): G^½ times every embedding."""
+def distances(denoiser: Denoiser, prompt: str, others: Sequence[str]) -> Tensor:
+    """‖G^½ (e_a − e_b)‖ between ``prompt`` and each of ``others`` over all positions, (n,)."""
     root = symmetric_root(gram([layer.weight for layer in denoiser.token_maps().values()]))
-    tokens = denoiser.encode(prompts).tokens.double().cpu()
-    return (tokens @ root).flatten(1)
+    origin = denoiser.encode([prompt]).tokens.double().cpu()
+    parts = []
+    for start in range(0, len(others), BATCH):  # a large vocabulary does not fit at once
+        tokens = denoiser.encode(others[start : start + BATCH]).tokens.double().cpu()
+        parts.append(((tokens - origin) @ root).flatten(1).norm(dim=1))
+    return torch.cat(parts)
 
 
-def neighbourhood(denoiser: Denoiser, phrase: str, kind: str, candidates: Sequence[str]) -> Neighbourhood:  # fmt: skip
+def neighbourhood(
+    denoiser: Denoiser, phrase: str, kind: str, candidates: Sequence[str]
+) -> Neighbourhood:
     """``candidates`` sorted by distance from ``phrase``; 1 is the mean distance of all of them."""
     frame = FRAMES[kind]
     others = [word for word in dict.fromkeys(candidates) if word.lower() != phrase.lower()]
-    vectors = heard(denoiser, [fill(frame, phrase), *(fill(frame, word) for word in others)])
-    distance = (vectors[1:] - vectors[0]).norm(dim=1)
+    distance = distances(denoiser, fill(frame, phrase), [fill(frame, word) for word in others])
     distance = distance / distance.mean()
     order = torch.argsort(distance).tolist()
     return Neighbourhood(tuple(others[i] for i in order), tuple(distance[order].tolist()))
@@ -79,18 +94,34 @@ class Survey:
     retain: tuple[str, ...]
 
 
-def survey(denoiser: Denoiser, concept: Concept) -> Survey:
-    """Looks around ``concept`` in the tokenizer's vocabulary."""
-    own = {word for phrase in concept.phrases for word in phrase.lower().split()}
-    given = concept.surrogate or ""
-    candidates = [w for w in words(denoiser) if w not in own and w not in given.lower().split()]
-    near = neighbourhood(denoiser, concept.phrase, concept.kind, candidates)
-    ranked = list(zip(near.words, near.distances, strict=True))
-    synonyms = tuple(word for word, distance in ranked if distance < SYNONYM)
-    others = [(word, distance) for word, distance in ranked if distance >= SYNONYM]
-    proposed = next((word for word, distance in others if distance >= DISTINCT), near.words[-1])
-    if concept.kind == "identity":
-        proposed = IDENTITY_SURROGATE
-    surrogate = concept.surrogate or proposed
-    retain = [word for word, _ in others if word != surrogate][:RETAINED]
+def survey(denoiser: Denoiser, concept: Concept, names: Mapping[str, int]) -> Survey:
+    """Looks around ``concept`` among ``names`` and their counts; see ``candidates``.
+
+    A surrogate is proposed among the commoner half of the names: what is seldom spoken of may not
+    be something that the model can draw.
+
+    Raises ``InputError`` where no surrogate is given and none can be proposed.
+    """
+    own = {phrase.lower() for phrase in (*concept.phrases, concept.surrogate or "")}
+    others = {name: count for name, count in names.items() if name.lower() not in own}
+    if not others and concept.surrogate is None:
+        raise InputError(
+            f"no surrogate for {concept.phrase!r} can be proposed: the captions name nothing of "
+            f"kind {concept.kind!r}. Name one, or pass captions of the model's domain."
+        )
+    ranked: list[tuple[str, float]] = []
+    if others:
+        near = neighbourhood(denoiser, concept.phrase, concept.kind, list(others))
+        ranked = list(zip(near.words, near.distances, strict=True))
+    # People have no synonyms: two names that sound alike are two people.
+    bound = 0.0 if concept.kind == "identity" else SYNONYM
+    synonyms = tuple(word for word, distance in ranked if distance < bound)
+    rest = [(word, distance) for word, distance in ranked if distance >= bound]
+    surrogate = concept.surrogate
+    if surrogate is None:
+        common = median(others.values())
+        known = [(word, distance) for word, distance in ranked if others[word] >= common]
+        distinct = (word for word, distance in known if distance >= DISTINCT)
+        surrogate = next(distinct, known[-1][0])
+    retain = [word for word, _ in rest if word != surrogate][:RETAINED]
     return Survey(synonyms, surrogate, tuple(retain))

@@ -30,13 +30,18 @@ class ClosedForm:
     """
 
     mode: str = "equality"
-    directions: int | None = 4
+    directions: int | None = 8
     ridge: float = 1e-3
     keep: int = 24
 
     def __post_init__(self) -> None:
         _check(self.mode in MODES, "closed_form.mode", self.mode, ", ".join(MODES))
-        _check(self.directions is None or self.directions >= 1, "closed_form.directions", self.directions, "1 or more, or null")  # fmt: skip
+        _check(
+            self.directions is None or self.directions >= 1,
+            "closed_form.directions",
+            self.directions,
+            "1 or more, or null",
+        )
         _check(self.ridge > 0, "closed_form.ridge", self.ridge, "a positive number")
         _check(self.keep >= 0, "closed_form.keep", self.keep, "0 or more")
 
@@ -72,13 +77,35 @@ class Finetune:
     guidance_scale: float = 3.0
 
     def __post_init__(self) -> None:
-        _check(self.objective in OBJECTIVES, "finetune.objective", self.objective, ", ".join(OBJECTIVES))  # fmt: skip
+        _check(
+            self.objective in OBJECTIVES,
+            "finetune.objective",
+            self.objective,
+            ", ".join(OBJECTIVES),
+        )
         _check(0 <= self.eta <= 1, "finetune.eta", self.eta, "0 to 1")
         level = self.noise_level
-        _check(level is None or 0 < level < 1, "finetune.noise_level", level, "between 0 and 1, or null")  # fmt: skip
-        for name in ("steps", "batch", "rank", "trajectories", "retain_trajectories", "sampler_steps"):
+        _check(
+            level is None or 0 < level < 1,
+            "finetune.noise_level",
+            level,
+            "between 0 and 1, or null",
+        )
+        for name in (
+            "steps",
+            "batch",
+            "rank",
+            "trajectories",
+            "retain_trajectories",
+            "sampler_steps",
+        ):
             _check(getattr(self, name) >= 1, f"finetune.{name}", getattr(self, name), "1 or more")
-        _check(self.learning_rate > 0, "finetune.learning_rate", self.learning_rate, "a positive number")  # fmt: skip
+        _check(
+            self.learning_rate > 0,
+            "finetune.learning_rate",
+            self.learning_rate,
+            "a positive number",
+        )
 
 
 @dataclass(frozen=True)

@@ -31,13 +31,10 @@ from trace_erasure.errors import InputError
 from trace_erasure.files import atomic
 from trace_erasure.spec import ClosedForm, EraseSpec, Finetune
 
-STAGES: dict[str, type[ClosedForm] | type[Finetune]] = {
-    "closed_form": ClosedForm,
-    "finetune": Finetune,
-}
+STAGES = {"closed_form": ClosedForm, "finetune": Finetune}
 KEYS = ("model", "concepts", *STAGES, "seed")
 LONGEST_NAME = 60
-Settings = TypeVar("Settings", Concept, ClosedForm, Finetune)
+Settings = TypeVar("Settings", bound=Concept | ClosedForm | Finetune)
 
 
 @dataclass(frozen=True)
@@ -210,7 +207,18 @@ def to_yaml(run: RunSpec) -> str:
         "finetune": None if spec.finetune is None else _plain(spec.finetune),
         "seed": spec.seed,
     }
-    return yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=sys.maxsize)
+    return yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=sys.maxsize)
+
+
+class _Dumper(yaml.SafeDumper):
+    """YAML that gives back every text: YAML would fold line breaks such as U+0085 outside quotes."""
+
+    def represent_str(self, data: str) -> yaml.ScalarNode:
+        style = None if data.isprintable() else '"'
+        return self.represent_scalar("tag:yaml.org,2002:str", data, style=style)
+
+
+_Dumper.add_representer(str, _Dumper.represent_str)
 
 
 def dump_spec(run: RunSpec, path: str | os.PathLike[str]) -> Path:

@@ -55,19 +55,30 @@ def collect(
         index = prompt[start : start + CHUNK]
         chunk = torch.tensor(list(seeds[start : start + CHUNK]))
 
-        def visit(states: Tensor, timestep: Tensor, index: Tensor = index, chunk: Tensor = chunk) -> None:
+        def visit(
+            states: Tensor, timestep: Tensor, index: Tensor = index, chunk: Tensor = chunk
+        ) -> None:
             times = timestep.cpu().expand(len(states))
             levels = denoiser.noise_levels(times).float()
             parts.append(Bank(states.clone(), times.clone(), levels, index, chunk))
 
         denoiser.rollout(
-            conditioning[index], empty, chunk.tolist(), steps=steps, guidance=guidance_scale, visit=visit
-        )  # fmt: skip
-    return Bank(*(torch.cat([getattr(part, name) for part in parts]) for name in Bank.__dataclass_fields__))
+            conditioning[index],
+            empty,
+            chunk.tolist(),
+            steps=steps,
+            guidance=guidance_scale,
+            visit=visit,
+        )
+    return Bank(
+        *(torch.cat([getattr(part, name) for part in parts]) for name in Bank.__dataclass_fields__)
+    )
 
 
 @torch.no_grad()
-def predictions(denoiser: Denoiser, bank: Bank, conditioning: Conditioning, prompt: Tensor | None = None) -> Tensor:  # fmt: skip
+def predictions(
+    denoiser: Denoiser, bank: Bank, conditioning: Conditioning, prompt: Tensor | None = None
+) -> Tensor:
     """The network's outputs at every state of ``bank``, (n, …), with adapters as they are.
 
     ``prompt`` indexes ``conditioning``; by default each state's own prompt. A single row serves all.

@@ -14,6 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from trace_erasure.errors import InputError
+from trace_erasure.quiet import quiet_loading
 
 BATCH = 64
 
@@ -99,13 +100,14 @@ def _load(auto_class: Any, path: str | os.PathLike[str], device: str) -> tuple[A
             f"no judge at {path}: config.json and a .safetensors file are needed there. "
             "Give the folder of a model saved with save_pretrained."
         )
-    model, loaded = auto_class.from_pretrained(
-        folder,
-        dtype=torch.float32,
-        local_files_only=True,
-        use_safetensors=True,
-        output_loading_info=True,
-    )
+    with quiet_loading():
+        model, loaded = auto_class.from_pretrained(
+            folder,
+            dtype=torch.float32,
+            local_files_only=True,
+            use_safetensors=True,
+            output_loading_info=True,
+        )
     # Weights that are not in the file would be random, and the verdicts with them.
     missing = sorted(loaded["missing_keys"])
     if missing:

@@ -84,11 +84,22 @@ def evaluate(
             image, blank, readings = pictures[item.prompt, item.seed]
             for judge in judges:
                 known = dict(
-                    model=model, task=task.name, method=method, seed=seed, concept=item.concept,
-                    judge=judge.id, protocol=protocols[item.concept], item=item.id,
-                    group=item.group, prompt=item.prompt, image_seed=item.seed, image=image,
-                    expected=item.expects, companion=item.companion, blank=blank,
-                )  # fmt: skip
+                    model=model,
+                    task=task.name,
+                    method=method,
+                    seed=seed,
+                    concept=item.concept,
+                    judge=judge.id,
+                    protocol=protocols[item.concept],
+                    item=item.id,
+                    group=item.group,
+                    prompt=item.prompt,
+                    image_seed=item.seed,
+                    image=image,
+                    expected=item.expects,
+                    companion=item.companion,
+                    blank=blank,
+                )
                 verdicts.append(Verdict(**known, **_opinion(judge, readings[judge.id], item)))
     return verdicts
 

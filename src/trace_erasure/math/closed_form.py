@@ -163,9 +163,14 @@ def compress(edit: Edit) -> Edit:
 
 
 def ridge(
-    concept: Tensor, surrogate: Tensor, second_moment: Tensor, maps_gram: Tensor, *,
-    penalty: float = 0.1, preserve: float = 1.0,
-) -> Edit:  # fmt: skip
+    concept: Tensor,
+    surrogate: Tensor,
+    second_moment: Tensor,
+    maps_gram: Tensor,
+    *,
+    penalty: float = 0.1,
+    preserve: float = 1.0,
+) -> Edit:
     """The least-squares edit of UCE, MACE and RECE: shift = S − C, read = Cᵀ(λI + CCᵀ + αΣ)⁻¹.
 
     Minimises ‖W′C − WS‖² + α tr[(W′−W)Σ(W′−W)ᵀ] + λ‖W′−W‖²; ``penalty`` is λ and ``preserve``
@@ -182,7 +187,9 @@ def ridge(
 def null_space(edit: Edit, keep: Tensor) -> Edit:
     """``edit`` projected off the span of ``keep``: M R = R exactly, whatever else it loses."""
     basis = leading(keep)
-    return Edit(edit.shift, edit.read - (edit.read @ basis) @ basis.mT, edit.discarded, edit.capacity)
+    return Edit(
+        edit.shift, edit.read - (edit.read @ basis) @ basis.mT, edit.discarded, edit.capacity
+    )
 
 
 # What an edit does, in numbers -------------------------------------------------------------

@@ -19,7 +19,11 @@ from trace_erasure.spec import ClosedForm
 
 # Wordings that the solve never sees, to measure how far the redirect carries.
 HELD_OUT = {
-    "object": ("this is a {x}", "a {x} next to a house", "a drawing of a {x} on a green background"),
+    "object": (
+        "this is a {x}",
+        "a {x} next to a house",
+        "a drawing of a {x} on a green background",
+    ),
     "style": ("a bird in {x} style", "a {x} style picture of a boat"),
     "identity": ("this is {x}", "an image of {x} on a green background"),
 }
@@ -74,7 +78,7 @@ class Redirect:
 def keep_columns(denoiser: Denoiser, prompts: Sequence[str]) -> Tensor:
     """All distinct token embeddings of ``prompts``, (d, n) float64."""
     tokens = denoiser.encode(list(prompts)).tokens.double().cpu()
-    return torch.unique(tokens.flatten(0, 1).float(), dim=0).double().mT
+    return torch.unique(tokens.flatten(0, 1), dim=0).mT
 
 
 def principal(columns: Tensor, maps_gram: Tensor, count: int) -> Tensor:
@@ -102,19 +106,31 @@ def redirect(
     maps = denoiser.token_maps()
     maps_gram = algebra.gram([layer.weight for layer in maps.values()])
     sigma = algebra.regularised(second_moment(denoiser, captions), settings.ridge)
-    columns = join([c for concept in concepts for c in _columns(denoiser, concept, concept.sentences)])
+    columns = join(
+        [c for concept in concepts for c in _columns(denoiser, concept, concept.sentences)]
+    )
     moved, unmoved = columns.select(columns.moved), columns.select(~columns.moved)
-    kept = torch.cat([keep_columns(denoiser, [EMPTY, *retain]), unmoved.concept], dim=1)
-    exact = settings.directions is None
-    held = kept if exact and not retain else principal(kept, maps_gram, settings.keep)
-    if settings.mode == "ridge":
-        scaled = moved.weights.sqrt()
-        edit = algebra.ridge(moved.concept * scaled, moved.surrogate * scaled, sigma, maps_gram)
+    # The empty prompt and the words before the concept must stay for the redirect to be exact.
+    always = torch.cat([keep_columns(denoiser, [EMPTY]), unmoved.concept], dim=1)
+    retained = keep_columns(denoiser, retain) if retain else always[:, :0]
+    exact = settings.mode == "equality" and settings.directions is None
+    if exact:
+        held = torch.cat([always, principal(retained, maps_gram, settings.keep)], dim=1)
     else:
+        held = principal(torch.cat([always, retained], dim=1), maps_gram, settings.keep)
+    scale = moved.weights.sqrt()
+    if settings.mode == "equality":
         edit = algebra.equality(
-            moved.concept, moved.surrogate, held, sigma, maps_gram,
-            directions=settings.directions, weights=moved.weights.sqrt(),
-        )  # fmt: skip
+            moved.concept,
+            moved.surrogate,
+            held,
+            sigma,
+            maps_gram,
+            directions=settings.directions,
+            weights=scale,
+        )
+    else:
+        edit = algebra.ridge(moved.concept * scale, moved.surrogate * scale, sigma, maps_gram)
         if settings.mode == "null_space":
             edit = algebra.null_space(edit, held)
     delta = {path: edit.change(layer.weight.detach().cpu()) for path, layer in maps.items()}

@@ -93,7 +93,9 @@ def prepare(
     retain_seeds = [seed * 100_003 + 50_000 + i for i in range(settings.retain_trajectories)]
     with denoiser.without_adapters():
         bank = collect(denoiser, concept, seeds, **sampler, label="concept trajectories")
-        retain_bank = collect(denoiser, retained, retain_seeds, **sampler, label="retain trajectories")  # fmt: skip
+        retain_bank = collect(
+            denoiser, retained, retain_seeds, **sampler, label="retain trajectories"
+        )
         e_p = predictions(denoiser, bank, concept)
         e_0 = predictions(denoiser, bank, empty)
         e_s = predictions(denoiser, bank, surrogate)
@@ -103,7 +105,7 @@ def prepare(
     level = settings.noise_level or measured.level_below(PROFILE_SHARE)
     return Lesson(
         bank, retain_bank, concept, empty, retained, e_p, e_0, e_s, e_ref, e_r, measured, level
-    )  # fmt: skip
+    )
 
 
 def draw(index: Tensor, count: int, generator: torch.Generator) -> Tensor:
@@ -111,11 +113,15 @@ def draw(index: Tensor, count: int, generator: torch.Generator) -> Tensor:
     return index[torch.randint(len(index), (count,), generator=generator)]
 
 
-def losses(denoiser: Denoiser, lesson: Lesson, settings: Finetune, generator: torch.Generator) -> dict[str, Tensor]:  # fmt: skip
+def losses(
+    denoiser: Denoiser, lesson: Lesson, settings: Finetune, generator: torch.Generator
+) -> dict[str, Tensor]:
     """The terms of the loss on one random batch, unweighted; absent windows give no term."""
     bank, retain = lesson.bank, lesson.retain_bank
     late = draw(lesson.late, settings.batch, generator) if len(lesson.late) else lesson.late
-    early = draw(lesson.early, settings.batch // 2, generator) if len(lesson.early) else lesson.early  # fmt: skip
+    early = (
+        draw(lesson.early, settings.batch // 2, generator) if len(lesson.early) else lesson.early
+    )
     void = draw(torch.arange(len(bank)), max(1, settings.batch // 2), generator)
     kept = draw(torch.arange(len(retain)), 2 * settings.batch, generator)
     steered = torch.cat([late, early])
@@ -177,7 +183,11 @@ def steer(
         loss.backward()
         norm = torch.nn.utils.clip_grad_norm_(parameters.values(), 1.0)
         if not torch.isfinite(norm):
-            bad = [n for n, p in parameters.items() if p.grad is not None and not p.grad.isfinite().all()]
+            bad = [
+                n
+                for n, p in parameters.items()
+                if p.grad is not None and not p.grad.isfinite().all()
+            ]
             raise NonFiniteError(f"gradient of {bad[0]} is not finite at step {step}.")
         optimizer.step()
         if checkpoint and (step + 1) % CHECKPOINT_EVERY == 0:
@@ -211,7 +221,9 @@ def trained(denoiser: Denoiser) -> dict[str, LowRank]:
     return delta
 
 
-def _store(file: Path, parameters: dict[str, Tensor], optimizer: torch.optim.Optimizer, step: int) -> None:  # fmt: skip
+def _store(
+    file: Path, parameters: dict[str, Tensor], optimizer: torch.optim.Optimizer, step: int
+) -> None:
     tensors = {"step": torch.tensor(step)}
     for name, parameter in parameters.items():
         state = optimizer.state[parameter]

@@ -1,0 +1,233 @@
+"""Writes the measured tables into README.md and docs/*.md, from benchmarks/results/*.jsonl.
+
+    python benchmarks/tables.py
+
+A table stands between ``<!-- table:NAME -->`` and ``<!-- /table -->``, each on a line of its own;
+``TABLES`` says what NAME shows. What has not been measured is a dash. Needs no package but Python.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+DASH = "—"
+BLOCK = re.compile(r"^<!-- table:(\S+) -->\n(.*?)^<!-- /table -->$", re.MULTILINE | re.DOTALL)
+OPENING = re.compile(r"^<!-- table:", re.MULTILINE)
+
+Row = Mapping[str, Any]
+Key = tuple[str, str, str, str, str]  # task, method, judge, concept, metric
+
+
+@dataclass(frozen=True)
+class Column:
+    """A metric, over the mean of a task's concepts or for the worst of them."""
+
+    title: str
+    metric: str
+    concept: str = "mean"
+
+
+@dataclass(frozen=True)
+class Table:
+    """What a table shows; ``tasks``, ``methods`` and ``judges`` map names in rows to labels.
+
+    There is one line for each combination of them, and one cell for each column.
+    """
+
+    tasks: Mapping[str, str]
+    methods: Mapping[str, str]
+    judges: Mapping[str, str]
+    columns: tuple[Column, ...]
+    command: str
+
+
+BASE = {"base": "original model"}
+TRACE = {"trace": "**TRACE**, both stages"}
+JUDGES = {"resnet": "ResNet", "regnet": "RegNet"}
+TASKS = {
+    "objects": "objects",
+    "styles": "styles",
+    "identities": "people",
+    "hazard": "weapons, all at once",
+}
+ERASED = (
+    Column("Acc_e ↓", "acc_e"),
+    Column("Acc_g ↓", "acc_g"),
+    Column("Acc_s ↑", "acc_s"),
+    Column("H_o ↑", "h_o"),
+    Column("worst Acc_e ↓", "acc_e", "worst"),
+)
+DRAWN = (
+    Column("when named", "acc_e"),
+    Column("in other words", "acc_g"),
+    Column("everything else", "acc_s"),
+)
+
+TABLES = {
+    "objects": Table(
+        {"objects": "objects"},
+        {
+            **BASE,
+            "blank": "blank pictures (control)",
+            "stage 1 only": "stage 1 alone",
+            "stage 2 only": "stage 2 alone",
+            **TRACE,
+        },
+        JUDGES,
+        ERASED,
+        "python benchmarks/bench.py --tasks objects",
+    ),
+    "kinds": Table(TASKS, {**BASE, **TRACE}, JUDGES, ERASED, "python benchmarks/bench.py"),
+    "objectives": Table(
+        {"objects": "objects"},
+        {"trace": "`anchor` (default)", "reverse_cfg": "`reverse_cfg`", "margin": "`margin`"},
+        JUDGES,
+        ERASED,
+        "python benchmarks/bench.py --tasks objects",
+    ),
+    "base": Table(TASKS, BASE, JUDGES, DRAWN, "python benchmarks/bench.py"),
+}
+
+
+# Rows -------------------------------------------------------------------------------------
+
+
+def read_rows(folder: Path) -> dict[Key, Row]:
+    """The rows of all ``*.jsonl`` files in ``folder``. Exits where a figure is given twice."""
+    rows: dict[Key, Row] = {}
+    for file in sorted(folder.glob("*.jsonl")):
+        for number, line in enumerate(file.read_text("utf-8").splitlines(), start=1):
+            try:
+                row = json.loads(line)
+                # Judges carry a hash of their weights, resnet@0c1d2e3f4a5b.
+                judge = row["judge"].split("@")[0]
+                key = (row["task"], row["method"], judge, row["concept"], row["metric"])
+            except (json.JSONDecodeError, KeyError, TypeError) as error:
+                sys.exit(f"{file}, line {number} is no row of figures ({error!r}). Run bench.py.")
+            if key in rows:
+                sys.exit(
+                    f"{file}, line {number}: {', '.join(key)} is given twice, for seeds "
+                    f"{rows[key]['seed']} and {row['seed']}. Keep one of the two."
+                )
+            rows[key] = row
+    return rows
+
+
+def protocol(row: Row) -> dict[str, str]:
+    """``items=520:ab12 steps=20 …`` as a mapping."""
+    return dict(part.split("=", 1) for part in row["protocol"].split(" ") if "=" in part)
+
+
+# Tables -----------------------------------------------------------------------------------
+
+
+def lines(table: Table) -> Iterator[tuple[tuple[str, str, str], list[str]]]:
+    """(task, method, judge) and the labels of each line; a label that never varies is left out."""
+    for task, task_label in table.tasks.items():
+        for method, method_label in table.methods.items():
+            for judge, judge_label in table.judges.items():
+                shown = [(table.tasks, task_label), (table.methods, method_label)]
+                shown.append((table.judges, judge_label))
+                yield (task, method, judge), [x for names, x in shown if len(names) > 1]
+
+
+def cell(row: Row | None) -> str:
+    """``3.2 (1.0 to 9.1)`` in per cent; a dash where nothing was measured."""
+    if row is None or row["value"] is None:
+        return DASH
+    text = f"{100 * row['value']:.1f}"
+    if row["low"] is None or row["high"] is None:
+        return text
+    return f"{text} ({100 * row['low']:.1f} to {100 * row['high']:.1f})"
+
+
+def render(name: str, rows: Mapping[Key, Row]) -> str:
+    """The Markdown of one table, with how it was measured and made below it.
+
+    Exits where lines of one task were measured differently: they must not stand together.
+    """
+    table = TABLES[name]
+    titles = [("concepts", table.tasks), ("method", table.methods), ("judge", table.judges)]
+    head = [title for title, names in titles if len(names) > 1]
+    text = [
+        "| " + " | ".join([*head, *(column.title for column in table.columns)]) + " |",
+        "|" + "|".join(["---"] * len(head) + ["---:"] * len(table.columns)) + "|",
+    ]
+    used: dict[str, Row] = {}
+    for key, labels in lines(table):
+        found = [rows.get((*key, column.concept, column.metric)) for column in table.columns]
+        for row in filter(None, found):
+            first = used.setdefault(row["task"], row)
+            if row["protocol"] != first["protocol"]:
+                sys.exit(
+                    f"table {name!r}: {first['method']!r} and {row['method']!r} were measured "
+                    f"differently on {row['task']!r} ({first['protocol']} against "
+                    f"{row['protocol']}). Run bench.py for both in the same way."
+                )
+        text.append("| " + " | ".join([*labels, *map(cell, found)]) + " |")
+    text += [
+        "",
+        f"{_measured(table, used, rows)} `{table.command}`, then `python benchmarks/tables.py`.",
+    ]
+    return "\n".join(text) + "\n"
+
+
+def _measured(table: Table, used: Mapping[str, Row], rows: Mapping[Key, Row]) -> str:
+    """What the figures rest on, in a sentence or two."""
+    if not used:
+        return "Not measured yet. To fill it:"
+    parts = []
+    for task, row in used.items():
+        how = protocol(row)
+        means = [r for key, r in rows.items() if key[0] == task and key[3] == "mean"]
+        count = means[0]["n"] if means else "?"
+        parts.append(
+            f"{table.tasks[task]}: {count} concept{'s' * (count != 1)}, "
+            f"{how['items'].split(':')[0]} items, {how['steps']} steps, "
+            f"guidance scale {how['guidance_scale']}"
+        )
+    return f"Per cent, mean over concepts, 95 % intervals. {'; '.join(parts)}. Made by"
+
+
+# Files ------------------------------------------------------------------------------------
+
+
+def rewrite(root: Path) -> list[Path]:
+    """Fills every marked table under ``root``; returns the files that changed.
+
+    Exits, with nothing written, for a marker that is not in ``TABLES`` or is never closed.
+    """
+    rows = read_rows(root / "benchmarks" / "results")
+    after: dict[Path, str] = {}
+    for file in [root / "README.md", *sorted((root / "docs").glob("*.md"))]:
+        if not file.is_file():
+            continue
+        before = file.read_text("utf-8")
+        blocks = [match[1] for match in BLOCK.finditer(before)]
+        if len(blocks) != len(OPENING.findall(before)):
+            sys.exit(f"{file}: a table is never closed. Add a line <!-- /table --> below it.")
+        for name in blocks:
+            if name not in TABLES:
+                sys.exit(f"{file}: no table is called {name!r}. Known: {', '.join(TABLES)}.")
+        text = BLOCK.sub(
+            lambda m: f"<!-- table:{m[1]} -->\n{render(m[1], rows)}<!-- /table -->", before
+        )
+        if text != before:
+            after[file] = text
+    for file, text in after.items():
+        partial = file.with_name(f".{file.name}.part")
+        partial.write_text(text, "utf-8")
+        os.replace(partial, file)
+    return [*after]
+
+
+if __name__ == "__main__":
+    for path in rewrite(Path(__file__).resolve().parents[1]):
+        print(path)

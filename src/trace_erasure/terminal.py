@@ -1,0 +1,128 @@
+"""What the command line prints: tables of what there is, and of what was made."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from trace_erasure.header import Header
+
+
+def print_table(table: Table) -> None:
+    """Prints on stdout."""
+    Console(highlight=False, markup=False).print(table)
+
+
+def _table(title: str, *columns: str) -> Table:
+    table = Table(
+        title=title,
+        title_justify="left",
+        title_style="bold",
+        show_header=bool(columns),
+        box=None,
+        pad_edge=False,
+    )
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    return table
+
+
+# Artifacts --------------------------------------------------------------------------------
+
+
+def about_erasure(record: Mapping[str, Any], file: Path, seconds: float) -> Table:
+    """What was just made."""
+    table = _table(record["title"])
+    _add_record(table, record)
+    table.add_row("written", f"{file} and {file.with_suffix('.yaml').name}")
+    table.add_row("time", f"{seconds:.1f} s")
+    return table
+
+
+def about_header(file: Path, header: Header) -> Table:
+    """What a file says of itself."""
+    record, base = header.provenance["record"], header.provenance["base"]
+    ranks = header.provenance["ranks"].values()
+    hashes = ", ".join(f"{kind} {value[:12]}" for kind, value in base["sha256"].items())
+    table = _table(record.get("title", "Concept erasure"))
+    table.add_row("file", f"{file}, {header.size / 1000:.0f} kB")
+    table.add_row("family", header.provenance["family"])
+    table.add_row("made on", f"{base['pipeline']}, {base['prediction_type']}, {hashes}")
+    table.add_row("change", f"{len(ranks)} layers, rank {max(map(sum, ranks))}")
+    _add_record(table, record)
+    for package, number in record.get("versions", {}).items():
+        table.add_row(package, number)
+    return table
+
+
+def _add_record(table: Table, record: Mapping[str, Any]) -> None:
+    for concept in record.get("spec", {}).get("concepts", ()):
+        also = f" (and {', '.join(concept['synonyms'])})" if concept["synonyms"] else ""
+        table.add_row(concept["kind"], f"{concept['phrase']}{also} → {concept['surrogate']}")
+    for name, value in _figures(record):
+        table.add_row(name, value)
+
+
+def _figures(record: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """The certificate and the noise level of a record, in words."""
+    certificate, finetune = record.get("certificate"), record.get("finetune")
+    if certificate:
+        listed, unseen = certificate["residual_listed"], certificate["residual_held_out"]
+        retained = max(certificate["retained"].values(), default=0.0)
+        yield "residual", f"{listed:.2g}, in unseen wordings {unseen:.2g}"
+        yield "collateral", f"{certificate['expected_collateral']:.2g} on broad captions"
+        yield "retained", f"{retained:.2g} at worst, empty prompt {certificate['empty_prompt']:.2g}"
+        yield "recovery margin", f"{certificate['recovery_margin']:.2g}"
+    if finetune:
+        yield "noise level", f"steered at or below {finetune['noise_level']:.2f}"
+
+
+# Listings ---------------------------------------------------------------------------------
+
+
+def concepts() -> Table:
+    """What the shipped model can draw."""
+    from trace_erasure.world import load_world
+    from trace_erasure.world.vocabulary import OBJECT_GROUPS
+
+    world = load_world()
+    table = _table("What emoji-sd can draw, and lose", "kind", "group", "concepts")
+    for group in OBJECT_GROUPS:
+        table.add_row("object", group, ", ".join(thing.name for thing in world.group(group)))
+    table.add_row("style", "styles", ", ".join(world.styles.values()))
+    table.add_row("identity", "people", ", ".join(world.people))
+    return table
+
+
+def families() -> Table:
+    """The supported architectures."""
+    from trace_erasure.families.registry import FAMILIES
+
+    table = _table("Model families", "family", "pipelines", "LoRA keys")
+    for family in FAMILIES:
+        table.add_row(family.name, ", ".join(family.pipelines), family.lora_keys)
+    return table
+
+
+def models() -> Table:
+    """The shipped models and where they are."""
+    from trace_erasure import embedded
+
+    table = _table("Shipped models; a folder of your own does as well", "name", "folder")
+    for name in embedded.PIPELINES:
+        table.add_row(name, str(embedded.path(name)))
+    return table
+
+
+def objectives() -> Table:
+    """The objectives of the finetune."""
+    from trace_erasure.math.objectives import OBJECTIVES
+
+    table = _table("Objectives of the finetune", "name", "loss")
+    for name, objective in OBJECTIVES.items():
+        table.add_row(name, (objective.__doc__ or "").splitlines()[0])
+    return table

@@ -1,0 +1,143 @@
+"""The guarantees and the behaviour on the model that ships with the package."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+import trace_erasure
+from trace_erasure import adapt, embedded
+from trace_erasure.concept import Concept, fill
+from trace_erasure.denoiser import EMPTY, Denoiser
+from trace_erasure.erase import erase
+from trace_erasure.evaluate import ImageClassifierJudge
+from trace_erasure.generate import generate
+from trace_erasure.spec import ClosedForm
+from trace_erasure.stages.redirect import redirect
+
+MEGABYTE = 1_000_000
+
+
+@pytest.fixture(scope="module")
+def pipe():
+    pipe = embedded.load_pipeline()
+    pipe.set_progress_bar_config(disable=True)
+    return pipe
+
+
+@pytest.fixture(scope="module")
+def judges():
+    return [ImageClassifierJudge(embedded.path(f"judges/{name}")) for name in ("resnet", "regnet")]
+
+
+@pytest.fixture(scope="module")
+def fox(pipe):
+    """Both stages at default settings: what a user gets."""
+    return erase(pipe, "fox", seed=0)
+
+
+def seen(judge: ImageClassifierJudge, images: list) -> list[str]:
+    """The judge's best subject for each image."""
+    subjects = [i for i, label in enumerate(judge.labels) if label.startswith("subject/")]
+    best = judge.classify(images)[:, subjects].argmax(1).tolist()
+    return [judge.labels[subjects[i]].removeprefix("subject/") for i in best]
+
+
+def share(judge, images, names) -> float:
+    found = seen(judge, images)
+    return sum(a == b for a, b in zip(found, names, strict=True)) / len(names)
+
+
+def test_everything_shipped_stays_small():
+    folder = Path(trace_erasure.__file__).parent / "models"
+    assert sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) < 55 * MEGABYTE
+    assert not [f for f in folder.rglob("*") if f.suffix in (".bin", ".pt", ".ckpt", ".pkl")]
+
+
+def test_exact_redirect_theorem_in_float32(pipe):
+    """Untruncated equality: the concept prompt gives the surrogate prompt's images, guided."""
+    denoiser = Denoiser(pipe)
+    templates = ("{x}", "a picture of a {x}")
+    concept = Concept("fox", surrogate="cloud", templates=templates)
+    goals = [fill(t, "cloud") for t in templates]
+    result = redirect(denoiser, [concept], goals, ClosedForm(directions=None))
+
+    def states(prompt: str) -> torch.Tensor:
+        visited: list[torch.Tensor] = []
+        denoiser.rollout(
+            denoiser.encode([prompt]),
+            denoiser.encode([EMPTY]),
+            [0, 1],
+            steps=20,
+            guidance=3.5,
+            visit=lambda x, _: visited.append(x.clone()),
+        )
+        return torch.stack(visited)
+
+    wanted = [states(goal) for goal in goals]
+    adapt.attach(pipe, result.delta, "exact")
+    try:
+        for template, goal in zip(templates, wanted, strict=True):
+            got = states(fill(template, "fox"))
+            relative = (got - goal).norm(dim=(1, 2, 3, 4)) / goal.norm(dim=(1, 2, 3, 4))
+            assert relative.max() < 1e-5
+    finally:
+        adapt.detach(pipe, "exact")
+    assert result.certificate.residual_listed < 1e-6
+
+
+def test_the_default_reports_a_residual_and_a_margin(fox):
+    certificate = fox.record["certificate"]
+    assert 0 < certificate["residual_listed"] < 1
+    assert certificate["recovery_margin"] > 0
+    assert 0 < certificate["capacity"] < 1
+
+
+def test_strength_zero_and_detach_give_the_base_bit_for_bit(pipe, fox):
+    prompts, seeds = ["a fox", "a house"], [1, 2]
+    before = [image.tobytes() for image in generate(pipe, prompts, seeds)]
+    with fox.attach(pipe, strength=0.0):
+        assert [image.tobytes() for image in generate(pipe, prompts, seeds)] == before
+    assert [image.tobytes() for image in generate(pipe, prompts, seeds)] == before
+
+
+def test_the_concept_goes_and_the_rest_stays_in_both_judges_eyes(pipe, judges, fox):
+    target = ["a fox", "a picture of a fox", "a fox on a blue background", "a fox, ink style"] * 6
+    names = [
+        "cat",
+        "dog",
+        "panda",
+        "house",
+        "car",
+        "apple",
+        "penguin",
+        "rocket",
+        "crown",
+        "bus",
+        "owl",
+        "key",
+    ] * 2
+    others = [fill("a {x}", name) for name in names]
+    seeds = list(range(24))
+    base = generate(pipe, [*target, *others], [*seeds, *seeds])
+    with fox.attach(pipe):
+        edited = generate(pipe, [*target, *others], [*seeds, *seeds])
+    for judge in judges:
+        assert share(judge, base[:24], ["fox"] * 24) >= 0.7
+        assert share(judge, edited[:24], ["fox"] * 24) <= 0.05
+        assert share(judge, edited[24:], names) >= 0.85 * share(judge, base[24:], names)
+
+
+def test_graded_strength_is_monotone_in_the_judges_eyes(pipe, judges, fox):
+    prompts, seeds = ["a fox", "a picture of a fox"] * 12, list(range(24))
+    for judge in judges:
+        label = judge.labels.index("subject/fox")
+        subjects = [i for i, name in enumerate(judge.labels) if name.startswith("subject/")]
+        chances = []
+        for strength in (0.0, 0.5, 1.0):
+            with fox.attach(pipe, strength):
+                logits = judge.classify(generate(pipe, prompts, seeds))
+            chance = logits[:, subjects].softmax(1)[:, subjects.index(label)]
+            chances.append(chance.mean().item())
+        assert chances[0] >= chances[1] >= chances[2]
+        assert chances[0] - chances[2] > 0.5

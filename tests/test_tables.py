@@ -1,0 +1,152 @@
+"""The tables of the README and the docs, filled from rows in a temporary folder."""
+
+from __future__ import annotations
+
+import importlib
+import json
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PROTOCOL = (
+    "task=objects version=1 items=520:ab12 scheduler=DDIMScheduler steps=20 guidance_scale=3.5 "
+    "size=native precision=float32"
+)
+EMPTY = "<!-- table:objects -->\n<!-- /table -->"
+
+
+@pytest.fixture
+def tables(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    return importlib.import_module("tables")
+
+
+@pytest.fixture
+def root(tmp_path):
+    (tmp_path / "benchmarks" / "results").mkdir(parents=True)
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "README.md").write_text(f"Before.\n\n{EMPTY}\n\nAfter.\n")
+    return tmp_path
+
+
+def row(**changes):
+    return {
+        "model": "emoji-sd",
+        "task": "objects",
+        "method": "trace",
+        "concept": "mean",
+        "judge": "resnet@0c1d2e3f4a5b",
+        "metric": "acc_e",
+        "value": 0.0316,
+        "numerator": None,
+        "n": 10,
+        "low": 0.01,
+        "high": 0.0914,
+        "seed": 0,
+        "protocol": PROTOCOL,
+        **changes,
+    }
+
+
+def write(root: Path, *rows, name: str = "objects") -> None:
+    lines = "".join(json.dumps(r) + "\n" for r in rows)
+    (root / "benchmarks" / "results" / f"{name}.jsonl").write_text(lines)
+
+
+def cells(text: str, *labels: str) -> list[str]:
+    """The cells of the one line that begins with ``labels``."""
+    start = "| " + " | ".join(labels) + " |"
+    (line,) = [line for line in text.splitlines() if line.startswith(start)]
+    return [cell.strip() for cell in line.removeprefix(start).strip(" |").split("|")]
+
+
+def test_rows_reach_their_cells_and_the_rest_is_a_dash(tables, root):
+    write(
+        root,
+        row(),
+        row(concept="worst", value=0.2, low=0.1, high=0.35),
+        row(concept="fox", value=0.9),
+        row(metric="h_o", value=None, low=None, high=None),
+        row(judge="regnet@1", metric="acc_s", value=1.0, low=None, high=None),
+    )
+    assert tables.rewrite(root) == [root / "README.md"]
+    text = (root / "README.md").read_text()
+    trace = "**TRACE**, both stages"
+    assert cells(text, trace, "ResNet") == [
+        "3.2 (1.0 to 9.1)",
+        "—",
+        "—",
+        "—",
+        "20.0 (10.0 to 35.0)",
+    ]
+    assert cells(text, trace, "RegNet") == ["—", "—", "100.0", "—", "—"]
+    assert cells(text, "original model", "ResNet") == ["—"] * 5
+    assert "90.0" not in text
+    assert "10 concepts, 520 items, 20 steps, guidance scale 3.5" in text
+    assert "`python benchmarks/bench.py --tasks objects`" in text
+    assert text.startswith("Before.\n\n<!-- table:objects -->\n|")
+    assert text.endswith("<!-- /table -->\n\nAfter.\n")
+
+
+def test_a_second_run_changes_nothing_and_new_rows_replace_old_ones(tables, root):
+    write(root, row())
+    tables.rewrite(root)
+    assert tables.rewrite(root) == []
+    write(root, row(value=0.5))
+    tables.rewrite(root)
+    text = (root / "README.md").read_text()
+    assert "50.0 (" in text and "3.2 (" not in text
+    assert sorted(path.name for path in root.iterdir()) == ["README.md", "benchmarks", "docs"]
+
+
+def test_without_results_every_cell_is_a_dash(tables, root):
+    tables.rewrite(root)
+    text = (root / "README.md").read_text()
+    assert cells(text, "original model", "RegNet") == ["—"] * 5
+    assert "Not measured yet." in text
+
+
+def test_documents_are_filled_too(tables, root):
+    write(root, row(task="styles", metric="acc_s", value=0.5, method="base"), name="styles")
+    (root / "docs" / "model-card.md").write_text("<!-- table:base -->\nold\n<!-- /table -->\n")
+    tables.rewrite(root)
+    text = (root / "docs" / "model-card.md").read_text()
+    assert cells(text, "styles", "ResNet") == ["—", "—", "50.0 (1.0 to 9.1)"]
+    assert "old" not in text
+
+
+@pytest.mark.parametrize(
+    ("marker", "message"),
+    [("<!-- table:objcts -->\n<!-- /table -->", "'objcts'"), ("<!-- table:base -->", "closed")],
+)
+def test_wrong_markers_are_refused_and_nothing_is_written(tables, root, marker, message):
+    write(root, row())
+    (root / "docs" / "page.md").write_text(f"{marker}\n")
+    before = (root / "README.md").read_text()
+    with pytest.raises(SystemExit, match=message):
+        tables.rewrite(root)
+    assert (root / "README.md").read_text() == before
+
+
+@pytest.mark.parametrize(
+    ("second", "message"),
+    [
+        (row(seed=1), "seeds 0 and 1"),
+        (row(method="base", protocol=PROTOCOL.replace("steps=20", "steps=50")), "differently"),
+        ({"task": "objects"}, "no row of figures"),
+    ],
+)
+def test_figures_that_must_not_share_a_table_are_refused(tables, root, second, message):
+    write(root, row(), second)
+    with pytest.raises(SystemExit, match=message):
+        tables.rewrite(root)
+
+
+def test_the_projects_own_markers_are_known(tables):
+    found = []
+    for file in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
+        text = file.read_text("utf-8")
+        assert len(tables.BLOCK.findall(text)) == len(tables.OPENING.findall(text)), file
+        found += [name for name, _ in tables.BLOCK.findall(text)]
+    assert sorted(found) == sorted(tables.TABLES)  # each table has one place, and only one
