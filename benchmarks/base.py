@@ -72,7 +72,8 @@ def main() -> None:
     write_rows("base", rows)
     for r in rows:
         print(
-            f"{r.judge:28} {r.metric:12} {r.concept:24} {100 * r.value:5.1f} %  ({r.numerator}/{r.n})"
+            f"{r.judge:28} {r.metric:12} {r.concept:24} "
+            f"{100 * r.value:5.1f} %  ({r.numerator}/{r.n})"
         )
 
 

@@ -75,7 +75,11 @@ def files(out):
 
 
 STEMS = ("fox", "mira-solberg", "neon")
-LEFT = ["index.html", *(f"{stem}.{end}" for stem in STEMS for end in ("png", "safetensors", "training.json"))]  # fmt: skip
+LEFT = [
+    "demo.png",
+    "index.html",
+    *(f"{stem}.{end}" for stem in STEMS for end in ("png", "safetensors", "training.json")),
+]
 
 
 def test_everything_is_left_and_said(tiny_world):

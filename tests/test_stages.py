@@ -55,7 +55,7 @@ def outputs(denoiser: Denoiser, prompt: str, steps: int = 6) -> list[torch.Tenso
 @pytest.mark.parametrize("prediction", ["epsilon", "v_prediction"])
 @pytest.mark.parametrize("surrogate", ["cat", "big red boat"])
 def test_exact_redirect_theorem(prediction, surrogate):
-    """Edited model on the concept prompt = base model on the surrogate prompt, guided, each step."""
+    """Edited model on the concept prompt = base model on the surrogate prompt, guided."""
     pipe = tiny_stable_diffusion(prediction, width=256, positions=40).to(torch.float64)
     denoiser = Denoiser(pipe)
     templates = ("a picture of a {x}",)

@@ -163,7 +163,8 @@ def train_classifier(kind: str, data: Path, out: Path, minutes: float) -> None:
     for group, part in (("subject", slice(0, subjects)), ("style", slice(subjects, None))):
         right = logits[:, part].argmax(-1) == target[single][:, part].argmax(-1)
         print(
-            f"{kind}: {group} accuracy on {len(single)} held-out renders: {right.float().mean():.4f}"
+            f"{kind}: {group} accuracy on {len(single)} held-out renders: "
+            f"{right.float().mean():.4f}"
         )
     model.half().save_pretrained(out / "judges" / kind)
 

@@ -84,7 +84,8 @@ def locate(tokenizer: object, prompt: str, phrase: str) -> Span:
     limit = tokenizer.model_max_length  # type: ignore[attr-defined]
     if len(offsets) > limit:
         raise InputError(
-            f"prompt of {len(offsets)} tokens is beyond this model's limit of {limit}: {prompt[:80]!r}."
+            f"prompt of {len(offsets)} tokens is beyond this model's limit of {limit}: "
+            f"{prompt[:80]!r}. Shorten it."
         )
     return Span(concept, len(offsets) - 1, limit)
 

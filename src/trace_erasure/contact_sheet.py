@@ -49,6 +49,17 @@ def contact_sheet(groups: Sequence[tuple[str, Sequence[Column]]]) -> Image.Image
     return sheet
 
 
+def stacked(sheets: Sequence[Image.Image]) -> Image.Image:
+    """Several sheets below one another, as wide as the widest."""
+    width, height = max(sheet.width for sheet in sheets), sum(sheet.height for sheet in sheets)
+    page = Image.new("RGB", (width, height), PAPER)
+    top = 0
+    for sheet in sheets:
+        page.paste(sheet, (0, top))
+        top += sheet.height
+    return page
+
+
 def _shortened(text: str, draw: ImageDraw.ImageDraw, font: Font) -> str:
     """``text``, cut off with an ellipsis where it is wider than a picture."""
     if draw.textlength(text, font) <= CELL:

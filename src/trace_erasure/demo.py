@@ -12,10 +12,12 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
 from rich.console import Console
 
 from trace_erasure import embedded
 from trace_erasure.concept import Concept
+from trace_erasure.contact_sheet import stacked
 from trace_erasure.demo_report import Result, sheet, spread, terminal_table, write
 from trace_erasure.erase import run
 from trace_erasure.erasure import Erasure
@@ -95,6 +97,7 @@ def run_demo(out: Path, console: Console | None = None) -> Path:
     console.print(f"[bold]Before:[/bold] {len(task.items)} pictures of {MODEL} as it is")
     before = evaluate(pipe, task, judges, method="before", **how)
     results: list[Result] = []
+    sheets: list[Image.Image] = []
     for case in CASES:
         console.print(f"[bold]{case.name}:[/bold] erasing")
         erasure, training = erased(pipe, case, out, console)
@@ -110,9 +113,10 @@ def run_demo(out: Path, console: Console | None = None) -> Path:
             after=after,
             neighbours={i.id for i in own.items if i.group == "retain" and alike(case, i)},
         )
-        with atomic(out / f"{slug(case.name)}.png") as partial:
-            sheet(result, store).save(partial, format="PNG")
+        sheets.append(sheet(result, store))
+        save_picture(sheets[-1], out / f"{slug(case.name)}.png")
         results.append(result)
+    save_picture(stacked(sheets), out / "demo.png")
     console.print(terminal_table(results))
     page = write(out / "index.html", results, store, task, time.perf_counter() - started)
     console.print(f"Everything is in {page}.", markup=False)
@@ -198,6 +202,11 @@ def erased(pipe: Any, case: Case, out: Path, console: Console) -> tuple[Erasure,
     erasure = run(pipe, case.spec, on_step=on_step, workdir=out)
     erasure.save(file)
     return erasure, training
+
+
+def save_picture(picture: Image.Image, file: Path) -> None:
+    with atomic(file) as partial:
+        picture.save(partial, format="PNG")
 
 
 def save(training: Training, file: Path) -> None:

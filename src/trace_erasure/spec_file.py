@@ -211,7 +211,7 @@ def to_yaml(run: RunSpec) -> str:
 
 
 class _Dumper(yaml.SafeDumper):
-    """YAML that gives back every text: YAML would fold line breaks such as U+0085 outside quotes."""
+    """YAML that gives back every text: outside quotes, line breaks such as U+0085 would fold."""
 
     def represent_str(self, data: str) -> yaml.ScalarNode:
         style = None if data.isprintable() else '"'

@@ -81,7 +81,7 @@ def predictions(
 ) -> Tensor:
     """The network's outputs at every state of ``bank``, (n, …), with adapters as they are.
 
-    ``prompt`` indexes ``conditioning``; by default each state's own prompt. A single row serves all.
+    ``prompt`` indexes ``conditioning``, by default each state's own; a single row serves all.
     """
     if prompt is None:
         prompt = bank.prompt if len(conditioning) > 1 else torch.zeros(len(bank), dtype=torch.long)

@@ -139,8 +139,8 @@ def redirect(
     if exact and certificate.residual_listed > INEXACT:
         raise InputError(
             f"an exact edit of these prompts needs more than all {len(sigma)} dimensions of the "
-            f"embedding (residual {certificate.residual_listed:.2g}). List fewer templates, synonyms "
-            "or retained prompts, or set closed_form.directions to a small number."
+            f"embedding (residual {certificate.residual_listed:.2g}). List fewer templates, "
+            "synonyms or retained prompts, or set closed_form.directions to a small number."
         )
     return Redirect(edit, delta, certificate)
 

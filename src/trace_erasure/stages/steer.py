@@ -157,7 +157,7 @@ def steer(
     seed: int,
     checkpoint: Path | None = None,
 ) -> Iterator[StepRecord]:
-    """Trains the adapter ``ADAPTER`` on the network, one record a step; resumes from ``checkpoint``.
+    """Trains the adapter ``ADAPTER``, one record a step; resumes from ``checkpoint``.
 
     The batch of a step depends on the seed and the step alone, so a resumed run ends where an
     uninterrupted one does. Read the result with ``trained(denoiser)``.
