@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -11,11 +12,12 @@ from torch import Tensor
 from trace_erasure.concept import fill
 from trace_erasure.denoiser import Denoiser
 from trace_erasure.errors import InputError
+from trace_erasure.families.table import TOKENS
 
 # A sentence has one BOS, EOS and a few words, but dozens of padding positions that all say the
 # same; together they count as much as this many words.
 PADDING_WEIGHT = 2.0
-ROLES = ("before", "concept", "after", "eos", "padding")
+ROLES = ("before", "concept", "after", "eos", "padding", "pooled")
 
 
 @dataclass(frozen=True)
@@ -62,12 +64,13 @@ class Columns:
         )
 
 
-def locate(tokenizer: object, prompt: str, phrase: str) -> Span:
+def locate(tokenizer: Any, prompt: str, phrase: str, length: int) -> Span:
     """Positions of every occurrence of ``phrase`` in ``prompt``, by the tokenizer's offsets.
 
-    Raises ``InputError`` when the phrase is not in the prompt or was cut off.
+    ``length`` counts the positions of a prompt, padding included. Raises ``InputError`` when the
+    phrase is not in the prompt or was cut off.
     """
-    encoded = tokenizer(prompt, return_offsets_mapping=True, verbose=False)  # type: ignore[operator]
+    encoded = tokenizer(prompt, return_offsets_mapping=True, verbose=False)
     offsets = encoded["offset_mapping"]
     text, wanted = prompt.lower(), phrase.lower()
     spans, start = [], text.find(wanted)
@@ -81,13 +84,12 @@ def locate(tokenizer: object, prompt: str, phrase: str) -> Span:
     ]
     if not concept:
         raise InputError(f"{phrase!r} does not occur in the prompt {prompt!r}.")
-    limit = tokenizer.model_max_length  # type: ignore[attr-defined]
-    if len(offsets) > limit:
+    if len(offsets) > length:
         raise InputError(
-            f"prompt of {len(offsets)} tokens is beyond this model's limit of {limit}: "
-            f"{prompt[:80]!r}. Shorten it."
+            f"prompt of {len(offsets)} tokens is beyond this model's limit of {length}: "
+            f"{prompt[:80]!r}."
         )
-    return Span(concept, len(offsets) - 1, limit)
+    return Span(concept, len(offsets) - 1, length)
 
 
 def align(p: Span, s: Span) -> list[tuple[int, int, str]]:
@@ -95,45 +97,67 @@ def align(p: Span, s: Span) -> list[tuple[int, int, str]]:
 
     Words pair with the same words, concept tokens with surrogate tokens in order, EOS with EOS,
     padding with padding; when the two phrases differ in length, the longer one's extra tokens pair
-    with padding. A bijection: attention over text sums over positions and does not see their order,
-    so equal columns under it mean an equal network output.
+    with padding, and so do words that a neighbour's tokens have swallowed in one prompt only. A
+    bijection: attention over text sums over positions and does not see their order, so equal
+    columns under it mean an equal network output.
     """
     concept_p, concept_s = set(p.concept), set(s.concept)
     words_p = [i for i in range(p.eos) if i not in concept_p]
     words_s = [i for i in range(s.eos) if i not in concept_s]
     first = p.concept[0]
-    pairs = [
-        (i, j, "before" if i < first else "after") for i, j in zip(words_p, words_s, strict=True)
-    ]
+    both = zip(words_p, words_s, strict=False)
+    pairs = [(i, j, "before" if i < first else "after") for i, j in both]
     pairs.append((p.eos, s.eos, "eos"))
     pairs += [(i, j, "concept") for i, j in zip(p.concept, s.concept, strict=False)]
-    shared = min(len(p.concept), len(s.concept))
-    rest_p = [*p.concept[shared:], *range(p.eos + 1, p.length)]
-    rest_s = [*s.concept[shared:], *range(s.eos + 1, s.length)]
+    words, shared = min(len(words_p), len(words_s)), min(len(p.concept), len(s.concept))
+    rest_p = [*words_p[words:], *p.concept[shared:], *range(p.eos + 1, p.length)]
+    rest_s = [*words_s[words:], *s.concept[shared:], *range(s.eos + 1, s.length)]
     for i, j in zip(rest_p, rest_s, strict=True):
-        pairs.append((i, j, "concept" if i in concept_p or j in concept_s else "padding"))
+        pairs.append((i, j, "padding" if i > p.eos and j > s.eos else "concept"))
     return pairs
 
 
+def balance(parts: Sequence[Tensor]) -> list[float]:
+    """Factors that bring the embeddings of every token population to the size of the first's.
+
+    CLIP's are many times longer than T5's, and would decide alone what an edit's directions are.
+    """
+    sizes = [float(part.square().mean().sqrt()) for part in parts]
+    return [sizes[0] / size for size in sizes]
+
+
 def concept_columns(
-    denoiser: Denoiser, templates: Sequence[str], phrase: str, surrogate: str
+    denoiser: Denoiser,
+    templates: Sequence[str],
+    phrase: str,
+    surrogate: str,
+    stream: str = TOKENS,
 ) -> Columns:
-    """Aligned columns of ``phrase`` and ``surrogate`` in every template."""
-    tokenizer = denoiser.pipe.tokenizer
+    """Aligned columns of ``phrase`` and ``surrogate`` in every template.
+
+    Each token population is aligned by its own tokenizer; a pooled vector is one column a prompt.
+    """
     with_concept = [fill(t, phrase) for t in templates]
     with_surrogate = [fill(t, surrogate) for t in templates]
-    c = denoiser.encode(with_concept).tokens.double().cpu()
-    s = denoiser.encode(with_surrogate).tokens.double().cpu()
+    populations = denoiser.populations(stream)
+    own = denoiser.embeddings(with_concept, stream)
+    others = denoiser.embeddings(with_surrogate, stream)
     concept, target, weights, roles, prompt = [], [], [], [], []
-    for k, (a, b) in enumerate(zip(with_concept, with_surrogate, strict=True)):
-        pairs = align(locate(tokenizer, a, phrase), locate(tokenizer, b, surrogate))
-        padding = sum(role == "padding" for _, _, role in pairs)
-        for i, j, role in pairs:
-            concept.append(c[k, i])
-            target.append(s[k, j])
-            weights.append(PADDING_WEIGHT / padding if role == "padding" else 1.0)
-            roles.append(role)
-            prompt.append(k)
+    for (tokenizer, length), c, s, size in zip(populations, own, others, balance(own), strict=True):
+        for k, (a, b) in enumerate(zip(with_concept, with_surrogate, strict=True)):
+            if tokenizer is None:
+                pairs = [(0, 0, "pooled")]
+            else:
+                p = locate(tokenizer, a, phrase, length)
+                pairs = align(p, locate(tokenizer, b, surrogate, length))
+            padding = sum(role == "padding" for _, _, role in pairs)
+            for i, j, role in pairs:
+                concept.append(c[k, i])
+                target.append(s[k, j])
+                share = PADDING_WEIGHT / padding if role == "padding" else 1.0
+                weights.append(share * size**2)
+                roles.append(role)
+                prompt.append(k)
     return Columns(
         torch.stack(concept, dim=1),
         torch.stack(target, dim=1),
@@ -141,6 +165,13 @@ def concept_columns(
         tuple(roles),
         torch.tensor(prompt),
     )
+
+
+def keep_columns(denoiser: Denoiser, prompts: Sequence[str], stream: str = TOKENS) -> Tensor:
+    """All distinct embeddings of ``prompts`` in a stream, (d, n) float64, in balanced sizes."""
+    parts = denoiser.embeddings(prompts, stream)
+    rows = [part.flatten(0, 1) * size for part, size in zip(parts, balance(parts), strict=True)]
+    return torch.unique(torch.cat(rows), dim=0).mT
 
 
 def join(parts: Sequence[Columns]) -> Columns:

@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from trace_erasure.columns import PADDING_WEIGHT
 from trace_erasure.denoiser import Denoiser
+from trace_erasure.families.table import TOKENS
 from trace_erasure.files import atomic
 
 BATCH = 100
@@ -34,15 +35,19 @@ def cache_folder() -> Path:
     return Path(root) / "trace-erasure"
 
 
-def second_moment(denoiser: Denoiser, captions: Sequence[str] | None = None) -> Tensor:
-    """Σ = mean of e eᵀ over the token embeddings of ``captions``, (d, d) float64.
+def second_moment(
+    denoiser: Denoiser, captions: Sequence[str] | None = None, stream: str = TOKENS
+) -> Tensor:
+    """Σ = mean of e eᵀ over what a stream carries for ``captions``, (d, d) float64.
 
-    Words count one each and padding as much as ``PADDING_WEIGHT`` words a caption. Depends on the
-    text encoder alone, so it is computed once and cached on disk by the encoder's hash.
+    Words count one each and padding as much as ``PADDING_WEIGHT`` words a caption; a pooled vector
+    counts one. Depends on the text encoders alone, so it is computed once and cached on disk by
+    the encoders' hash.
     """
     captions = broad_captions() if captions is None else tuple(captions)
     key = hashlib.sha256(repr(captions).encode())
-    key.update(denoiser.encode(["", captions[0]]).tokens.float().cpu().numpy().tobytes())
+    for part in denoiser.embeddings(["", captions[0]], stream):
+        key.update(part.float().numpy().tobytes())
     file = cache_folder() / f"second-moment-{key.hexdigest()[:24]}.safetensors"
     if file.exists():
         return load_file(file)["second_moment"]
@@ -50,16 +55,16 @@ def second_moment(denoiser: Denoiser, captions: Sequence[str] | None = None) -> 
     starts = range(0, len(captions), BATCH)
     for start in tqdm(starts, desc="second moment", leave=False, disable=None):
         batch = captions[start : start + BATCH]
-        tokens = denoiser.encode(batch).tokens.double().cpu()
-        ends = [len(denoiser.pipe.tokenizer(text).input_ids) for text in batch]
-        weight = torch.zeros(tokens.shape[:2], dtype=torch.float64)
-        for row, end in zip(weight, ends, strict=True):
-            row[:end] = 1.0
-            if end < len(row):
-                row[end:] = PADDING_WEIGHT / (len(row) - end)
-        part = torch.einsum("npd,np,npe->de", tokens, weight, tokens)
-        moment = part if moment is None else moment + part
-        count += float(weight.sum())
+        parts = denoiser.embeddings(batch, stream)
+        for (tokenizer, _), part in zip(denoiser.populations(stream), parts, strict=True):
+            weight = torch.ones(part.shape[:2], dtype=torch.float64)
+            for row, text in zip(weight, batch, strict=True):
+                end = len(tokenizer(text).input_ids) if tokenizer is not None else len(row)
+                if end < len(row):
+                    row[end:] = PADDING_WEIGHT / (len(row) - end)
+            added = torch.einsum("npd,np,npe->de", part, weight, part)
+            moment = added if moment is None else moment + added
+            count += float(weight.sum())
     assert moment is not None
     moment /= count
     file.parent.mkdir(parents=True, exist_ok=True)

@@ -11,7 +11,7 @@ from diffusers import DDIMScheduler, FlowMatchEulerDiscreteScheduler
 from torch import Tensor, nn
 
 from trace_erasure.errors import InputError
-from trace_erasure.families.table import Conditioning, Family, family_of
+from trace_erasure.families.table import TOKENS, Conditioning, Family, family_of
 from trace_erasure.math.diffusion import Path, guide
 
 EMPTY = ""
@@ -30,8 +30,16 @@ class Denoiser:
         # A sampler of our own, from the same noise schedule: deterministic, states x = α x₀ + σ ε,
         # and the user's scheduler keeps its settings.
         config = pipe.scheduler.config
-        sampler = FlowMatchEulerDiscreteScheduler if self.prediction == "flow" else DDIMScheduler
-        self.scheduler = sampler.from_config(config)
+        if self.prediction != "flow":
+            # Latents go beyond ±1, and not every scheduler's settings say so.
+            self.scheduler = DDIMScheduler.from_config(config, clip_sample=False)
+        elif "shift" in config:
+            self.scheduler = FlowMatchEulerDiscreteScheduler.from_config(config)
+        else:
+            raise InputError(
+                f"{type(pipe.scheduler).__name__} does not say the schedule of a rectified flow. "
+                "Use the FlowMatchEulerDiscreteScheduler that the model comes with."
+            )
 
     @property
     def network(self) -> nn.Module:
@@ -48,11 +56,48 @@ class Denoiser:
     @property
     def prediction(self) -> str:
         """One of ``math.diffusion.PREDICTIONS``."""
+        if self.family.flow:
+            return "flow"
         return getattr(self.pipe.scheduler.config, "prediction_type", "flow")
+
+    # Where text enters --------------------------------------------------------------------
+
+    def maps(self, stream: str = TOKENS) -> dict[str, nn.Linear]:
+        """The layers that read a stream directly, by module path."""
+        return self.family.linears(self.pipe, self.family.stream(stream).maps)
 
     def token_maps(self) -> dict[str, nn.Linear]:
         """The layers that read token embeddings directly, by module path."""
-        return self.family.linears(self.pipe, self.family.token_maps)
+        return self.maps(TOKENS)
+
+    def weights(self, stream: str, width: int) -> dict[str, Tensor]:
+        """The weights with which ``maps`` read the ``width`` numbers of a stream, on the CPU."""
+        maps = self.maps(stream)
+        return {path: layer.weight.detach().cpu()[:, :width] for path, layer in maps.items()}
+
+    def populations(self, stream: str = TOKENS) -> list[tuple[Any, int]]:
+        """(tokenizer, positions) of each token population; (None, 1) for the pooled vector.
+
+        Populations whose text encoder the pipeline was loaded without are left out.
+        """
+        found = self.family.stream(stream).populations
+        if not found:
+            return [(None, 1)]
+        present = [p for p in found if p.loaded(self.pipe)]
+        return [(getattr(self.pipe, p.tokenizer), p.length(self.pipe)) for p in present]
+
+    def parts(self, conditioning: Conditioning, stream: str = TOKENS) -> list[Tensor]:
+        """What a stream carries, (n, positions, d) float64 on the CPU for each population."""
+        values = getattr(conditioning, stream).cpu().double()
+        found = self.family.stream(stream).populations
+        if not found:
+            return [values[:, None]]
+        parts = values.split([p.length(self.pipe) for p in found], dim=1)
+        return [part for part, p in zip(parts, found, strict=True) if p.loaded(self.pipe)]
+
+    def embeddings(self, prompts: Sequence[str], stream: str = TOKENS) -> list[Tensor]:
+        """``parts`` of ``encode(prompts)``."""
+        return self.parts(self.encode(prompts), stream)
 
     # Prompts ------------------------------------------------------------------------------
 
@@ -67,16 +112,20 @@ class Denoiser:
         return Conditioning.cat(parts)
 
     def check_length(self, prompts: Sequence[str]) -> None:
-        tokenizer = self.pipe.tokenizer
-        limit = tokenizer.model_max_length
-        for prompt, ids in zip(
-            prompts, tokenizer(list(prompts), verbose=False).input_ids, strict=True
-        ):
-            if len(ids) > limit:
-                raise InputError(
-                    f"prompt of {len(ids)} tokens is beyond this model's limit of {limit}: "
-                    f"{prompt[:80]!r}. Shorten it."
-                )
+        for tokenizer, limit in self.populations():
+            tokenized = tokenizer(list(prompts), verbose=False).input_ids
+            for prompt, ids in zip(prompts, tokenized, strict=True):
+                if len(ids) > limit:
+                    raise InputError(
+                        f"prompt of {len(ids)} tokens is beyond this model's limit of {limit}: "
+                        f"{prompt[:80]!r}. Shorten it."
+                    )
+
+    @torch.no_grad()
+    def unconditional(self) -> Conditioning:
+        """What guidance subtracts: the empty prompt, or what the pipeline has in its place."""
+        special = self.family.unconditional
+        return self.encode([EMPTY]) if special is None else special(self.pipe)
 
     # Noise levels -------------------------------------------------------------------------
 
@@ -93,16 +142,23 @@ class Denoiser:
         return self.path(timesteps).noise_level
 
     def timesteps(self, steps: int) -> Tensor:
-        """The sampler's own timesteps for ``steps``, noisy to clean."""
-        self.scheduler.set_timesteps(steps, device=self.device)
+        """The sampler's own timesteps for ``steps`` at the model's own size, noisy to clean."""
+        shape = self.family.state_shape(self.pipe, None, None)
+        extra = self.family.schedule(self.pipe, steps, shape) if self.family.schedule else {}
+        self.scheduler.set_timesteps(steps, device=self.device, **extra)
         return self.scheduler.timesteps
 
     # The network --------------------------------------------------------------------------
 
-    def predict(self, states: Tensor, timesteps: Tensor, conditioning: Conditioning) -> Tensor:
-        """The network's output m for a batch; ``timesteps`` is one number or one a state."""
+    def predict(
+        self, states: Tensor, timesteps: Tensor, conditioning: Conditioning, guidance: float = 1.0
+    ) -> Tensor:
+        """The network's output m for a batch; ``timesteps`` is one number or one a state.
+
+        ``guidance`` is what a network that is distilled from guidance is told; others have none.
+        """
         timesteps = torch.as_tensor(timesteps, device=states.device).expand(len(states))
-        return self.family.predict(self.pipe, states, timesteps, conditioning)
+        return self.family.predict(self.pipe, states, timesteps, conditioning, guidance)
 
     def initial_states(
         self, seeds: Sequence[int], height: int | None = None, width: int | None = None
@@ -128,6 +184,7 @@ class Denoiser:
         """Samples final states with the deterministic sampler of the model's own noise schedule.
 
         ``visit(states, timestep)`` sees every state before its step; guidance 1 is unguided.
+        Networks that are distilled from guidance take it as an input and never see ``empty``.
         """
         n = len(seeds)
         if len(conditioning) == 1:
@@ -137,8 +194,8 @@ class Denoiser:
         for timestep in self.timesteps(steps):
             if visit is not None:
                 visit(states, timestep)
-            if guidance == 1:
-                output = self.predict(states, timestep, conditioning)
+            if guidance == 1 or self.family.distilled:
+                output = self.predict(states, timestep, conditioning, guidance)
             else:
                 output = guide(
                     *self.predict(torch.cat([states] * 2), timestep, both).chunk(2), guidance

@@ -17,7 +17,7 @@ from trace_erasure import adapt, export
 from trace_erasure.denoiser import Denoiser
 from trace_erasure.errors import InputError
 from trace_erasure.families import registry
-from trace_erasure.families.table import Family, family_of
+from trace_erasure.families.table import TOKENS, Family, family_of
 from trace_erasure.fingerprint import difference, fingerprint, tensor_bytes
 from trace_erasure.math.lowrank import Delta, LowRank, cat
 
@@ -182,6 +182,8 @@ class Erasure:
             "record": self.record,
         }
         family = _family(self.family)
+        readers = family.stream(TOKENS).maps
+        widths = [change.shape[1] for path, change in delta.items() if readers.fullmatch(path)]
         metadata = export.header(
             family,
             max(change.rank for change in delta.values()),
@@ -190,6 +192,7 @@ class Erasure:
             title=self.record.get("title", "Concept erasure"),
             description=self.record.get("description", "Removes a concept. Use at strength 1."),
             date=self.record.get("date"),
+            text_width=widths[0] if widths else None,
         )
         export.write(path, export.state_dict(delta, family), metadata)
         return path

@@ -70,7 +70,7 @@ def _keys(path: str, family: Family) -> tuple[str, str, str | None]:
     """Names of the (down, up, alpha) tensors of one module; peft's format has no alpha."""
     match family.lora_keys:
         case "kohya":
-            stem = f"lora_unet_{path.replace('.', '_')}"
+            stem = f"lora_unet_{family.kohya_names.get(path, path.replace('.', '_'))}"
             return f"{stem}.lora_down.weight", f"{stem}.lora_up.weight", f"{stem}.alpha"
         case "diffusers":
             stem = f"{family.denoiser}.{path}"
@@ -90,6 +90,7 @@ def header(
     title: str,
     description: str,
     date: str | None = None,
+    text_width: int | None = None,
 ) -> dict[str, str]:
     """The metadata of a file.
 
@@ -104,11 +105,11 @@ def header(
         title: of the file, for people.
         description: of the file, for people.
         date: ISO 8601; left out where None, since a clock would change the bytes.
+        text_width: of the base model's token embeddings, which tells versions of a family apart.
     """
     metadata = {
         "format": "pt",
         "modelspec.sai_model_spec": "1.0.1",
-        "modelspec.architecture": family.modelspec,
         "modelspec.implementation": "diffusers",
         "modelspec.title": title,
         "modelspec.description": description,
@@ -116,7 +117,7 @@ def header(
         "ss_network_module": "networks.lora",
         "ss_network_dim": str(rank),
         "ss_network_alpha": str(rank),
-        "ss_base_model_version": family.kohya_base,
+        **family.labels(text_width, prediction),
         PROVENANCE: json.dumps(provenance, sort_keys=True, allow_nan=False),
     }
     if date is not None:

@@ -23,7 +23,11 @@ def fingerprint(pipe: Any) -> dict[str, Any]:
     keeps its fingerprint whether it was loaded in full or in half.
     """
     denoiser = Denoiser(pipe)
-    weights = {path: linear.weight for path, linear in denoiser.token_maps().items()}
+    weights = {
+        path: linear.weight
+        for stream in denoiser.family.streams
+        for path, linear in denoiser.maps(stream.name).items()
+    }
     weights["token_embedding"] = pipe.text_encoder.get_input_embeddings().weight
     dtypes = (denoiser.dtype,) if denoiser.dtype in HALVES else HALVES
     hashes: dict[str, str] = {}

@@ -57,14 +57,26 @@ def candidates(captions: Sequence[str], kind: str) -> dict[str, int]:
 
 
 def distances(denoiser: Denoiser, prompt: str, others: Sequence[str]) -> Tensor:
-    """‖G^½ (e_a − e_b)‖ between ``prompt`` and each of ``others`` over all positions, (n,)."""
-    root = symmetric_root(gram([layer.weight for layer in denoiser.token_maps().values()]))
-    origin = denoiser.encode([prompt]).tokens.double().cpu()
-    parts = []
+    """‖G^½ (e_a − e_b)‖ between ``prompt`` and each of ``others``, (n,).
+
+    Over all positions of every stream by which text enters.
+    """
+    origin = denoiser.encode([prompt])
+    roots = {}
+    for stream in denoiser.family.streams:
+        width = denoiser.parts(origin, stream.name)[0].shape[-1]
+        weights = denoiser.weights(stream.name, width)
+        roots[stream.name] = symmetric_root(gram(list(weights.values())))
+    found = []
     for start in range(0, len(others), BATCH):  # a large vocabulary does not fit at once
-        tokens = denoiser.encode(others[start : start + BATCH]).tokens.double().cpu()
-        parts.append(((tokens - origin) @ root).flatten(1).norm(dim=1))
-    return torch.cat(parts)
+        batch = denoiser.encode(others[start : start + BATCH])
+        square = torch.zeros(len(batch), dtype=torch.float64)
+        for stream, root in roots.items():
+            pairs = zip(denoiser.parts(batch, stream), denoiser.parts(origin, stream), strict=True)
+            for own, other in pairs:
+                square += ((own - other) @ root).flatten(1).square().sum(dim=1)
+        found.append(square.sqrt())
+    return torch.cat(found)
 
 
 def neighbourhood(

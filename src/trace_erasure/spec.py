@@ -27,12 +27,18 @@ class ClosedForm:
             untruncated: exact on the listed prompts, badly conditioned with many of them.
         ridge: λ of Σ + λ·mean(diag Σ)·I.
         keep: how many leading directions of the retained embeddings are held exactly.
+        pooled: whether the pooled vector, in families that have one, is redirected too; without
+            it the concept keeps a way in, and the certificate calls the pooled path open.
+
+    ``directions`` and ``keep`` count for each population of tokens (Stable Diffusion 3 has CLIP's
+    and T5's) and for the pooled vector.
     """
 
     mode: str = "equality"
     directions: int | None = 8
     ridge: float = 1e-3
     keep: int = 24
+    pooled: bool = True
 
     def __post_init__(self) -> None:
         _check(self.mode in MODES, "closed_form.mode", self.mode, ", ".join(MODES))

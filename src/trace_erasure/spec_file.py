@@ -147,7 +147,7 @@ def _mapping(raw: Any, allowed: tuple[str, ...], where: str) -> dict[str, Any]:
 
 
 def _value(kind: Any, value: Any, where: str) -> Any:
-    """``value`` as ``kind``: str, int, float, a tuple of them, or one of them or None."""
+    """``value`` as ``kind``: str, bool, int, float, a tuple of them, or one of them or None."""
     if get_origin(kind) in (Union, types.UnionType):
         inner = next(option for option in get_args(kind) if option is not type(None))
         return None if value is None else _value(inner, value, where)
@@ -159,6 +159,10 @@ def _value(kind: Any, value: Any, where: str) -> Any:
     if kind is str:
         if not isinstance(value, str):
             raise _wrong(where, value, "text; put it in quotes")
+        return value
+    if kind is bool:
+        if not isinstance(value, bool):
+            raise _wrong(where, value, "true or false")
         return value
     if kind is int:
         if not number or isinstance(value, float):

@@ -77,6 +77,8 @@ def _figures(record: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "collateral", f"{certificate['expected_collateral']:.2g} on broad captions"
         yield "retained", f"{retained:.2g} at worst, empty prompt {certificate['empty_prompt']:.2g}"
         yield "recovery margin", f"{certificate['recovery_margin']:.2g}"
+        if certificate["pooled_path"] != "none":
+            yield "pooled path", certificate["pooled_path"]
     if finetune:
         yield "noise level", f"steered at or below {finetune['noise_level']:.2f}"
 

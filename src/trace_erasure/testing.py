@@ -9,9 +9,30 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
+from diffusers import (
+    AutoencoderKL,
+    DDIMScheduler,
+    EulerDiscreteScheduler,
+    FlowMatchEulerDiscreteScheduler,
+    FluxPipeline,
+    FluxTransformer2DModel,
+    SD3Transformer2DModel,
+    StableDiffusion3Pipeline,
+    StableDiffusionPipeline,
+    StableDiffusionXLPipeline,
+    UNet2DConditionModel,
+)
 from tokenizers import pre_tokenizers
-from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+from torch import nn
+from transformers import (
+    CLIPTextConfig,
+    CLIPTextModel,
+    CLIPTextModelWithProjection,
+    CLIPTokenizer,
+    T5Config,
+    T5EncoderModel,
+    T5Tokenizer,
+)
 
 from trace_erasure.errors import InputError
 
@@ -52,6 +73,13 @@ UNET = {
     "norm_num_groups": 4,
     "attention_head_dim": 4,
 }
+NOISE: dict[str, Any] = {
+    "beta_start": 0.00085,
+    "beta_end": 0.012,
+    "beta_schedule": "scaled_linear",
+    "steps_offset": 1,
+}
+HEADS = {"num_attention_heads": 2, "attention_head_dim": 16}
 
 
 def tiny_stable_diffusion(
@@ -75,48 +103,177 @@ def tiny_stable_diffusion(
         raise InputError(
             f"unknown prediction type {prediction!r}. Choose one of: {', '.join(PREDICTIONS)}."
         )
-    tokenizer: Any = _tokenizer(positions)  # transformers' hints say that its ids may be text
+    tokenizer = _tokenizer(positions)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        text_encoder = CLIPTextModel(
-            CLIPTextConfig(
-                vocab_size=len(tokenizer),
-                hidden_size=width,
-                intermediate_size=2 * width,
-                num_hidden_layers=2,
-                num_attention_heads=4,
-                max_position_embeddings=tokenizer.model_max_length,
-                bos_token_id=tokenizer.bos_token_id,
-                eos_token_id=tokenizer.eos_token_id,
-                pad_token_id=tokenizer.pad_token_id,
-            )
-        )
-        vae: Any = AutoencoderKL.from_config(VAE)
-        unet: Any = UNet2DConditionModel.from_config({**UNET, "cross_attention_dim": width})
+        parts = {
+            "text_encoder": _clip(tokenizer, width),
+            "vae": AutoencoderKL.from_config(VAE),
+            "unet": UNet2DConditionModel.from_config({**UNET, "cross_attention_dim": width}),
+        }
     scheduler = DDIMScheduler(
-        beta_start=0.00085,
-        beta_end=0.012,
-        beta_schedule="scaled_linear",
-        clip_sample=False,
-        set_alpha_to_one=False,
-        steps_offset=1,
-        prediction_type=prediction,
+        **NOISE, clip_sample=False, set_alpha_to_one=False, prediction_type=prediction
     )
-    components: dict[str, Any] = {
-        "vae": vae.eval(),
-        "text_encoder": text_encoder.eval(),
-        "tokenizer": tokenizer,
-        "unet": unet.eval(),
-        "scheduler": scheduler,
-        "safety_checker": None,
-        "feature_extractor": None,
+    return _assemble(
+        StableDiffusionPipeline, parts, scheduler, tokenizer=tokenizer,
+        safety_checker=None, feature_extractor=None, requires_safety_checker=False,
+    )  # fmt: skip
+
+
+def tiny_sdxl(
+    seed: int = 0, *, width: int = WIDTH, positions: int = 77
+) -> StableDiffusionXLPipeline:
+    """A ``StableDiffusionXLPipeline`` like ``tiny_stable_diffusion``.
+
+    ``width`` is that of both text encoders side by side; the pooled vector has half of it.
+    """
+    tokenizers = _tokenizer(positions), _tokenizer(positions, padding="!")
+    half, sizes = width // 2, 8
+    unet = {
+        **UNET,
+        "cross_attention_dim": width,
+        "addition_embed_type": "text_time",
+        "addition_time_embed_dim": sizes,
+        "projection_class_embeddings_input_dim": half + 6 * sizes,
     }
-    pipe = StableDiffusionPipeline(**components, requires_safety_checker=False)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        parts = {
+            "text_encoder": _clip(tokenizers[0], half),
+            "text_encoder_2": _clip(tokenizers[1], half, CLIPTextModelWithProjection),
+            "vae": AutoencoderKL.from_config(VAE),
+            "unet": UNet2DConditionModel.from_config(unet),
+        }
+    scheduler = EulerDiscreteScheduler(**NOISE, timestep_spacing="leading")
+    return _assemble(
+        StableDiffusionXLPipeline, parts, scheduler,
+        tokenizer=tokenizers[0], tokenizer_2=tokenizers[1], add_watermarker=False,
+    )  # fmt: skip
+
+
+def tiny_sd3(seed: int = 0, *, width: int = WIDTH, positions: int = 77) -> StableDiffusion3Pipeline:
+    """A ``StableDiffusion3Pipeline`` like ``tiny_stable_diffusion``, with a static shift of 3.
+
+    A prompt has ``positions`` tokens of CLIP and as many of T5 (call the pipeline with
+    ``max_sequence_length=positions``); ``width`` is T5's and that of both CLIP encoders together.
+    """
+    clip = _tokenizer(positions), _tokenizer(positions, padding="!")
+    t5 = _t5_tokenizer(positions)
+    transformer = {
+        **HEADS,
+        "sample_size": 8,
+        "patch_size": 2,
+        "in_channels": 4,
+        "out_channels": 4,
+        "num_layers": 2,
+        "joint_attention_dim": width,
+        "caption_projection_dim": 32,
+        "pooled_projection_dim": width,
+        "pos_embed_max_size": 16,
+    }
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        parts = {
+            "text_encoder": _clip(clip[0], width // 2, CLIPTextModelWithProjection),
+            "text_encoder_2": _clip(clip[1], width // 2, CLIPTextModelWithProjection),
+            "text_encoder_3": _t5(t5, width),
+            "vae": AutoencoderKL.from_config({**VAE, "shift_factor": 0.06}),
+            "transformer": SD3Transformer2DModel.from_config(transformer),
+        }
+    return _assemble(
+        StableDiffusion3Pipeline, parts, FlowMatchEulerDiscreteScheduler(shift=3.0),
+        tokenizer=clip[0], tokenizer_2=clip[1], tokenizer_3=t5,
+    )  # fmt: skip
+
+
+def tiny_flux(
+    guidance_embeds: bool = True, seed: int = 0, *, width: int = WIDTH, positions: int = 77
+) -> FluxPipeline:
+    """A ``FluxPipeline`` like ``tiny_stable_diffusion``.
+
+    With ``guidance_embeds`` it is like FLUX.1 [dev], guidance an input and a schedule that shifts
+    with the image's size; without like FLUX.1 [schnell]. ``positions`` counts T5's tokens (call
+    the pipeline with ``max_sequence_length=positions``); ``width`` is T5's and CLIP's.
+    """
+    clip, t5 = _tokenizer(positions), _t5_tokenizer(positions)
+    transformer = {
+        **HEADS,
+        "in_channels": 16,
+        "num_layers": 1,
+        "num_single_layers": 1,
+        "joint_attention_dim": width,
+        "pooled_projection_dim": width,
+        "guidance_embeds": guidance_embeds,
+        "axes_dims_rope": (4, 6, 6),
+    }
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        parts = {
+            "text_encoder": _clip(clip, width),
+            "text_encoder_2": _t5(t5, width),
+            "vae": AutoencoderKL.from_config({**VAE, "shift_factor": 0.06}),
+            "transformer": FluxTransformer2DModel.from_config(transformer),
+        }
+    shift: dict[str, Any] = {"shift": 3.0, "use_dynamic_shifting": True}
+    if not guidance_embeds:
+        shift = {"shift": 1.0}
+    pipe = _assemble(
+        FluxPipeline, parts, FlowMatchEulerDiscreteScheduler(**shift),
+        tokenizer=clip, tokenizer_2=t5,
+    )  # fmt: skip
+    pipe.default_sample_size = 8  # the pipeline's own is that of an image of a megapixel
+    return pipe
+
+
+def _assemble(kind: Any, networks: dict[str, Any], scheduler: Any, **others: Any) -> Any:
+    """A pipeline of networks in eval mode, which prints no progress."""
+    for network in networks.values():
+        network.eval()
+    pipe = kind(**networks, scheduler=scheduler, **others)
     pipe.set_progress_bar_config(disable=True)
     return pipe
 
 
-def _tokenizer(positions: int) -> CLIPTokenizer:
+def _clip(tokenizer: Any, width: int, kind: Any = CLIPTextModel) -> nn.Module:
+    return kind(
+        CLIPTextConfig(
+            vocab_size=len(tokenizer),
+            hidden_size=width,
+            intermediate_size=2 * width,
+            projection_dim=width,
+            num_hidden_layers=2,
+            num_attention_heads=4,
+            max_position_embeddings=tokenizer.model_max_length,
+            bos_token_id=tokenizer.bos_token_id,
+            eos_token_id=tokenizer.eos_token_id,
+            pad_token_id=tokenizer.pad_token_id,
+        )
+    )
+
+
+def _t5(tokenizer: Any, width: int) -> nn.Module:
+    return T5EncoderModel(
+        T5Config(
+            vocab_size=len(tokenizer),
+            d_model=width,
+            d_kv=8,
+            d_ff=2 * width,
+            num_layers=2,
+            num_heads=4,
+            feed_forward_proj="gated-gelu",
+        )
+    )
+
+
+def _t5_tokenizer(positions: int) -> Any:
+    """A T5 tokenizer: one token for each of ``WORDS``, one a character for other ASCII text."""
+    special = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0)]
+    words = [(f"▁{word}", -1.0) for word in WORDS]
+    characters = [(character, -5.0) for character in ("▁", *map(chr, range(33, 127)))]
+    return T5Tokenizer([*special, *words, *characters], extra_ids=0, model_max_length=positions)
+
+
+def _tokenizer(positions: int, padding: str = EOS) -> Any:
     """A CLIP tokenizer: one token for each of ``WORDS``, one a byte for everything else."""
     symbols = sorted(pre_tokenizers.ByteLevel.alphabet())
     tokens = [*symbols, *(symbol + "</w>" for symbol in symbols)]
@@ -131,4 +288,4 @@ def _tokenizer(positions: int) -> CLIPTokenizer:
     tokens += [BOS, EOS]
     vocabulary = {token: index for index, token in enumerate(dict.fromkeys(tokens))}
     parts: dict[str, Any] = {"vocab": vocabulary, "merges": merges}
-    return CLIPTokenizer(**parts, model_max_length=positions)
+    return CLIPTokenizer(**parts, pad_token=padding, model_max_length=positions)

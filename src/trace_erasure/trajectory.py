@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from trace_erasure.denoiser import EMPTY, Denoiser
+from trace_erasure.denoiser import Denoiser
 from trace_erasure.families.table import Conditioning
 from trace_erasure.math.objectives import mean_square
 
@@ -49,7 +49,7 @@ def collect(
 ) -> Bank:
     """Rolls out one trajectory a seed, prompts in turn, with adapters as they are."""
     prompt = torch.arange(len(seeds)) % len(conditioning)
-    empty = denoiser.encode([EMPTY])
+    empty = denoiser.unconditional()
     parts: list[Bank] = []
     for start in tqdm(range(0, len(seeds), CHUNK), desc=label, leave=False, disable=None):
         index = prompt[start : start + CHUNK]

@@ -7,7 +7,29 @@ from typing import Any
 
 from torch import Tensor
 
-from trace_erasure.families.table import Conditioning, Family
+from trace_erasure.families.table import (
+    TOKENS,
+    Conditioning,
+    Family,
+    Population,
+    Stream,
+    labelled,
+    latent_shape,
+)
+
+CROSS_ATTENTION = re.compile(r".*\.attn2\.to_[kv]")
+WIDTH_2 = 1024
+"""Of a token embedding in Stable Diffusion 2.x; in 1.x it is 768."""
+
+
+def labels(width: int | None, prediction: str) -> dict[str, str]:
+    if width != WIDTH_2:
+        return labelled("stable-diffusion-v1", "sd_v1")(width, prediction)
+    if prediction == "v_prediction":
+        entries = labelled("stable-diffusion-v2-768-v", "sd_v2_v")(width, prediction)
+    else:
+        entries = labelled("stable-diffusion-v2-512", "sd_v2")(width, prediction)
+    return {**entries, "ss_v2": "True"}
 
 
 def encode(pipe: Any, prompts: list[str]) -> Conditioning:
@@ -15,29 +37,25 @@ def encode(pipe: Any, prompts: list[str]) -> Conditioning:
     return Conditioning(tokens)
 
 
-def predict(pipe: Any, states: Tensor, timesteps: Tensor, conditioning: Conditioning) -> Tensor:
+def predict(
+    pipe: Any, states: Tensor, timesteps: Tensor, conditioning: Conditioning, _: float
+) -> Tensor:
     return pipe.unet(states, timesteps, encoder_hidden_states=conditioning.tokens).sample
 
 
 def state_shape(pipe: Any, height: int | None, width: int | None) -> tuple[int, ...]:
-    size, factor = pipe.unet.config.sample_size, pipe.vae_scale_factor
-    return (
-        pipe.unet.config.in_channels,
-        height // factor if height else size,
-        width // factor if width else size,
-    )
+    config = pipe.unet.config
+    return latent_shape(pipe, config.in_channels, config.sample_size, height, width)
 
 
 STABLE_DIFFUSION = Family(
     name="stable-diffusion",
     pipelines=("StableDiffusionPipeline",),
     denoiser="unet",
-    token_maps=re.compile(r".*\.attn2\.to_[kv]"),
-    pooled_maps=None,
-    adapters=re.compile(r".*\.attn2\.to_[kv]"),
+    streams=(Stream(TOKENS, CROSS_ATTENTION, (Population(),)),),
+    adapters=CROSS_ATTENTION,
     lora_keys="kohya",
-    modelspec="stable-diffusion-v1/lora",
-    kohya_base="sd_v1",
+    labels=labels,
     encode=encode,
     predict=predict,
     state_shape=state_shape,

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from trace_erasure.errors import InputError
+
+TOKENS, POOLED = "tokens", "pooled"
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,47 @@ class Conditioning:
 
 
 @dataclass(frozen=True)
+class Population:
+    """Neighbouring positions of the token stream that one tokenizer fills, padding included.
+
+    Attributes:
+        tokenizer: the pipeline's attribute that holds it. Where two text encoders share the
+            positions, their embeddings side by side, their tokenizers share one vocabulary.
+        longest: the most positions that the pipeline asks for; None: the tokenizer's own limit.
+    """
+
+    tokenizer: str = "tokenizer"
+    longest: int | None = None
+
+    def loaded(self, pipe: Any) -> bool:
+        """Whether ``pipe`` has this text encoder; without it the positions are zeros."""
+        return getattr(pipe, self.tokenizer) is not None
+
+    def length(self, pipe: Any) -> int:
+        """How many positions there are."""
+        limits = [self.longest] if self.longest is not None else []
+        if self.loaded(pipe):
+            limits.append(getattr(pipe, self.tokenizer).model_max_length)
+        return min(limits)
+
+
+@dataclass(frozen=True)
+class Stream:
+    """One way by which a prompt enters the network.
+
+    Attributes:
+        name: the attribute of ``Conditioning`` that it carries, ``TOKENS`` or ``POOLED``.
+        maps: pattern of the linear layers that read it directly. Their first input columns are
+            its own; what they read besides, such as SDXL's image sizes, comes after.
+        populations: of the token stream, in the order of positions.
+    """
+
+    name: str
+    maps: re.Pattern[str]
+    populations: tuple[Population, ...] = ()
+
+
+@dataclass(frozen=True)
 class Family:
     """How one architecture is addressed.
 
@@ -47,29 +90,43 @@ class Family:
         name: the field's name for it.
         pipelines: class names of diffusers pipelines that belong here.
         denoiser: the pipeline's attribute that holds the network.
-        token_maps: pattern of the linear layers that read token embeddings directly.
-        pooled_maps: pattern of the linear layers that read the pooled vector; None without one.
+        streams: every way by which text enters, tokens first.
         adapters: pattern of the layers that stage 2 trains by default.
         lora_keys: the key format of exported files, ``kohya`` or ``diffusers``.
-        modelspec: architecture identifier in exported files.
-        kohya_base: ``ss_base_model_version`` in exported files.
+        labels: (width of a token embedding or None, prediction type) to the header entries by
+            which other tools tell the base model.
         encode: (pipe, prompts) to Conditioning.
-        predict: (pipe, states, timesteps, Conditioning) to the network's output.
+        predict: (pipe, states, timesteps, Conditioning, guidance scale) to the network's output;
+            only networks that are distilled from guidance read the scale.
         state_shape: (pipe, height, width) to the shape of one state.
+        kohya_names: module paths whose name in kohya's format is not the path itself.
+        flow: whether it always predicts a rectified flow; else the scheduler says what.
+        distilled: whether guidance is built into the network, so that sampling never runs the
+            empty prompt beside the prompt.
+        unconditional: pipe to what guidance subtracts, where that is not the empty prompt.
+        schedule: (pipe, steps, shape of a state) to further arguments of the scheduler's
+            ``set_timesteps``.
     """
 
     name: str
     pipelines: tuple[str, ...]
     denoiser: str
-    token_maps: re.Pattern[str]
-    pooled_maps: re.Pattern[str] | None
+    streams: tuple[Stream, ...]
     adapters: re.Pattern[str]
     lora_keys: str
-    modelspec: str
-    kohya_base: str
+    labels: Callable[[int | None, str], dict[str, str]]
     encode: Callable[[Any, list[str]], Conditioning]
-    predict: Callable[[Any, Tensor, Tensor, Conditioning], Tensor]
+    predict: Callable[[Any, Tensor, Tensor, Conditioning, float], Tensor]
     state_shape: Callable[[Any, int | None, int | None], tuple[int, ...]]
+    kohya_names: Mapping[str, str] = field(default_factory=dict)
+    flow: bool = False
+    distilled: bool = False
+    unconditional: Callable[[Any], Conditioning] | None = None
+    schedule: Callable[[Any, int, tuple[int, ...]], dict[str, Any]] | None = None
+
+    def stream(self, name: str) -> Stream:
+        """The stream called ``name``. Raises ``KeyError`` where the family has none."""
+        return {stream.name: stream for stream in self.streams}[name]
 
     def network(self, pipe: Any) -> nn.Module:
         """The denoising network of ``pipe``."""
@@ -86,6 +143,24 @@ class Family:
             if isinstance(module, nn.Linear) and pattern.fullmatch(path):
                 found[path] = module
         return found
+
+
+def labelled(architecture: str, kohya_base: str) -> Callable[[int | None, str], dict[str, str]]:
+    """``Family.labels`` of a family that is always called the same."""
+    entries = {
+        "modelspec.architecture": f"{architecture}/lora",
+        "ss_base_model_version": kohya_base,
+    }
+    return lambda width, prediction: dict(entries)
+
+
+def latent_shape(
+    pipe: Any, channels: int, side: int, height: int | None, width: int | None
+) -> tuple[int, int, int]:
+    """The shape of one latent for an image of ``height`` x ``width`` pixels, or by default of
+    ``side`` x ``side`` latent pixels."""
+    factor = pipe.vae_scale_factor
+    return (channels, height // factor if height else side, width // factor if width else side)
 
 
 def family_of(pipe: Any) -> Family:

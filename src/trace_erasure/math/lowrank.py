@@ -53,6 +53,13 @@ class LowRank:
             raise ValueError(f"cannot add a {other.shape} matrix to a {self.shape} matrix")
         return LowRank(torch.cat([self.down, other.down]), torch.cat([self.up, other.up], dim=1))
 
+    def widen(self, in_features: int) -> LowRank:
+        """The same matrix with zero columns on the right up to ``in_features``."""
+        if in_features < self.shape[1]:
+            raise ValueError(f"cannot widen {self.shape[1]} columns to {in_features}")
+        extra = in_features - self.shape[1]
+        return LowRank(torch.nn.functional.pad(self.down, (0, extra)), self.up)
+
     def pad(self, rank: int) -> LowRank:
         """The same matrix with zero rows and columns up to ``rank``."""
         if rank < self.rank:

@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from trace_erasure import adapt
-from trace_erasure.denoiser import EMPTY, Denoiser
+from trace_erasure.denoiser import Denoiser
 from trace_erasure.errors import NonFiniteError
 from trace_erasure.families.table import Conditioning
 from trace_erasure.files import atomic
@@ -87,7 +87,7 @@ def prepare(
     concept = denoiser.encode(concept_prompts)
     surrogate = denoiser.encode(surrogate_prompts)
     retained = denoiser.encode(retain_prompts)
-    empty = denoiser.encode([EMPTY])
+    empty = denoiser.unconditional()
     sampler = dict(steps=settings.sampler_steps, guidance_scale=settings.guidance_scale)
     seeds = [seed * 100_003 + i for i in range(settings.trajectories)]
     retain_seeds = [seed * 100_003 + 50_000 + i for i in range(settings.retain_trajectories)]
