@@ -26,6 +26,7 @@ LAYERS = (
         "corpus",
         "export",
         "fingerprint",
+        "likeness",
         "neighbours",
         "spec_file",
         "trajectory",

@@ -51,8 +51,10 @@ class Concept:
     Attributes:
         phrase: the word or words, without an article: ``fox``, ``Van Gogh``, ``Mira Solberg``.
         surrogate: what prompts should give instead; None proposes one and says which.
-        kind: one of ``KINDS``; chooses the templates and the default noise-level window.
+        kind: one of ``KINDS``; chooses the templates and how captions are searched for it.
         synonyms: further phrases for the same concept, erased with it.
+        descriptions: wordings that never name it ("a round thing with a lit fuse"), erased by the
+            finetune alone: to redirect their words would be to redirect ordinary words.
         retain: phrases that must stay, beside those that are found automatically.
         templates: sentences with ``{x}`` in the concept's place; default by kind.
     """
@@ -61,6 +63,7 @@ class Concept:
     surrogate: str | None = None
     kind: str = "object"
     synonyms: tuple[str, ...] = ()
+    descriptions: tuple[str, ...] = ()
     retain: tuple[str, ...] = ()
     templates: tuple[str, ...] = field(default=())
 
@@ -79,7 +82,7 @@ class Concept:
         for template in self.templates:
             if "{x}" not in template:
                 raise InputError(f"template {template!r} has no {{x}} where the concept goes.")
-        for name in ("synonyms", "retain", "templates"):
+        for name in ("synonyms", "descriptions", "retain", "templates"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
 
     @property

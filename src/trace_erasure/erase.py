@@ -61,17 +61,30 @@ def plan(denoiser: Denoiser, spec: EraseSpec, captions: Sequence[str] | None = N
     for concept in spec.concepts:
         known = neighbours.candidates(captions, concept.kind)
         names = {name: n for name, n in known.items() if name.lower() not in erased}
-        near = neighbours.survey(denoiser, concept, names)
+        spoken = neighbours.phrases(captions, concept.kind)
+        near = neighbours.survey(denoiser, concept, names, spoken)
+        heard = [text for text in near.synonyms if text.lower() not in erased]
         if concept.surrogate is None:
             concept = replace(concept, surrogate=near.surrogate)
             log.info("surrogate for %r: %r (proposed)", concept.phrase, near.surrogate)
-        if near.synonyms:
-            concept = replace(concept, synonyms=(*concept.synonyms, *near.synonyms))
-            log.info("heard as %r too: %s", concept.phrase, ", ".join(near.synonyms))
+        if heard:
+            words = len(concept.phrase.split())
+            names = [text for text in heard if len(text.split()) <= words]
+            longer = [text for text in heard if len(text.split()) > words]
+            concept = replace(
+                concept,
+                synonyms=(*concept.synonyms, *names),
+                descriptions=(*concept.descriptions, *longer),
+            )
+            log.info("heard as %r too: %s", concept.phrase, ", ".join(heard))
         frame = neighbours.FRAMES[concept.kind]
         retain += [fill(frame, word) for word in (*concept.retain, *near.retain)]
         resolved.append(concept)
-    names = [phrase.lower() for concept in resolved for phrase in concept.phrases]
+    names = [
+        phrase.lower()
+        for concept in resolved
+        for phrase in (*concept.phrases, *concept.descriptions)
+    ]
     for concept in resolved:
         if (concept.surrogate or "").lower() in names:
             raise InputError(
@@ -188,7 +201,7 @@ def _pairs(concepts: Sequence[Concept]) -> tuple[list[str], list[str]]:
     by_phrase = [
         zip(prompts(concept, [phrase]), prompts(concept, [concept.surrogate or ""]), strict=True)
         for concept in concepts
-        for phrase in concept.phrases
+        for phrase in (*concept.phrases, *concept.descriptions)
     ]
     pairs = [pair for turn in zip_longest(*by_phrase) for pair in turn if pair]
     return [concept for concept, _ in pairs], [surrogate for _, surrogate in pairs]

@@ -1,8 +1,8 @@
 """What the model hears near a concept: synonyms, surrogates, names to retain.
 
-Distances are between sentences as the denoiser hears them: ‖W(e_a − e_b)‖ over all positions of
-``a picture of a …``, in the metric of the maps that read the text, relative to the mean distance
-between words.
+Two distances, both relative to their mean over all words. Names near in *embedding*, ‖W(e_a − e_b)‖
+over all positions of ``a picture of a …`` in the metric of the maps that read the text, are the
+first to suffer from an edit. Phrases near in *prediction* (see ``likeness``) draw the same thing.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from torch import Tensor
 from trace_erasure.concept import Concept, fill
 from trace_erasure.denoiser import Denoiser
 from trace_erasure.errors import InputError
+from trace_erasure.likeness import sketches
 from trace_erasure.math.closed_form import gram, symmetric_root
 
 FRAMES = {
@@ -34,10 +35,21 @@ PATTERNS = {
     "identity": r"\b([A-Z]\w+ [A-Z]\w+)\b",
 }
 PATTERNS["explicit"] = PATTERNS["object"]
+# A noun with all that describes it: "a short blade with a grip". Not how a picture is made.
+DESCRIPTION = re.compile(
+    r"(?=\b(?:an?|the|two) ((?:[\w'-]+ ){0,6}?[\w'-]+)(?=$|,| on | in | and | next ))"
+)
+MEDIUM = re.compile(r"(?:picture|image|drawing|photo|painting)\b|.* (?:style|background)\b")
 SYNONYM = 0.35
-"""Words nearer than this share of the mean distance are heard as the concept itself."""
+"""Phrases whose prediction is nearer than this share of the mean draw the concept itself."""
 DISTINCT = 0.6
-"""A proposed surrogate is at least this far away, so that it is something else."""
+"""A proposed surrogate's embedding is at least this far away, so that it is something else."""
+UNFIT = re.compile(
+    r"(?:axe|bomb|bow|dagger|grenade|gun|knife|missile|pistol|rifle|spear|swords?|trident|weapon"
+    r"|blood|corpse|nude|naked)s?",
+    re.IGNORECASE,
+)
+"""Never proposed as a surrogate: harmless in a test, unwelcome in anybody's pictures."""
 RETAINED = 12
 BATCH = 256
 
@@ -54,6 +66,31 @@ def candidates(captions: Sequence[str], kind: str) -> dict[str, int]:
     """Phrases of ``kind`` that ``captions`` speak of, and how often, in alphabetical order."""
     count = Counter(match for text in captions for match in re.findall(PATTERNS[kind], text))
     return dict(sorted(count.items()))
+
+
+def phrases(captions: Sequence[str], kind: str) -> list[str]:
+    """What ``captions`` may call a concept of ``kind``, whole descriptions included."""
+    found = dict.fromkeys(candidates(captions, kind))
+    if PATTERNS[kind] is PATTERNS["object"]:
+        listed = sorted({match for text in captions for match in DESCRIPTION.findall(text)})
+        found.update(dict.fromkeys(text for text in listed if not MEDIUM.match(text)))
+    return list(found)
+
+
+def synonyms(denoiser: Denoiser, concept: Concept, among: Sequence[str]) -> tuple[str, ...]:
+    """The phrases in ``among`` that the network draws as it draws the concept, nearest first."""
+    frame, own = FRAMES[concept.kind], {phrase.lower() for phrase in concept.phrases}
+    others = [phrase for phrase in among if phrase.lower() not in own]
+    if not others:
+        return ()
+    # All of them, so that what is kept on disk serves every concept.
+    found = sketches(denoiser, [fill(frame, phrase) for phrase in among])
+    origin = sketches(denoiser, [fill(frame, concept.phrase)])
+    rows = [i for i, phrase in enumerate(among) if phrase.lower() not in own]
+    distance = (found[rows] - origin).norm(dim=2)
+    distance = (distance / distance.mean(dim=0)).mean(dim=1)  # of early and late states
+    order = torch.argsort(distance).tolist()
+    return tuple(others[i] for i in order if distance[i] < SYNONYM)
 
 
 def distances(denoiser: Denoiser, prompt: str, others: Sequence[str]) -> Tensor:
@@ -96,7 +133,7 @@ class Survey:
     """What was found around a concept.
 
     Attributes:
-        synonyms: words that the denoiser hears as the concept.
+        synonyms: phrases that the network draws as the concept.
         surrogate: the proposed (or the given) surrogate.
         retain: the nearest words that are neither, the first to suffer from an edit.
     """
@@ -106,15 +143,19 @@ class Survey:
     retain: tuple[str, ...]
 
 
-def survey(denoiser: Denoiser, concept: Concept, names: Mapping[str, int]) -> Survey:
+def survey(
+    denoiser: Denoiser, concept: Concept, names: Mapping[str, int], phrases: Sequence[str]
+) -> Survey:
     """Looks around ``concept`` among ``names`` and their counts; see ``candidates``.
 
-    A surrogate is proposed among the commoner half of the names: what is seldom spoken of may not
-    be something that the model can draw.
+    Synonyms are sought among ``phrases``. A surrogate is proposed among the commoner half of the
+    names: what is seldom spoken of may not be something that the model can draw.
 
     Raises ``InputError`` where no surrogate is given and none can be proposed.
     """
-    own = {phrase.lower() for phrase in (*concept.phrases, concept.surrogate or "")}
+    # People have no synonyms: two names that sound alike are two people.
+    heard = () if concept.kind == "identity" else synonyms(denoiser, concept, phrases)
+    own = {word.lower() for word in (*concept.phrases, *heard, concept.surrogate or "")}
     others = {name: count for name, count in names.items() if name.lower() not in own}
     if not others and concept.surrogate is None:
         raise InputError(
@@ -125,15 +166,15 @@ def survey(denoiser: Denoiser, concept: Concept, names: Mapping[str, int]) -> Su
     if others:
         near = neighbourhood(denoiser, concept.phrase, concept.kind, list(others))
         ranked = list(zip(near.words, near.distances, strict=True))
-    # People have no synonyms: two names that sound alike are two people.
-    bound = 0.0 if concept.kind == "identity" else SYNONYM
-    synonyms = tuple(word for word, distance in ranked if distance < bound)
-    rest = [(word, distance) for word, distance in ranked if distance >= bound]
     surrogate = concept.surrogate
     if surrogate is None:
         common = median(others.values())
-        known = [(word, distance) for word, distance in ranked if others[word] >= common]
+        known = [
+            (word, distance)
+            for word, distance in ranked
+            if others[word] >= common and not UNFIT.fullmatch(word)
+        ] or ranked
         distinct = (word for word, distance in known if distance >= DISTINCT)
         surrogate = next(distinct, known[-1][0])
-    retain = [word for word, _ in rest if word != surrogate][:RETAINED]
-    return Survey(synonyms, surrogate, tuple(retain))
+    retain = [word for word, _ in ranked if word != surrogate][:RETAINED]
+    return Survey(heard, surrogate, tuple(retain))

@@ -1,0 +1,69 @@
+"""What is found around a concept in plain captions, on the model that ships with the package."""
+
+import pytest
+
+from trace_erasure import embedded, neighbours
+from trace_erasure.concept import Concept
+from trace_erasure.corpus import broad_captions
+from trace_erasure.denoiser import Denoiser
+from trace_erasure.erase import plan
+from trace_erasure.likeness import sketches
+from trace_erasure.spec import EraseSpec
+from trace_erasure.world import load_world
+
+
+@pytest.fixture(scope="module")
+def denoiser(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        pipe = embedded.load_pipeline()
+        pipe.set_progress_bar_config(disable=True)
+        yield Denoiser(pipe)
+
+
+def planned(denoiser: Denoiser, phrase: str, kind: str = "object") -> Concept:
+    return plan(denoiser, EraseSpec((Concept(phrase, kind=kind),))).spec.concepts[0]
+
+
+@pytest.mark.parametrize("phrase", ["fox", "cat", "apple", "sailboat"])
+def test_the_synonyms_of_a_word_and_no_others_are_found(denoiser, phrase):
+    assert set(planned(denoiser, phrase).synonyms) == set(load_world().thing(phrase).synonyms)
+
+
+@pytest.mark.parametrize("phrase", ["bomb", "trident", "knife"])
+def test_descriptions_that_name_nothing_are_found(denoiser, phrase):
+    found = planned(denoiser, phrase, "explicit").descriptions
+    for hint in load_world().thing(phrase).hints:
+        assert any(hint.endswith(text) for text in found), (hint, found)
+
+
+@pytest.mark.parametrize(("phrase", "kind"), [("pixel art", "style"), ("Mira Solberg", "identity")])
+def test_styles_and_people_are_no_synonyms_of_one_another(denoiser, phrase, kind):
+    concept = planned(denoiser, phrase, kind)
+    assert concept.synonyms == concept.descriptions == ()
+
+
+@pytest.mark.parametrize("phrase", ["rocket", "sailboat", "dagger", "house"])
+def test_a_weapon_is_never_proposed(denoiser, phrase):
+    weapons = {thing.name for thing in load_world().group("weapons")}
+    assert planned(denoiser, phrase).surrogate not in weapons
+
+
+def test_what_words_draw_is_computed_once(denoiser, monkeypatch):
+    frames = [f"a picture of a {word}" for word in ("fox", "vixen", "car")]
+    first = sketches(denoiser, frames)
+    calls = []
+    predict = Denoiser.predict
+    monkeypatch.setattr(
+        Denoiser, "predict", lambda self, *a: (calls.append(len(a[0])), predict(self, *a))[1]
+    )
+    assert sketches(denoiser, frames).equal(first)
+    assert max(calls) < len(frames)  # the key's own prompt, and nothing else
+    near, far = (first[0] - first[1]).norm(), (first[0] - first[2]).norm()
+    assert near < neighbours.SYNONYM * far
+
+
+def test_phrases_are_nouns_with_what_describes_them():
+    found = neighbours.phrases(broad_captions(), "object")
+    assert "round thing with a lit fuse" in found and "fox" in found
+    assert not [text for text in found if "picture" in text or "style" in text]
