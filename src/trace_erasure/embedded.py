@@ -9,9 +9,10 @@ from typing import Any
 from trace_erasure.errors import InputError
 from trace_erasure.quiet import quiet_loading
 
-PIPELINES = ("emoji-sd",)
+PIPELINES = ("emoji-sd", "emoji-flux")
 STEPS = 20
 GUIDANCE = 3.5
+LATENT_SIDE = 16
 
 
 def path(name: str) -> Path:
@@ -28,10 +29,11 @@ def path(name: str) -> Path:
 def load_pipeline(name: str = "emoji-sd") -> Any:
     """A shipped pipeline in float32 on the CPU; no network is used."""
     import torch
-    from diffusers import StableDiffusionPipeline
+    from diffusers import DiffusionPipeline
 
     folder = path(name)
     with quiet_loading():
-        return StableDiffusionPipeline.from_pretrained(
-            folder, dtype=torch.float32, local_files_only=True, safety_checker=None
-        )
+        pipe = DiffusionPipeline.from_pretrained(folder, dtype=torch.float32, local_files_only=True)
+    if hasattr(pipe, "default_sample_size"):  # FluxPipeline's own draws a megapixel
+        pipe.default_sample_size = LATENT_SIDE
+    return pipe

@@ -58,12 +58,13 @@ def plan(denoiser: Denoiser, spec: EraseSpec, captions: Sequence[str] | None = N
     resolved, retain = [], []
     # One concept may well be the other's neighbour.
     erased = {phrase.lower() for concept in spec.concepts for phrase in concept.phrases}
+    given = {concept.surrogate.lower() for concept in spec.concepts if concept.surrogate}
     for concept in spec.concepts:
         known = neighbours.candidates(captions, concept.kind)
         names = {name: n for name, n in known.items() if name.lower() not in erased}
         spoken = neighbours.phrases(captions, concept.kind)
         near = neighbours.survey(denoiser, concept, names, spoken)
-        heard = [text for text in near.synonyms if text.lower() not in erased]
+        heard = [text for text in near.synonyms if text.lower() not in erased | given]
         if concept.surrogate is None:
             concept = replace(concept, surrogate=near.surrogate)
             log.info("surrogate for %r: %r (proposed)", concept.phrase, near.surrogate)

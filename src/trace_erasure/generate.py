@@ -17,6 +17,7 @@ from torch import nn
 from tqdm import tqdm
 
 from trace_erasure.errors import InputError
+from trace_erasure.families.table import family_of
 from trace_erasure.files import atomic
 from trace_erasure.fingerprint import tensor_bytes
 
@@ -150,6 +151,7 @@ def generate_batches(
         raise InputError(f"batch {batch} is too small: it must be 1 or more.")
     check_shard(shard)
 
+    options = family_of(pipe).call_options(pipe)
     with sampled_by(pipe, scheduler), _quiet(pipe):
         settings = {
             "steps": steps,
@@ -183,6 +185,7 @@ def generate_batches(
                             height=height,
                             width=width,
                             generator=[torch.Generator().manual_seed(seed) for seed in numbers],
+                            **options,
                         ).images
                     if store is not None:
                         for name, image in zip(ids, images, strict=True):
@@ -213,7 +216,7 @@ def generate(
     model: str = "",
     shard: tuple[int, int] = (0, 1),
 ) -> list[Image.Image]:
-    """Draws one picture for each (prompt, seed) with any diffusers text-to-image pipeline.
+    """Draws one picture for each (prompt, seed) with a text-to-image pipeline.
 
     Every picture has a CPU generator of its own: drawn alone or in a batch it is the same to 1e-5.
 

@@ -132,6 +132,11 @@ class Family:
         """The denoising network of ``pipe``."""
         return getattr(pipe, self.denoiser)
 
+    def call_options(self, pipe: Any) -> dict[str, Any]:
+        """What a call of ``pipe`` must be told so that it hears prompts as ``encode`` does."""
+        found = [p for stream in self.streams for p in stream.populations if p.longest is not None]
+        return {"max_sequence_length": found[0].length(pipe)} if found else {}
+
     def linears(self, pipe: Any, pattern: re.Pattern[str]) -> dict[str, nn.Linear]:
         """Linear layers of the network whose path matches, unwrapped from adapters, in order."""
         found: dict[str, nn.Linear] = {}
