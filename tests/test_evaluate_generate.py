@@ -38,14 +38,14 @@ class Counting:
     def __getattr__(self, name):
         return getattr(self.pipe, name)
 
-
-Counting.__name__ = "StableDiffusionPipeline"  # by which a pipeline's family is known
-
     def __setattr__(self, name, value):
         if name in ("pipe", "drawn", "stop_after"):
             object.__setattr__(self, name, value)
         else:
             setattr(self.pipe, name, value)
+
+
+Counting.__name__ = "StableDiffusionPipeline"  # by which a pipeline's family is known
 
 
 def same(a, b):
