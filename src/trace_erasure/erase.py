@@ -63,7 +63,8 @@ def plan(denoiser: Denoiser, spec: EraseSpec, captions: Sequence[str] | None = N
         known = neighbours.candidates(captions, concept.kind)
         names = {name: n for name, n in known.items() if name.lower() not in erased}
         spoken = neighbours.phrases(captions, concept.kind)
-        near = neighbours.survey(denoiser, concept, names, spoken)
+        others = [c for c in spec.concepts if c.kind == concept.kind and c is not concept]
+        near = neighbours.survey(denoiser, concept, names, spoken, others)
         heard = [text for text in near.synonyms if text.lower() not in erased | given]
         if concept.surrogate is None:
             concept = replace(concept, surrogate=near.surrogate)

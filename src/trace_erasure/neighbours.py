@@ -44,6 +44,8 @@ SYNONYM = 0.35
 """Phrases whose prediction is nearer than this share of the mean draw the concept itself."""
 DISTINCT = 0.6
 """A proposed surrogate's embedding is at least this far away, so that it is something else."""
+UNLIKE = 0.85
+"""And its prediction this far from all that is erased, so that nothing of that shows in it."""
 UNFIT = re.compile(
     r"(?:axe|bomb|bow|dagger|grenade|gun|knife|missile|pistol|rifle|spear|swords?|trident|weapon"
     r"|blood|corpse|nude|naked)s?",
@@ -77,20 +79,14 @@ def phrases(captions: Sequence[str], kind: str) -> list[str]:
     return list(found)
 
 
-def synonyms(denoiser: Denoiser, concept: Concept, among: Sequence[str]) -> tuple[str, ...]:
-    """The phrases in ``among`` that the network draws as it draws the concept, nearest first."""
-    frame, own = FRAMES[concept.kind], {phrase.lower() for phrase in concept.phrases}
-    others = [phrase for phrase in among if phrase.lower() not in own]
-    if not others:
-        return ()
-    # All of them, so that what is kept on disk serves every concept.
+def likeness(denoiser: Denoiser, concept: Concept, among: Sequence[str]) -> dict[str, float]:
+    """How far from the concept the network draws each phrase in ``among``; 1 is the mean."""
+    frame = FRAMES[concept.kind]
+    # All of them at once, so that what is kept on disk serves every concept.
     found = sketches(denoiser, [fill(frame, phrase) for phrase in among])
-    origin = sketches(denoiser, [fill(frame, concept.phrase)])
-    rows = [i for i, phrase in enumerate(among) if phrase.lower() not in own]
-    distance = (found[rows] - origin).norm(dim=2)
-    distance = (distance / distance.mean(dim=0)).mean(dim=1)  # of early and late states
-    order = torch.argsort(distance).tolist()
-    return tuple(others[i] for i in order if distance[i] < SYNONYM)
+    distance = (found - sketches(denoiser, [fill(frame, concept.phrase)])).norm(dim=2)
+    relative = (distance / distance.mean(dim=0)).mean(dim=1)  # of early and late states
+    return dict(zip(among, relative.tolist(), strict=True))
 
 
 def distances(denoiser: Denoiser, prompt: str, others: Sequence[str]) -> Tensor:
@@ -144,37 +140,56 @@ class Survey:
 
 
 def survey(
-    denoiser: Denoiser, concept: Concept, names: Mapping[str, int], phrases: Sequence[str]
+    denoiser: Denoiser,
+    concept: Concept,
+    names: Mapping[str, int],
+    phrases: Sequence[str],
+    others: Sequence[Concept] = (),
 ) -> Survey:
     """Looks around ``concept`` among ``names`` and their counts; see ``candidates``.
 
-    Synonyms are sought among ``phrases``. A surrogate is proposed among the commoner half of the
-    names: what is seldom spoken of may not be something that the model can draw.
+    Synonyms are sought among ``phrases``, which hold all names. A surrogate is proposed among the
+    commoner half of the names, since what is seldom spoken of may not be something that the model
+    can draw: the nearest in embedding that looks like neither the concept nor ``others``, which
+    are erased with it.
 
     Raises ``InputError`` where no surrogate is given and none can be proposed.
     """
+    drawn = likeness(denoiser, concept, phrases)
+    own = {phrase.lower() for phrase in concept.phrases}
+    near = (text for text in sorted(drawn, key=drawn.__getitem__) if text.lower() not in own)
     # People have no synonyms: two names that sound alike are two people.
-    heard = () if concept.kind == "identity" else synonyms(denoiser, concept, phrases)
-    own = {word.lower() for word in (*concept.phrases, *heard, concept.surrogate or "")}
-    others = {name: count for name, count in names.items() if name.lower() not in own}
-    if not others and concept.surrogate is None:
+    bound = 0.0 if concept.kind == "identity" else SYNONYM
+    heard = tuple(text for text in near if drawn[text] < bound)
+    own |= {word.lower() for word in (*heard, concept.surrogate or "")}
+    left = {name: count for name, count in names.items() if name.lower() not in own}
+    ranked: list[tuple[str, float]] = []
+    if left:
+        around = neighbourhood(denoiser, concept.phrase, concept.kind, list(left))
+        ranked = list(zip(around.words, around.distances, strict=True))
+    surrogate = concept.surrogate
+    if surrogate is None:
+        looks = [drawn, *(likeness(denoiser, other, phrases) for other in others)]
+        surrogate = _propose(concept, left, ranked, looks)
+    retain = [word for word, _ in ranked if word != surrogate][:RETAINED]
+    return Survey(heard, surrogate, tuple(retain))
+
+
+def _propose(
+    concept: Concept,
+    names: Mapping[str, int],
+    ranked: Sequence[tuple[str, float]],
+    looks: Sequence[Mapping[str, float]],
+) -> str:
+    """A surrogate among ``names``; ``looks`` are distances in prediction from all that goes."""
+    if not ranked:
         raise InputError(
             f"no surrogate for {concept.phrase!r} can be proposed: the captions name nothing of "
             f"kind {concept.kind!r}. Name one, or pass captions of the model's domain."
         )
-    ranked: list[tuple[str, float]] = []
-    if others:
-        near = neighbourhood(denoiser, concept.phrase, concept.kind, list(others))
-        ranked = list(zip(near.words, near.distances, strict=True))
-    surrogate = concept.surrogate
-    if surrogate is None:
-        common = median(others.values())
-        known = [
-            (word, distance)
-            for word, distance in ranked
-            if others[word] >= common and not UNFIT.fullmatch(word)
-        ] or ranked
-        distinct = (word for word, distance in known if distance >= DISTINCT)
-        surrogate = next(distinct, known[-1][0])
-    retain = [word for word, _ in ranked if word != surrogate][:RETAINED]
-    return Survey(heard, surrogate, tuple(retain))
+    common = median(names.values())
+    known = [(word, distance) for word, distance in ranked if names[word] >= common]
+    known = [pair for pair in known if not UNFIT.fullmatch(pair[0])] or list(ranked)
+    known = [pair for pair in known if pair[1] >= DISTINCT] or known[-1:]
+    unlike = {word: min(look[word] for look in looks) for word, _ in known}
+    return next((word for word in unlike if unlike[word] >= UNLIKE), max(unlike, key=unlike.get))

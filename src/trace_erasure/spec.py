@@ -69,7 +69,7 @@ class Finetune:
     objective: str = "anchor"
     eta: float = 1.0
     noise_level: float | None = None
-    steps: int = 80
+    steps: int = 60
     batch: int = 8
     rank: int = 4
     learning_rate: float = 1e-3

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from diffusers.models.unets.unet_2d_condition import UNet2DConditionOutput
 from PIL import Image
 
 from trace_erasure.families.table import family_of
@@ -19,20 +20,20 @@ FLAT = 8  # levels of 255: the range within which a picture is of a single colou
 def blanked(pipe: Any) -> Iterator[Any]:
     """The degenerate control: within it the denoising network's output is all zeros.
 
-    An evaluation that praises this model measures nothing.
+    An evaluation that praises this model measures nothing. The network itself never runs.
     """
+    network = family_of(pipe).network(pipe)
 
-    def zero(module: Any, inputs: Any, output: Any) -> Any:
-        if isinstance(output, tuple):
-            return (torch.zeros_like(output[0]), *output[1:])
-        output.sample = torch.zeros_like(output.sample)
-        return output
+    def zero(*inputs: Any, return_dict: bool = True, **named: Any) -> Any:
+        states = inputs[0] if inputs else named.get("sample", named.get("hidden_states"))
+        output = torch.zeros_like(states)
+        return UNet2DConditionOutput(sample=output) if return_dict else (output,)
 
-    handle = family_of(pipe).network(pipe).register_forward_hook(zero)
+    network.forward = zero
     try:
         yield pipe
     finally:
-        handle.remove()
+        del network.forward
 
 
 def is_blank(image: Image.Image) -> bool:
