@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -49,6 +50,49 @@ class Scorer(Protocol):
     def score(self, images: Sequence[Image.Image], texts: Sequence[str]) -> Tensor:
         """One number for each picture and its text, float32 of shape (pictures,)."""
         ...
+
+
+@dataclass(frozen=True)
+class Detection:
+    """One thing found in a picture."""
+
+    label: str
+    score: float
+
+    def __str__(self) -> str:
+        return f"{self.label} {self.score:.3f}"
+
+    @classmethod
+    def parse(cls, text: str) -> Detection:
+        label, score = text.rsplit(" ", 1)
+        return cls(label, float(score))
+
+
+@runtime_checkable
+class Detector(Protocol):
+    """Finds things in pictures, any number in each.
+
+    Attributes:
+        counted: the classes that count as seeing the concept.
+        threshold: the score at which they do. Weaker detections are reported too, so that other
+            thresholds can be tried on the same verdicts.
+    """
+
+    @property
+    def id(self) -> str: ...
+
+    @property
+    def counted(self) -> tuple[str, ...]: ...
+
+    @property
+    def threshold(self) -> float: ...
+
+    def detect(self, images: Sequence[Image.Image]) -> list[list[Detection]]:
+        """The detections of each picture, best first."""
+        ...
+
+
+Evaluator = Judge | Scorer | Detector
 
 
 def label_groups(labels: Sequence[str]) -> dict[str, list[int]]:
