@@ -3,11 +3,12 @@
 from trace_erasure.evaluate.controls import blanked
 from trace_erasure.evaluate.grids import Card, Grid, Picture, compare_grid
 from trace_erasure.evaluate.judges import ClipJudge, ImageClassifierJudge, Judge, Scorer
+from trace_erasure.evaluate.metrics import METRICS
 from trace_erasure.evaluate.plots import Series, bar_plot, line_plot
 from trace_erasure.evaluate.report import Manifest, Plot, Text, manifest, write_report
 from trace_erasure.evaluate.rows import Row, Verdict, append_jsonl, check_protocols, read_jsonl
 from trace_erasure.evaluate.runner import evaluate
-from trace_erasure.evaluate.summary import METRICS, summarise
+from trace_erasure.evaluate.summary import agreement, summarise
 from trace_erasure.evaluate.tables import Table, rows_table, to_json_text, to_markdown
 from trace_erasure.evaluate.task import Item, Sampling, Task
 from trace_erasure.evaluate.task_file import list_tasks, load_task
@@ -31,6 +32,7 @@ __all__ = [
     "Task",
     "Text",
     "Verdict",
+    "agreement",
     "append_jsonl",
     "bar_plot",
     "blanked",
