@@ -147,13 +147,20 @@ class Task:
                 f"task {self.name!r} holds an item twice. Remove the repeated prompt or seed."
             )
 
+    @cached_property
+    def _by_concept(self) -> dict[str, list[Item]]:
+        found: dict[str, list[Item]] = {}
+        for item in self.items:
+            found.setdefault(item.concept, []).append(item)
+        return found
+
     @property
     def concepts(self) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(item.concept for item in self.items))
+        return tuple(self._by_concept)
 
     def of(self, concept: str) -> tuple[Item, ...]:
         """The items of one concept."""
-        return tuple(item for item in self.items if item.concept == concept)
+        return tuple(self._by_concept.get(concept, ()))
 
     def protocol(self, concept: str | None = None) -> Protocol:
         """What a number measured on this task (or on one concept of it) rests on."""
