@@ -119,7 +119,8 @@ def test_scores_are_averaged_with_an_interval():
     assert (row.value, row.n, row.numerator) == (25.0, 4, None)
     assert 20 <= row.low < 25 < row.high <= 30
     assert figure(rows, "clip_s").value == 6.5
-    assert not any(row.metric.startswith(("acc", "h_")) for row in rows)
+    assert figure(rows, "h_a").value == 6.5 - 25
+    assert not any(row.metric.startswith(("acc", "h_o", "h_c")) for row in rows)
 
 
 def test_retention_relative_to_the_original():

@@ -182,7 +182,7 @@ groups:
 
 def test_a_task_of_ones_own_is_one_file(tmp_path):
     (tmp_path / "mine.yaml").write_text(MINE)
-    assert list_tasks() == ALL
+    assert tuple(name for name in list_tasks() if "/" not in name) == ALL
     assert "mine" in list_tasks(tmp_path)
     task = load_task("mine", tmp_path)
     assert task == load_task(tmp_path / "mine.yaml")

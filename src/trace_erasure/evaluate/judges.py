@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -51,6 +52,49 @@ class Scorer(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Detection:
+    """One thing found in a picture."""
+
+    label: str
+    score: float
+
+    def __str__(self) -> str:
+        return f"{self.label} {self.score:.3f}"
+
+    @classmethod
+    def parse(cls, text: str) -> Detection:
+        label, score = text.rsplit(" ", 1)
+        return cls(label, float(score))
+
+
+@runtime_checkable
+class Detector(Protocol):
+    """Finds things in pictures, any number in each.
+
+    Attributes:
+        counted: the classes that count as seeing the concept.
+        threshold: the score at which they do. Weaker detections are reported too, so that other
+            thresholds can be tried on the same verdicts.
+    """
+
+    @property
+    def id(self) -> str: ...
+
+    @property
+    def counted(self) -> tuple[str, ...]: ...
+
+    @property
+    def threshold(self) -> float: ...
+
+    def detect(self, images: Sequence[Image.Image]) -> list[list[Detection]]:
+        """The detections of each picture, best first."""
+        ...
+
+
+Evaluator = Judge | Scorer | Detector
+
+
 def label_groups(labels: Sequence[str]) -> dict[str, list[int]]:
     """Prefix before ``/`` to the positions of its labels; all of them under ``""`` without one."""
     groups: dict[str, list[int]] = {}
@@ -92,7 +136,7 @@ def pixel_values(images: Sequence[Image.Image], size: int | None) -> Tensor:
     return torch.from_numpy(np.stack(arrays)).permute(0, 3, 1, 2).contiguous()
 
 
-def _load(auto_class: Any, path: str | os.PathLike[str], device: str) -> tuple[Any, Path]:
+def load_model(auto_class: Any, path: str | os.PathLike[str], device: str) -> tuple[Any, Path]:
     """A model in float32 and eval mode whose every weight was in the folder."""
     folder = Path(path).resolve()
     if not (folder / "config.json").is_file() or not list(folder.glob("*.safetensors")):
@@ -131,7 +175,7 @@ class ImageClassifierJudge:
     def __init__(self, path: str | os.PathLike[str], device: str = "cpu") -> None:
         from transformers import AutoImageProcessor, AutoModelForImageClassification
 
-        self.model, folder = _load(AutoModelForImageClassification, path, device)
+        self.model, folder = load_model(AutoModelForImageClassification, path, device)
         self.processor = None
         if (folder / "preprocessor_config.json").is_file():
             self.processor = AutoImageProcessor.from_pretrained(folder, local_files_only=True)
@@ -162,8 +206,8 @@ class ClipJudge:
     Args:
         path: the folder.
         labels: label to the text that stands for it, for example
-            ``{"object/cat": "a photo of the cat"}``; logits are CLIP scores with these texts.
-            Without, it only scores.
+            ``{"object/cat": "a photo of the cat"}``; logits are CLIP scores with these texts. Of
+            several texts a label has the probability of all together. Without, it only scores.
 
     Raises:
         InputError: the folder has no complete model.
@@ -172,18 +216,21 @@ class ClipJudge:
     def __init__(
         self,
         path: str | os.PathLike[str],
-        labels: Mapping[str, str] | None = None,
+        labels: Mapping[str, str | Sequence[str]] | None = None,
         device: str = "cpu",
     ) -> None:
         from transformers import AutoImageProcessor, AutoTokenizer, CLIPModel
 
-        self.model, folder = _load(CLIPModel, path, device)
+        self.model, folder = load_model(CLIPModel, path, device)
         self.tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
         self.processor = None
         if (folder / "preprocessor_config.json").is_file():
             self.processor = AutoImageProcessor.from_pretrained(folder, local_files_only=True)
         labels = dict(labels or {})
-        self.labels, self.texts = tuple(labels), list(labels.values())
+        self.labels = tuple(labels)
+        lists = [[texts] if isinstance(texts, str) else list(texts) for texts in labels.values()]
+        self.texts = [text for texts in lists for text in texts]
+        self.counts = [len(texts) for texts in lists]
         self.id = weights_id(folder)
         if labels:
             self.id += f"+{hashlib.sha256(repr(labels).encode()).hexdigest()[:6]}"
@@ -197,11 +244,12 @@ class ClipJudge:
         return torch.cat(scores)
 
     def classify(self, images: Sequence[Image.Image]) -> Tensor:
-        """CLIP scores with the label texts, (pictures, labels)."""
+        """CLIP scores with the label texts, (pictures, labels); of several, their logsumexp."""
         scores = [torch.empty(0, len(self.labels))]
         for i in range(0, len(images), BATCH):
             pictures, words = self._embed(images[i : i + BATCH], self.texts)
-            scores.append(100 * pictures @ words.T)
+            parts = (100 * pictures @ words.T).split(self.counts, dim=1)
+            scores.append(torch.stack([part.logsumexp(1) for part in parts], dim=1))
         return torch.cat(scores)
 
     @torch.no_grad()

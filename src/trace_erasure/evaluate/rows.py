@@ -23,7 +23,8 @@ class Verdict:
         model, task, method, concept, judge: what was judged, and by whom.
         seed: seed of the erasure's training.
         protocol: ``str(Protocol)`` of the concept's items and of the sampling that was used.
-        item, group, prompt, image_seed, expected, companion: of the ``Item``.
+        item, group, prompt, image_seed, expected, companion: of the ``Item``; an offensive prompt
+            is its alias here.
         image: id of the picture in the ``ImageStore``.
         labels: the judge's best labels in the group of the expected one, best first; two at most.
         probability: of the expected labels together, within their group.
@@ -32,6 +33,8 @@ class Verdict:
         nothing: the judge says that the picture shows nothing; ``None`` if it has no such label.
         blank: the picture is of a single colour.
         score: a scorer's number, for example the CLIP score.
+        detections: what a detector found, each as ``CLASS 0.713``, best first.
+        threshold: of the detector: ``correct`` is that a class which it counts reaches this.
     """
 
     model: str
@@ -54,6 +57,8 @@ class Verdict:
     nothing: bool | None = None
     blank: bool = False
     score: float | None = None
+    detections: tuple[str, ...] = ()
+    threshold: float | None = None
 
 
 @dataclass(frozen=True)
@@ -62,7 +67,7 @@ class Row:
 
     Attributes:
         concept: a concept, or ``mean`` or ``worst`` over a task's concepts.
-        metric: a key of ``summary.METRICS``.
+        metric: a key of ``metrics.METRICS``.
         value: ``nan`` where nothing was counted.
         numerator, n: for rates, ``value = numerator / n``. For other figures the numerator is
             ``None`` and n is what was averaged over: pictures, or concepts for ``mean``.

@@ -12,12 +12,22 @@ from torch import Tensor
 
 from trace_erasure.errors import InputError
 from trace_erasure.evaluate.controls import is_blank
-from trace_erasure.evaluate.judges import Judge, Scorer, group_of, label_groups, probabilities
+from trace_erasure.evaluate.judges import (
+    Detection,
+    Detector,
+    Evaluator,
+    Judge,
+    Scorer,
+    group_of,
+    label_groups,
+    probabilities,
+)
 from trace_erasure.evaluate.rows import Verdict
 from trace_erasure.evaluate.task import Item, Task
 from trace_erasure.evaluate.task import Protocol as TaskProtocol
 from trace_erasure.families.table import family_of
 from trace_erasure.generate import ImageStore, generate_batches
+from trace_erasure.quiet import quiet_loading
 
 NOTHING = "subject/nothing"
 
@@ -34,12 +44,13 @@ class Reading:
 
     probabilities: Tensor | None
     score: float | None
+    detections: Sequence[Detection] = ()
 
 
 def evaluate(
     pipe: Any,
     task: Task,
-    judges: Sequence[Judge | Scorer],
+    judges: Sequence[Evaluator],
     *,
     model: str,
     method: str,
@@ -79,9 +90,9 @@ def evaluate(
             pictures = _look(pipe, task, items, judges, source, **options)
         protocols = {name: str(used_protocol(pipe, task, name, autocast)) for name in concepts}
         for item in items:
-            if (item.prompt, item.seed) not in pictures:  # another shard's
+            if (item.prompt, item.seed, item.text) not in pictures:  # another shard's
                 continue
-            image, blank, readings = pictures[item.prompt, item.seed]
+            image, blank, readings = pictures[item.prompt, item.seed, item.text]
             for judge in judges:
                 known = dict(
                     model=model,
@@ -93,7 +104,7 @@ def evaluate(
                     protocol=protocols[item.concept],
                     item=item.id,
                     group=item.group,
-                    prompt=item.prompt,
+                    prompt=item.shown,
                     image_seed=item.seed,
                     image=image,
                     expected=item.expects,
@@ -104,7 +115,7 @@ def evaluate(
     return verdicts
 
 
-def check_labels(task: Task, judges: Sequence[Judge | Scorer]) -> None:
+def check_labels(task: Task, judges: Sequence[Evaluator]) -> None:
     """Raises ``InputError`` if a judge that classifies does not know an expected label."""
     if len({judge.id for judge in judges}) != len(judges):
         raise InputError("the same judge is given twice. Give every judge once.")
@@ -150,17 +161,17 @@ def _look(
     pipe: Any,
     task: Task,
     items: Sequence[Item],
-    judges: Sequence[Judge | Scorer],
+    judges: Sequence[Evaluator],
     source: str,
     **options: Any,
-) -> dict[tuple[str, int], tuple[str, bool, dict[str, Reading]]]:
-    """(prompt, seed) to picture id, blankness and every judge's reading, batch by batch."""
-    wanted = list(dict.fromkeys((item.prompt, item.seed) for item in items))
+) -> dict[tuple[str, int, str], tuple[str, bool, dict[str, Reading]]]:
+    """(prompt, seed, text) to picture id, blankness and every judge's reading, by batches."""
+    wanted = list(dict.fromkeys((item.prompt, item.seed, item.text) for item in items))
     how = task.sampling
     batches = generate_batches(
         pipe,
-        [prompt for prompt, _ in wanted],
-        [seed for _, seed in wanted],
+        [prompt for prompt, _, _ in wanted],
+        [seed for _, seed, _ in wanted],
         steps=how.steps,
         guidance_scale=how.guidance_scale,
         height=how.height,
@@ -170,20 +181,23 @@ def _look(
         **options,
     )
     seen = {}
-    for part, ids, images in batches:
-        texts = [wanted[i][0] for i in part]
-        readings = {judge.id: _read(judge, images, texts) for judge in judges}
-        for row, (i, name, image) in enumerate(zip(part, ids, images, strict=True)):
-            of_image = {judge: reading[row] for judge, reading in readings.items()}
-            seen[wanted[i]] = (name, is_blank(image), of_image)
+    # Libraries warn of truncated prompts and quote them; those with an alias must not be shown.
+    offensive = any(item.alias for item in items)
+    with quiet_loading() if offensive else nullcontext():
+        for part, ids, images in batches:
+            texts = [wanted[i][2] or wanted[i][0] for i in part]
+            readings = {judge.id: _read(judge, images, texts) for judge in judges}
+            for row, (i, name, image) in enumerate(zip(part, ids, images, strict=True)):
+                of_image = {judge: reading[row] for judge, reading in readings.items()}
+                seen[wanted[i]] = (name, is_blank(image), of_image)
     return seen
 
 
-def _read(
-    judge: Judge | Scorer, images: Sequence[Image.Image], texts: Sequence[str]
-) -> list[Reading]:
+def _read(judge: Evaluator, images: Sequence[Image.Image], texts: Sequence[str]) -> list[Reading]:
     chances: list[Tensor | None] = [None] * len(images)
     scores: list[float | None] = [None] * len(images)
+    if isinstance(judge, Detector):
+        return [Reading(None, None, found) for found in judge.detect(images)]
     if isinstance(judge, Judge) and judge.labels:
         chances = list(probabilities(judge.classify(images), judge.labels))
     if isinstance(judge, Scorer):
@@ -191,8 +205,17 @@ def _read(
     return [Reading(chance, score) for chance, score in zip(chances, scores, strict=True)]
 
 
-def _opinion(judge: Judge | Scorer, reading: Reading, item: Item) -> dict[str, Any]:
+def _opinion(judge: Evaluator, reading: Reading, item: Item) -> dict[str, Any]:
     """The fields of a verdict that are the judge's own."""
+    if isinstance(judge, Detector):
+        found = reading.detections
+        seen = [one for one in found if one.label in judge.counted and one.score >= judge.threshold]
+        return {
+            "labels": tuple(dict.fromkeys(one.label for one in seen))[:2],
+            "correct": bool(seen),
+            "detections": tuple(map(str, found)),
+            "threshold": judge.threshold,
+        }
     chance = reading.probabilities
     if chance is None or not isinstance(judge, Judge):
         return {"score": reading.score}

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from trace_erasure.errors import InputError
+from trace_erasure.evaluate.metrics import METRICS
 from trace_erasure.evaluate.rows import Row, check_protocols, to_json
-from trace_erasure.evaluate.summary import METRICS
 
 KEYS = ("task", "model", "method", "concept", "judge", "seed")
 ALWAYS = ("method", "concept")

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cached_property
+from typing import Any
 
 from trace_erasure.errors import InputError
 
-GROUPS = ("target", "synonym", "template", "pair", "hint", "category", "retain")
+GROUPS = ("target", "synonym", "template", "pair", "hint", "category", "dual", "retain")
 # Everything that reaches the concept by another road than its own name in a trained wording.
 GENERAL = ("synonym", "template", "pair", "hint", "category")
 
@@ -25,6 +26,9 @@ class Item:
         concept: the concept that it belongs to; for ``retain``, the one that is erased meanwhile.
         expects: judge labels, any of which counts as seen, for example ``("subject/fox",)``.
         companion: in a pair, the label of the other object, which should stay.
+        text: what scorers read in place of the prompt; in ``dual``, the prompt without the concept.
+        copy: number of the repeat, where a public list holds a prompt and seed several times.
+        alias: what stands for the prompt wherever it is shown, so that an offensive one never is.
     """
 
     prompt: str
@@ -33,11 +37,23 @@ class Item:
     concept: str
     expects: tuple[str, ...]
     companion: str = ""
+    text: str = ""
+    copy: int = 0
+    alias: str = ""
 
     @cached_property
     def id(self) -> str:
-        """Hash of all fields, 16 hexadecimal digits."""
-        return hashlib.sha256(json.dumps(asdict(self)).encode()).hexdigest()[:16]
+        """Hash of all fields but the alias, 16 hexadecimal digits."""
+        names = ("prompt", "seed", "group", "concept", "expects", "companion")
+        known = {name: getattr(self, name) for name in names}
+        # Only where set: items without them keep the ids that they have always had.
+        known |= {name: value for name in ("text", "copy") if (value := getattr(self, name))}
+        return hashlib.sha256(json.dumps(known).encode()).hexdigest()[:16]
+
+    @property
+    def shown(self) -> str:
+        """The prompt, or its alias."""
+        return self.alias or self.prompt
 
 
 def items_digest(ids: Iterable[str]) -> str:
@@ -81,7 +97,7 @@ class Protocol:
     def parse(cls, text: str) -> Protocol:
         """The inverse of ``str``. Raises ``InputError`` for anything else."""
         pairs = dict(part.split("=", 1) for part in text.split(" ") if "=" in part)
-        if set(pairs) != {field.name for field in fields(cls)}:
+        if set(pairs) != {one.name for one in fields(cls)}:
             raise InputError(
                 f"not a protocol: {text!r}. Rows carry what str(task.protocol()) gives; "
                 "make the rows again with this version."
@@ -96,13 +112,24 @@ class Protocol:
 
 @dataclass(frozen=True)
 class Task:
-    """A named, versioned list of items and how to sample them."""
+    """A named, versioned list of items and how to sample them.
+
+    Attributes:
+        metrics: columns of its table, keys of ``metrics.METRICS``; empty for the usual ones.
+        judges: who should judge, as the task file says it; see ``evaluators.judges_for``.
+        quirks: name to sentence: where a published protocol is odd, and what is done about it.
+        notes: what reading its prompt file found, with counts.
+    """
 
     name: str
     version: int
     items: tuple[Item, ...]
     sampling: Sampling = Sampling()
     description: str = ""
+    metrics: tuple[str, ...] = ()
+    judges: tuple[Mapping[str, Any], ...] = ()
+    quirks: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.items:
@@ -120,13 +147,20 @@ class Task:
                 f"task {self.name!r} holds an item twice. Remove the repeated prompt or seed."
             )
 
+    @cached_property
+    def _by_concept(self) -> dict[str, list[Item]]:
+        found: dict[str, list[Item]] = {}
+        for item in self.items:
+            found.setdefault(item.concept, []).append(item)
+        return found
+
     @property
     def concepts(self) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(item.concept for item in self.items))
+        return tuple(self._by_concept)
 
     def of(self, concept: str) -> tuple[Item, ...]:
         """The items of one concept."""
-        return tuple(item for item in self.items if item.concept == concept)
+        return tuple(self._by_concept.get(concept, ()))
 
     def protocol(self, concept: str | None = None) -> Protocol:
         """What a number measured on this task (or on one concept of it) rests on."""

@@ -1,38 +1,41 @@
-"""Task files: templates, words and seeds in YAML, expanded into items.
+"""Task files: what to draw, in YAML.
 
-A file gives ``name``, ``version``, ``sampling`` and either ``items`` (a CSV file beside it, with
-the columns prompt, seed, group, concept, expects, companion; several labels are joined by ``|``)
-or ``concepts`` and ``groups``. ``tasks/objects.yaml`` is the example to copy.
+A file gives ``name``, ``version``, ``sampling`` and one of three: ``items`` (a CSV file beside it,
+with the columns prompt, seed, group, concept, expects, companion; several labels are joined by
+``|``), ``prompts`` (a published list that the user has, see ``prompt_file``), or ``concepts`` and
+``groups`` (see ``task_templates``). ``tasks/objects.yaml`` is the example to copy.
 """
 
 from __future__ import annotations
 
 import csv
-import difflib
-import hashlib
-import itertools
 import os
-import string
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
 import yaml
 
 from trace_erasure.errors import InputError
-from trace_erasure.evaluate.task import GROUPS, Item, Sampling, Task
-from trace_erasure.evaluate.vocabulary import Entry, shared_words, world_lists
+from trace_erasure.evaluate.metrics import METRICS
+from trace_erasure.evaluate.prompt_file import KEYS, read_items
+from trace_erasure.evaluate.task import Item, Sampling, Task
+from trace_erasure.evaluate.task_templates import check_keys, expand, nearest
 
-TOP_KEYS = ("name", "version", "description", "sampling", "concepts", "groups", "items")
-BLOCK_KEYS = ("templates", "seeds", "values", "from", "names", "beside")
+ABOUT = ("name", "version", "description", "sampling", "metrics", "judges", "quirks")
+TOP_KEYS = (*ABOUT, "lists", "concepts", "groups", "items", "prompts")
 EMBEDDED = Path(str(files("trace_erasure.evaluate").joinpath("tasks")))
 
 
 def task_paths(folder: str | os.PathLike[str] | None = None) -> dict[str, Path]:
     """Task name to file: the embedded tasks, then those in ``folder``, which may replace them."""
     folders = [EMBEDDED] if folder is None else [EMBEDDED, Path(folder)]
-    return {path.stem: path for place in folders for path in sorted(place.glob("*.yaml"))}
+    return {
+        path.relative_to(place).with_suffix("").as_posix(): path
+        for place in folders
+        for pattern in ("*.yaml", "*/*.yaml")
+        for path in sorted(place.glob(pattern))
+    }
 
 
 def list_tasks(folder: str | os.PathLike[str] | None = None) -> tuple[str, ...]:
@@ -41,19 +44,26 @@ def list_tasks(folder: str | os.PathLike[str] | None = None) -> tuple[str, ...]:
 
 
 def load_task(
-    name_or_path: str | os.PathLike[str], folder: str | os.PathLike[str] | None = None
+    name_or_path: str | os.PathLike[str],
+    folder: str | os.PathLike[str] | None = None,
+    prompts: str | os.PathLike[str] | None = None,
+    concepts: Sequence[str] | None = None,
 ) -> Task:
     """The task of that name, embedded or in ``folder``, or the one in a ``.yaml`` file.
 
+    Args:
+        prompts: for tasks on a published list, your copy of it, or the folder that it is in.
+        concepts: only these, as ``Task.subset`` gives them; large tasks load faster so.
+
     Raises:
-        InputError: there is no such task, or the file is wrong; the message says where.
+        InputError: there is no such task or concept, or the file is wrong; the message says where.
     """
     path = Path(name_or_path)
     if path.suffix not in (".yaml", ".yml"):
         known = task_paths(folder)
         if str(name_or_path) not in known:
             raise InputError(
-                f"no task called {str(name_or_path)!r}{_nearest(str(name_or_path), known)}. "
+                f"no task called {str(name_or_path)!r}{nearest(str(name_or_path), known)}. "
                 f"Known: {', '.join(known)}. Or give the path of a .yaml file."
             )
         path = known[str(name_or_path)]
@@ -65,34 +75,41 @@ def load_task(
         raise InputError(f"{path} is not valid YAML: {error}. Correct the file.") from error
     if not isinstance(raw, dict):
         raise InputError(f"{path} must hold a mapping with the keys {', '.join(TOP_KEYS)}.")
-    _check_keys(raw, TOP_KEYS, str(path))
+    check_keys(raw, TOP_KEYS, str(path))
     for key in ("name", "version"):
         if key not in raw:
             raise InputError(f"{path} has no {key!r}. Add it.")
     sampling = raw.get("sampling", {})
-    _check_keys(sampling, tuple(Sampling.__dataclass_fields__), f"{path}: sampling")
-    items = _items_of_csv(path.parent / raw["items"]) if "items" in raw else _expand(raw, path)
+    check_keys(sampling, tuple(Sampling.__dataclass_fields__), f"{path}: sampling")
+    for metric in raw.get("metrics", ()):
+        if metric not in METRICS:
+            raise InputError(f"{path}: unknown metric {metric!r}{nearest(metric, METRICS)}.")
+    notes: list[str] = []
+    if "items" in raw:
+        items = list(_items_of_csv(path.parent / raw["items"]))
+    elif "prompts" in raw:
+        check_keys(raw["prompts"], tuple(KEYS), f"{path}: prompts")
+        scale = sampling.get("guidance_scale", Sampling().guidance_scale)
+        items, notes = read_items(raw["prompts"], prompts, raw["name"], scale)
+    else:
+        items = list(expand(raw, path, concepts))
+    if concepts is not None:
+        known = dict.fromkeys(item.concept for item in items)
+        for concept in concepts:
+            if concept not in known:
+                raise InputError(f"task {raw['name']!r} has no concept {concept!r}.")
+        items = [item for item in items if item.concept in concepts]
     return Task(
         name=raw["name"],
         version=raw["version"],
         items=tuple(items),
         sampling=Sampling(**sampling),
         description=raw.get("description", ""),
+        metrics=tuple(raw.get("metrics", ())),
+        judges=tuple(raw.get("judges", ())),
+        quirks=raw.get("quirks", {}),
+        notes=tuple(notes),
     )
-
-
-def _nearest(word: str, known: Iterable[str]) -> str:
-    close = difflib.get_close_matches(word, list(known), n=1)
-    return f"; did you mean {close[0]!r}?" if close else ""
-
-
-def _check_keys(given: Mapping[str, Any], allowed: tuple[str, ...], where: str) -> None:
-    for key in given:
-        if key not in allowed:
-            raise InputError(
-                f"{where}: unknown key {key!r}{_nearest(str(key), allowed)}. "
-                f"Allowed: {', '.join(allowed)}."
-            )
 
 
 def _items_of_csv(path: Path) -> Iterator[Item]:
@@ -114,96 +131,3 @@ def _items_of_csv(path: Path) -> Iterator[Item]:
                     f"{path}, line {number}: cannot read this item ({error}). The columns are "
                     "prompt, seed (a whole number), group, concept, expects, companion."
                 ) from error
-
-
-def _expand(raw: Mapping[str, Any], path: Path) -> Iterator[Item]:
-    """The items of a file that gives concepts and groups of templates."""
-    lists = world_lists()
-    lists["concepts"] = concepts = _concepts(raw.get("concepts", {}), lists, path)
-    _check_keys(raw.get("groups", {}), GROUPS, f"{path}: groups")
-    for concept in concepts.values():
-        for group, blocks in raw.get("groups", {}).items():
-            for block in blocks:
-                where = f"{path}: {group}"
-                _check_keys(block, BLOCK_KEYS, where)
-                # What is kept comes from a list; everything else is about the concept itself.
-                subjects = [concept]
-                if group == "retain":
-                    subjects = _apart(_select(block, lists, where), concept)
-                beside: list[Entry | None] = [None]
-                if "beside" in block:
-                    beside = [*_apart(_select(block["beside"], lists, where), concept)]
-                for subject, other in itertools.product(subjects, beside):
-                    for prompt in _prompts(block, subject, other, where):
-                        for seed in _seeds(block.get("seeds", 1), prompt):
-                            label = other.expects[0] if other else ""
-                            yield Item(prompt, seed, group, concept.name, subject.expects, label)
-
-
-def _concepts(raw: Any, lists: Mapping[str, dict[str, Entry]], path: Path) -> dict[str, Entry]:
-    """``{from: objects, names: […]}``, or entries written out with expects and words."""
-    where = f"{path}: concepts"
-    if "from" in raw:
-        _check_keys(raw, ("from", "names"), where)
-        return {entry.name: entry for entry in _select(raw, lists, where)}
-    entries = {}
-    for name, entry in raw.items():
-        _check_keys(entry, ("expects", "words"), f"{where}: {name}")
-        words = {key: tuple(values) for key, values in entry.get("words", {}).items()}
-        entries[name] = Entry(name, tuple(entry.get("expects", ())), words)
-    return entries
-
-
-def _select(
-    block: Mapping[str, Any], lists: Mapping[str, dict[str, Entry]], where: str
-) -> list[Entry]:
-    """The entries of the list ``from``, or those of it in ``names``."""
-    source = str(block.get("from"))
-    if source not in lists:
-        raise InputError(f"{where}: no list called {source!r}. Known: {', '.join(lists)}.")
-    names = block.get("names", list(lists[source]))
-    for name in names:
-        if name not in lists[source]:
-            raise InputError(
-                f"{where}: {name!r} is not among the {source}{_nearest(name, lists[source])}. "
-                f"Known: {', '.join(lists[source])}."
-            )
-    return [lists[source][name] for name in names]
-
-
-def _apart(entries: list[Entry], concept: Entry) -> list[Entry]:
-    """The entries that share no label with the concept."""
-    return [entry for entry in entries if not set(entry.expects) & set(concept.expects)]
-
-
-def _prompts(
-    block: Mapping[str, Any], subject: Entry, other: Entry | None, where: str
-) -> Iterator[str]:
-    """Every template with every combination of the words that may fill it."""
-    words = {**shared_words(), **subject.words}
-    if other is not None:
-        words["y"] = other.words["x"]
-    words |= {key: tuple(values) for key, values in block.get("values", {}).items()}
-    for template in block.get("templates", ()):
-        names = [name for _, name, _, _ in string.Formatter().parse(template) if name]
-        names = list(dict.fromkeys(names))
-        for name in names:
-            if not words.get(name):
-                raise InputError(
-                    f"{where}: {subject.name!r} has no words for {{{name}}} in {template!r}. "
-                    f"Known here: {', '.join(key for key in words if words[key])}."
-                )
-        for filling in itertools.product(*(words[name] for name in names)):
-            yield template.format(**dict(zip(names, filling, strict=True)))
-
-
-def _seeds(seeds: int | list[int], prompt: str) -> Iterator[int]:
-    """A list as it is; a number n as n seeds that follow from the prompt alone.
-
-    So prompts do not share their noise, and a prompt has the same seeds in every task.
-    """
-    if isinstance(seeds, list):
-        yield from seeds
-        return
-    for number in range(seeds):
-        yield int(hashlib.sha256(f"{number} {prompt}".encode()).hexdigest()[:7], 16)
