@@ -63,7 +63,7 @@ def erasure_for(pipe: Any, task: Task, method: str, name: str, seed: int, work: 
         return Erasure.load(file)
     started = time.perf_counter()
     spec = EraseSpec(concepts_of(task, name), seed=seed, **METHODS[method])
-    erasure = run(pipe, spec, workdir=folder / f"{file.stem}.work")
+    erasure = run(pipe, spec, workdir=folder)
     erasure.save(file)
     seconds = time.perf_counter() - started
     line = {"task": task.name, "method": method, "concept": name, "seconds": round(seconds, 2)}
