@@ -17,7 +17,7 @@ ROOT = Path(trace_erasure.__file__).parent
 # A module may import from its own layer and from those above it in this list.
 LAYERS = (
     ("errors", "math", "quiet"),
-    ("files", "world", "concept", "header", "quiet", "embedded"),
+    ("files", "world", "concept", "header", "quiet", "embedded", "shard"),
     ("families",),
     ("denoiser", "spec"),
     (
