@@ -36,6 +36,7 @@ LAYERS = (
     ("contact_sheet", "terminal"),
     ("demo", "demo_report"),
     ("cli",),
+    ("__main__",),
 )
 RANK = {unit: rank for rank, layer in enumerate(LAYERS) for unit in layer}
 FILES = sorted(ROOT.rglob("*.py"))

@@ -1,19 +1,25 @@
 """Evaluation: tasks, judges, verdicts, figures and reports."""
 
-from trace_erasure.evaluate.controls import blanked
+from trace_erasure.evaluate.controls import CONTROLS, blanked, random_drift
 from trace_erasure.evaluate.grids import Card, Grid, Picture, compare_grid
 from trace_erasure.evaluate.judges import ClipJudge, ImageClassifierJudge, Judge, Scorer
+from trace_erasure.evaluate.overview import Overview, overview
 from trace_erasure.evaluate.plots import Series, bar_plot, line_plot
 from trace_erasure.evaluate.report import Manifest, Plot, Text, manifest, write_report
 from trace_erasure.evaluate.rows import Row, Verdict, append_jsonl, check_protocols, read_jsonl
+from trace_erasure.evaluate.run_folder import RunFolder, overview_of
 from trace_erasure.evaluate.runner import evaluate
+from trace_erasure.evaluate.strength import AtStrength, at_strength, curves
 from trace_erasure.evaluate.summary import METRICS, summarise
 from trace_erasure.evaluate.tables import Table, rows_table, to_json_text, to_markdown
 from trace_erasure.evaluate.task import Item, Sampling, Task
 from trace_erasure.evaluate.task_file import list_tasks, load_task
+from trace_erasure.evaluate.verdict_files import VerdictFolder, read_verdicts, write_verdicts
 
 __all__ = [
+    "CONTROLS",
     "METRICS",
+    "AtStrength",
     "Card",
     "ClipJudge",
     "Grid",
@@ -21,9 +27,11 @@ __all__ = [
     "Item",
     "Judge",
     "Manifest",
+    "Overview",
     "Picture",
     "Plot",
     "Row",
+    "RunFolder",
     "Sampling",
     "Scorer",
     "Series",
@@ -31,20 +39,28 @@ __all__ = [
     "Task",
     "Text",
     "Verdict",
+    "VerdictFolder",
     "append_jsonl",
+    "at_strength",
     "bar_plot",
     "blanked",
     "check_protocols",
     "compare_grid",
+    "curves",
     "evaluate",
     "line_plot",
     "list_tasks",
     "load_task",
     "manifest",
+    "overview",
+    "overview_of",
+    "random_drift",
     "read_jsonl",
+    "read_verdicts",
     "rows_table",
     "summarise",
     "to_json_text",
     "to_markdown",
     "write_report",
+    "write_verdicts",
 ]
