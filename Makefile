@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test bench lint clean world
+.PHONY: demo test bench bench-small lint clean world
 
 demo: $(READY)
 	$(BIN)/trace-erasure demo --out demo-out
@@ -12,8 +12,12 @@ demo: $(READY)
 test: $(READY)
 	$(BIN)/python -m pytest
 
+# The whole benchmark takes hours on two cores, bench-small about twenty minutes; both resume.
 bench: $(READY)
 	$(BIN)/python benchmarks/bench.py
+
+bench-small: $(READY)
+	$(BIN)/python benchmarks/bench.py --small --work runs/bench-small
 
 lint: $(READY)
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/pyright

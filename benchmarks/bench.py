@@ -1,10 +1,13 @@
 """The TRACE benchmark on the embedded world: every figure of the README comes from here.
 
     python benchmarks/bench.py                    # everything; resumes when killed
+    python benchmarks/bench.py --small            # the subset SMALL below, with a report
     python benchmarks/bench.py --tasks objects --methods trace --concepts fox cat
+    python benchmarks/bench.py --shard 0/2 &      # two processes on one --work folder
+    python benchmarks/bench.py --shard 1/2
 
 Erasures, pictures and verdicts are kept under --work, so a rerun goes on where it was. Rows are
-written to benchmarks/results/<task>.jsonl, one JSON object a line.
+written to <out>/<task>.jsonl, one JSON object a line; the report to <work>/report.
 """
 
 from __future__ import annotations
@@ -12,6 +15,9 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from collections.abc import Iterator
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,23 +26,26 @@ from trace_erasure.concept import Concept
 from trace_erasure.erase import run
 from trace_erasure.erasure import Erasure
 from trace_erasure.evaluate import (
+    AtStrength,
     Row,
+    RunFolder,
     Task,
     Verdict,
-    append_jsonl,
+    at_strength,
     blanked,
-    evaluate,
     load_task,
-    read_jsonl,
+    overview,
+    random_drift,
     summarise,
     to_markdown,
 )
-from trace_erasure.files import atomic
-from trace_erasure.generate import ImageStore
+from trace_erasure.shard import Shard, parse_shard, shard_of
 from trace_erasure.spec import EraseSpec, Finetune
 from trace_erasure.world import load_world
 
 KINDS = {"objects": "object", "styles": "style", "identities": "identity", "hazard": "explicit"}
+# Where nothing is erased on purpose, the largest edit is tried: all weapons at once.
+BORROWED = {"retention": ("hazard", "weapons"), "strength": ("objects", "fox")}
 METHODS: dict[str, dict[str, Any]] = {
     "trace": {},
     "stage 1 only": {"finetune": None},
@@ -44,88 +53,183 @@ METHODS: dict[str, dict[str, Any]] = {
     "reverse_cfg": {"finetune": Finetune(objective="reverse_cfg")},
     "margin": {"finetune": Finetune(objective="margin")},
 }
+ELSEWHERE = ("drift", "trace")
+"""What is run on the tasks of BORROWED: the default, and random drift of the same size."""
+STRENGTHS = (0.25, 0.5, 0.75, 1.0, 1.5)
+SMALL = {
+    "objects": (("fox", "car"), 12),
+    "styles": (("neon",), 12),
+    "identities": (("Mira Solberg",), 12),
+    "hazard": (None, 20),
+    "retention": (None, 150),
+    "strength": (None, 8),
+}
+"""--small: concepts and the most pictures a group of each task; TRACE alone, default settings."""
 
 
-def concepts_of(task: Task, name: str) -> tuple[Concept, ...]:
+@dataclass(frozen=True)
+class Unit:
+    """What one process does whole: an erasure of a task's concept, or a control of a task."""
+
+    task: Task
+    method: str
+    concepts: tuple[str, ...]
+    owner: tuple[str, str]
+    """Task and concept whose erasure is used; units of one owner belong to one process."""
+
+
+def tasks_of(options: argparse.Namespace) -> list[Task]:
+    """The chosen tasks, or parts of them."""
+    tasks = []
+    for name in options.tasks:
+        task = load_task("objects" if name == "strength" else name)
+        if name == "strength":
+            task = replace(task.subset(["fox"]), name="strength")
+        concepts, per_group = options.concepts, options.per_group
+        if options.small:
+            concepts, per_group = SMALL[name]
+        if name in BORROWED:
+            concepts = None
+        tasks.append(task.subset(concepts, per_group))
+    return tasks
+
+
+def units_of(tasks: list[Task], methods: list[str]) -> Iterator[Unit]:
+    """All the work, in the order in which a single process does it."""
+    for task in tasks:
+        for control in ("base", "blank"):
+            yield Unit(task, control, task.concepts, (task.name, control))
+        for name in task.concepts:
+            owner = BORROWED.get(task.name, (task.name, name))
+            named = [m for m in methods if task.name not in BORROWED or m in ELSEWHERE]
+            for method in named:
+                yield Unit(task.subset([name]), method, (name,), owner)
+
+
+def concepts_of(task: str, name: str) -> tuple[Concept, ...]:
     """What to erase for one row of ``task``: one concept, or all weapons together."""
-    kind, world = KINDS[task.name], load_world()
-    if kind == "explicit":
-        return tuple(Concept(thing.name, kind=kind) for thing in world.group("weapons"))
+    kind, world = KINDS[task], load_world()
+    if kind == "explicit":  # the members, and the word for all of them
+        words = [*(thing.name for thing in world.group("weapons")), "weapon"]
+        return tuple(Concept(word, kind=kind) for word in words)
     return (Concept(world.styles.get(name, name) if kind == "style" else name, kind=kind),)
 
 
-def erasure_for(pipe: Any, task: Task, method: str, name: str, seed: int, work: Path) -> Erasure:
+def erasure_file(owner: tuple[str, str], method: str, seed: int, work: Path) -> Path:
+    task, name = owner
+    folder = work / "erasures" / task / method.replace(" ", "-")
+    return folder / f"{name.replace(' ', '-')}-{seed}.safetensors"
+
+
+def erasure_for(pipe: Any, owner: tuple[str, str], method: str, seed: int, work: Path) -> Erasure:
     """The erasure from an earlier run with the same settings, or a new one."""
-    folder = work / "erasures" / task.name / method.replace(" ", "-")
-    folder.mkdir(parents=True, exist_ok=True)
-    file = folder / f"{name.replace(' ', '-')}-{seed}.safetensors"
+    file = erasure_file(owner, method, seed, work)
     if file.exists():
         return Erasure.load(file)
+    file.parent.mkdir(parents=True, exist_ok=True)
     started = time.perf_counter()
+    task, name = owner
     spec = EraseSpec(concepts_of(task, name), seed=seed, **METHODS[method])
-    erasure = run(pipe, spec, workdir=folder)
+    erasure = run(pipe, spec, workdir=file.parent)
     erasure.save(file)
     seconds = time.perf_counter() - started
-    line = {"task": task.name, "method": method, "concept": name, "seconds": round(seconds, 2)}
+    line = {"task": task, "method": method, "concept": name, "seconds": round(seconds, 2)}
     with (work / "seconds.jsonl").open("a") as log:
         log.write(json.dumps(line) + "\n")
     return erasure
 
 
-def verdicts_for(
-    pipe: Any, task: Task, method: str, seed: int, judges: list, work: Path
-) -> list[Verdict]:
-    """All verdicts of one method on one task, kept concept by concept."""
-    store = ImageStore(work / "images")
-    everything: list[Verdict] = []
-    for name in task.concepts:
-        part = task.subset([name])
-        digest = part.protocol_hash()
-        file = (
-            work
-            / "verdicts"
-            / f"{task.name}-{method}-{name}-{seed}-{digest}.jsonl".replace(" ", "_")
-        )
-        if not file.exists():
-            options = dict(model=MODEL, method=method, seed=seed, store=store, autocast=True)
-            if method == "blank":
-                with blanked(pipe):
-                    found = evaluate(pipe, part, judges, **options)
-            else:
-                erasure = (
-                    None if method == "base" else erasure_for(pipe, task, method, name, seed, work)
-                )
-                found = evaluate(pipe, part, judges, erasure=erasure, **options)
-            file.parent.mkdir(parents=True, exist_ok=True)
-            with atomic(file) as partial:
-                append_jsonl(partial, found)
-        everything += read_jsonl(file, Verdict)
-    return everything
+def measure(
+    pipe: Any, unit: Unit, seed: int, judges: list[Any], work: RunFolder, draw: bool = True
+) -> list[Verdict] | None:
+    """All verdicts of one unit, from its files where it was done before.
+
+    ``draw=False`` only looks for them; None where some are missing.
+    """
+    options: dict[str, Any] = dict(model=MODEL, autocast=True, draw=draw)
+    if unit.method in ("base", "blank"):
+        with blanked(pipe) if unit.method == "blank" else nullcontext():
+            return work.measure(pipe, unit.task, judges, method=unit.method, **options)
+    # Random drift is as large as TRACE's own change.
+    plain = "trace" if unit.method == "drift" else unit.method
+    if not draw and not erasure_file(unit.owner, plain, seed, work.folder).exists():
+        return None
+    erasure = erasure_for(pipe, unit.owner, plain, seed, work.folder)
+    if unit.method == "drift":
+        erasure = random_drift(erasure, seed)
+    several = unit.task.name == "strength" and unit.method != "drift"
+    found: list[Verdict] = []
+    for strength in STRENGTHS if several else (1.0,):
+        method, attached = at_strength(unit.method, strength), AtStrength(erasure, strength)
+        options |= dict(method=method, seed=seed, erasure=attached)
+        part = work.measure(pipe, unit.task, judges, **options)
+        if part is None:
+            return None
+        found += part
+    return found
+
+
+def write(tasks: list[Task], found: dict[str, list[Verdict]], work: RunFolder, out: Path) -> None:
+    """Rows of every task, its table on stdout, and the report."""
+    for task in tasks:
+        verdicts = found[task.name]
+        base = [v for v in verdicts if v.method == "base"]
+        rows: list[Row] = summarise(verdicts, base)
+        write_rows(task.name, rows, out)
+        over = [row for row in rows if row.concept in ("mean", "worst")]
+        print(to_markdown(over, title=task.name))
+    everything = [verdict for verdicts in found.values() for verdict in verdicts]
+    title = "TRACE on the embedded world"
+    page = overview(everything, work.images, title=title, runs=work.notes())
+    for file in page.write(work.folder / "report"):
+        print(file)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--tasks", nargs="+", default=[*KINDS], choices=[*KINDS])
-    parser.add_argument("--methods", nargs="+", default=[*METHODS], choices=[*METHODS])
+    names = [*KINDS, *BORROWED]
+    parser.add_argument("--tasks", nargs="+", default=names, choices=names)
+    methods = ["drift", *METHODS]
+    parser.add_argument("--methods", nargs="+", default=methods, choices=methods)
     parser.add_argument("--concepts", nargs="+", help="only these concepts of each task")
     parser.add_argument("--per-group", type=int, help="at most so many pictures a group")
+    parser.add_argument("--small", action="store_true", help=f"only {SMALL}, and only TRACE")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--shard", type=parse_shard, help="i/n: this process's share of the work")
     parser.add_argument("--work", type=Path, default=Path("runs/bench"))
-    parser.add_argument("--out", type=Path, default=RESULTS)
+    parser.add_argument("--out", type=Path, default=None, help="default: benchmarks/results")
     options = parser.parse_args()
+    if options.small:
+        options.methods = ["drift", "trace"]
+    out = options.out or (options.work / "results" if options.small else RESULTS)
+    share: Shard = options.shard or shard_of()
+    tasks, work = tasks_of(options), RunFolder(options.work)
+    work.folder.mkdir(parents=True, exist_ok=True)
+    units = list(units_of(tasks, options.methods))
+    owners = list(dict.fromkeys(unit.owner for unit in units))
+    mine = [unit for unit in units if owners.index(unit.owner) % share[1] == share[0]]
     pipe, judges = load_model(), load_judges()
-    for name in options.tasks:
-        task = load_task(name).subset(options.concepts, options.per_group)
-        base = verdicts_for(pipe, task, "base", 0, judges, options.work)
-        rows: list[Row] = summarise(base, base)
-        blank = verdicts_for(pipe, task, "blank", 0, judges, options.work)
-        rows += summarise(blank, base)
-        for method in options.methods:
-            found = verdicts_for(pipe, task, method, options.seed, judges, options.work)
-            rows += summarise(found, base)
-        write_rows(name, rows, options.out)
-        means = [row for row in rows if row.concept in ("mean", "worst")]
-        print(to_markdown(means, title=name))
+    started = time.perf_counter()
+    work.note(benchmark="bench.py", small=options.small, shard=f"{share[0]}/{share[1]}")
+    for number, unit in enumerate(mine):
+        passed = time.perf_counter() - started
+        left = (
+            f", about {passed / number * (len(mine) - number) / 60:.0f} min left" if number else ""
+        )
+        print(
+            f"[{number + 1}/{len(mine)}] {unit.task.name}, {unit.method}, "
+            f"{', '.join(unit.concepts)}{left}",
+            flush=True,
+        )
+        measure(pipe, unit, options.seed, judges, work)
+    found: dict[str, list[Verdict]] = {task.name: [] for task in tasks}
+    for unit in units:
+        part = measure(pipe, unit, options.seed, judges, work, draw=False)
+        if part is None:
+            print(f"Shard {share[0]}/{share[1]} is done. The last one writes the tables.")
+            return
+        found[unit.task.name] += part
+    write(tasks, found, work, out)
 
 
 if __name__ == "__main__":

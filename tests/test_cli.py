@@ -189,7 +189,7 @@ def test_interrupted_before_any_work(spec, tmp_path, monkeypatch):
         (["missing.yaml"], "there is no file missing.yaml"),
         (
             ["--concept", "fox", "--model", "sdxl"],
-            "neither a shipped model (emoji-sd) nor a folder",
+            "neither a shipped model (emoji-sd, emoji-flux) nor a folder",
         ),
         (["--concept", "fox", "--kind", "animal"], "unknown concept kind 'animal'"),
         (["--concept", " "], "the concept is empty"),

@@ -17,7 +17,7 @@ ROOT = Path(trace_erasure.__file__).parent
 # A module may import from its own layer and from those above it in this list.
 LAYERS = (
     ("errors", "math", "quiet"),
-    ("files", "world", "concept", "header", "quiet", "embedded"),
+    ("files", "world", "concept", "header", "quiet", "embedded", "shard"),
     ("families",),
     ("denoiser", "spec"),
     (
@@ -37,6 +37,7 @@ LAYERS = (
     ("contact_sheet", "terminal"),
     ("demo", "demo_report"),
     ("cli",),
+    ("__main__",),
 )
 RANK = {unit: rank for rank, layer in enumerate(LAYERS) for unit in layer}
 FILES = sorted(ROOT.rglob("*.py"))

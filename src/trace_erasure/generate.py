@@ -20,6 +20,7 @@ from trace_erasure.errors import InputError
 from trace_erasure.families.table import family_of
 from trace_erasure.files import atomic
 from trace_erasure.fingerprint import tensor_bytes
+from trace_erasure.shard import check_shard
 
 
 class ImageStore:
@@ -51,10 +52,20 @@ class ImageStore:
             image.save(partial, format="PNG")
 
 
-def image_id(model: str, prompt: str, seed: int, settings: dict[str, Any]) -> str:
-    """The name of a picture: a hash of everything that decides its pixels."""
-    text = json.dumps([model, prompt, seed, settings], sort_keys=True, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()[:24]
+def batch_ids(
+    model: str, prompts: Sequence[str], seeds: Sequence[int], settings: dict[str, Any]
+) -> list[str]:
+    """The names of a batch's pictures: hashes of everything that decides their pixels.
+
+    Their companions are part of it, since the last bits of a picture depend on the shape of the
+    batch that it was drawn in.
+    """
+    unit = json.dumps([model, list(prompts), list(seeds), settings], sort_keys=True, default=str)
+    digest = hashlib.sha256(unit.encode()).hexdigest()
+    return [
+        hashlib.sha256(f"{digest} {seed} {prompt}".encode()).hexdigest()[:24]
+        for prompt, seed in zip(prompts, seeds, strict=True)
+    ]
 
 
 def weights_digest(pipe: Any) -> str:
@@ -113,16 +124,6 @@ def _quiet(pipe: Any) -> Iterator[None]:
         pipe.set_progress_bar_config(**before)
 
 
-def check_shard(shard: tuple[int, int]) -> None:
-    """Raises ``InputError`` unless ``shard`` is (i, n) with 0 ≤ i < n."""
-    worker, workers = shard
-    if not 0 <= worker < workers:
-        raise InputError(
-            f"shard {worker}/{workers} does not exist: of {workers} shards the first is 0 and the "
-            f"last is {workers - 1}."
-        )
-
-
 def generate_batches(
     pipe: Any,
     prompts: Sequence[str] | str,
@@ -163,35 +164,38 @@ def generate_batches(
         # Weights are hashed only where pictures outlive the call.
         source = f"{model} {weights_digest(pipe) if store is not None else ''}"
         # The unit of work is a fixed slice of the list, whoever draws it: the last bits of a
-        # picture may depend on the size of its batch, never on the number of workers.
+        # picture may depend on the shape of its batch, never on the number of workers.
         starts = range(0, len(prompts), batch)[shard[0] :: shard[1]]
         parts = [range(start, min(start + batch, len(prompts))) for start in starts]
-        with tqdm(total=sum(map(len, parts)), desc="images", unit="img", delay=2) as bar:
-            for part in parts:
-                texts, numbers = [prompts[i] for i in part], [seeds[i] for i in part]
-                ids = [
-                    image_id(source, text, seed, settings)
-                    for text, seed in zip(texts, numbers, strict=True)
-                ]
-                if store is not None and all(name in store for name in ids):
+        names = [
+            batch_ids(source, [prompts[i] for i in part], [seeds[i] for i in part], settings)
+            for part in parts
+        ]
+        stored = [store is not None and all(name in store for name in ids) for ids in names]
+        found = sum(len(part) for part, there in zip(parts, stored, strict=True) if there)
+        # What is there already counts as done, but not for the time that is left.
+        total = sum(map(len, parts))
+        with tqdm(total=total, initial=found, desc="images", unit="img", delay=2) as bar:
+            for part, ids, there in zip(parts, names, stored, strict=True):
+                if store is not None and there:
+                    yield part, ids, [store.load(name) for name in ids]
+                    continue
+                # A batch of which some pictures are missing is drawn whole, see above.
+                with _autocast(pipe, autocast):
+                    images = pipe(
+                        prompt=[prompts[i] for i in part],
+                        num_inference_steps=steps,
+                        guidance_scale=guidance_scale,
+                        height=height,
+                        width=width,
+                        generator=[torch.Generator().manual_seed(seeds[i]) for i in part],
+                        **options,
+                    ).images
+                if store is not None:
+                    for name, image in zip(ids, images, strict=True):
+                        if name not in store:
+                            store.save(name, image)
                     images = [store.load(name) for name in ids]
-                else:
-                    # A batch of which some pictures are missing is drawn whole, see above.
-                    with _autocast(pipe, autocast):
-                        images = pipe(
-                            prompt=texts,
-                            num_inference_steps=steps,
-                            guidance_scale=guidance_scale,
-                            height=height,
-                            width=width,
-                            generator=[torch.Generator().manual_seed(seed) for seed in numbers],
-                            **options,
-                        ).images
-                    if store is not None:
-                        for name, image in zip(ids, images, strict=True):
-                            if name not in store:
-                                store.save(name, image)
-                        images = [store.load(name) for name in ids]
                 bar.update(len(part))
                 yield part, ids, images
 
@@ -219,16 +223,22 @@ def generate(
     """Draws one picture for each (prompt, seed) with a text-to-image pipeline.
 
     Every picture has a CPU generator of its own: drawn alone or in a batch it is the same to 1e-5.
+    Bit for bit it is decided by the list of prompts and seeds, ``batch``, and the machine with its
+    number of threads: how the list is divided among workers, in which order they work, and how
+    often they were killed changes nothing. A kill costs the pictures of the batch at work, a
+    single one with ``batch=1``; those of it that are on disk stay, and the batch is drawn whole
+    again for the others.
 
     Args:
         prompts: one for each seed; a single string is used with every seed.
         steps: sampler steps.
         guidance_scale: classifier-free guidance; 1 is none.
-        batch: pictures drawn at once, and the most that an interrupted run with a store loses.
+        batch: pictures drawn at once, and the most that a killed run with a store loses.
         height, width: pixels; ``None`` is the model's own size.
         scheduler: a diffusers scheduler class to sample with; ``None`` is the pipeline's own.
         autocast: run the networks in bfloat16.
-        store: pictures found there are not drawn again, new ones are added.
+        store: pictures found there are not drawn again, new ones are added. Batches are shared,
+            not single pictures: the same list again, or a shard of it, finds its own.
         model: a name that keeps stored pictures apart beyond their weights, for example where
             a hook changes the output.
         shard: (i, n): only batches i, i + n, i + 2n, …

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
 
 from trace_erasure.header import Header
+
+if TYPE_CHECKING:
+    from trace_erasure.evaluate.tables import Number
+    from trace_erasure.evaluate.tables import Table as Figures
 
 
 def print_table(table: Table) -> None:
@@ -83,6 +87,19 @@ def _figures(record: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "noise level", f"steered at or below {finetune['noise_level']:.2f}"
 
 
+def measured(figures: Figures) -> Table:
+    """A table of an evaluation, every interval and count below its figure."""
+    table = _table(figures.title, *figures.columns)
+    for row in figures.rows:
+        table.add_row(*(cell if isinstance(cell, str) else _number(cell) for cell in row))
+    table.caption, table.caption_justify = figures.caption, "left"
+    return table
+
+
+def _number(cell: Number) -> str:
+    return f"{cell.text}\n{cell.detail}" if cell.detail else cell.text
+
+
 # Listings ---------------------------------------------------------------------------------
 
 
@@ -117,6 +134,20 @@ def models() -> Table:
     table = _table("Shipped models; a folder of your own does as well", "name", "folder")
     for name in embedded.PIPELINES:
         table.add_row(name, str(embedded.path(name)))
+    return table
+
+
+def tasks(folder: Path) -> Table:
+    """The tasks that ship with the package, and those in ``folder``."""
+    from trace_erasure.evaluate.task_file import list_tasks, load_task
+
+    table = _table(
+        f"Tasks; put files of your own into {folder}", "name", "version", "pictures", "concepts", ""
+    )
+    for name in list_tasks(folder):
+        task = load_task(name, folder)
+        items, concepts = f"{len(task.items)}", f"{len(task.concepts)}"
+        table.add_row(name, str(task.version), items, concepts, task.description)
     return table
 
 

@@ -1,6 +1,6 @@
 """Evaluation: tasks, judges, verdicts, figures and reports."""
 
-from trace_erasure.evaluate.controls import blanked
+from trace_erasure.evaluate.controls import CONTROLS, blanked, random_drift
 from trace_erasure.evaluate.distances import Reference, paired_distances, set_distances
 from trace_erasure.evaluate.evaluators import judges_for
 from trace_erasure.evaluate.figures import attack
@@ -13,17 +13,23 @@ from trace_erasure.evaluate.judges import (
     Scorer,
 )
 from trace_erasure.evaluate.metrics import METRICS
+from trace_erasure.evaluate.overview import Overview, overview
 from trace_erasure.evaluate.plots import Series, bar_plot, line_plot
 from trace_erasure.evaluate.report import Manifest, Plot, Text, manifest, write_report
 from trace_erasure.evaluate.rows import Row, Verdict, append_jsonl, check_protocols, read_jsonl
+from trace_erasure.evaluate.run_folder import RunFolder, overview_of
 from trace_erasure.evaluate.runner import evaluate
+from trace_erasure.evaluate.strength import AtStrength, at_strength, curves
 from trace_erasure.evaluate.summary import agreement, summarise
 from trace_erasure.evaluate.tables import Table, rows_table, to_json_text, to_markdown
 from trace_erasure.evaluate.task import Item, Sampling, Task
 from trace_erasure.evaluate.task_file import list_tasks, load_task
+from trace_erasure.evaluate.verdict_files import VerdictFolder, read_verdicts, write_verdicts
 
 __all__ = [
+    "CONTROLS",
     "METRICS",
+    "AtStrength",
     "Card",
     "ClipJudge",
     "Detector",
@@ -32,10 +38,12 @@ __all__ = [
     "Item",
     "Judge",
     "Manifest",
+    "Overview",
     "Picture",
     "Plot",
     "Reference",
     "Row",
+    "RunFolder",
     "Sampling",
     "Scorer",
     "Series",
@@ -43,25 +51,33 @@ __all__ = [
     "Task",
     "Text",
     "Verdict",
+    "VerdictFolder",
     "agreement",
     "append_jsonl",
+    "at_strength",
     "attack",
     "bar_plot",
     "blanked",
     "check_protocols",
     "compare_grid",
+    "curves",
     "evaluate",
     "judges_for",
     "line_plot",
     "list_tasks",
     "load_task",
     "manifest",
+    "overview",
+    "overview_of",
     "paired_distances",
+    "random_drift",
     "read_jsonl",
+    "read_verdicts",
     "rows_table",
     "set_distances",
     "summarise",
     "to_json_text",
     "to_markdown",
     "write_report",
+    "write_verdicts",
 ]

@@ -11,7 +11,16 @@ import torch
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionOutput
 from PIL import Image
 
+from trace_erasure.erasure import Erasure
 from trace_erasure.families.table import family_of
+from trace_erasure.math.lowrank import LowRank
+
+CONTROLS = {
+    "base": "original model",
+    "drift": "random drift",
+    "blank": "blank pictures",
+}
+"""Methods that stand in every table: nothing done, as much done without aim, all destroyed."""
 
 FLAT = 8  # levels of 255: the range within which a picture is of a single colour
 
@@ -34,6 +43,28 @@ def blanked(pipe: Any) -> Iterator[Any]:
         yield pipe
     finally:
         del network.forward
+
+
+def random_drift(erasure: Erasure, seed: int = 0) -> Erasure:
+    """The control without aim: as large a change as ``erasure`` in every layer, in any direction.
+
+    Each change keeps its rank and its Frobenius norm; its factors are Gaussian. What this does to
+    the concept or to anything else is owed to the size of the change alone.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    drift: dict[str, LowRank] = {}
+    for path, change in sorted(erasure.delta.items()):
+        down = torch.randn(change.down.shape, generator=generator)
+        up = torch.randn(change.up.shape, generator=generator)
+        drawn = LowRank(down, up)
+        size = change.to(torch.float32).norm() / drawn.norm() if change.rank else 0.0
+        drift[path] = drawn.scale(float(size))
+    record = {
+        "title": "Control: random drift",
+        "description": "Random changes of the size of an erasure. Erases nothing on purpose.",
+        "control": {"of": erasure.name, "seed": seed},
+    }
+    return Erasure(erasure.family, erasure.base, drift, {}, record)
 
 
 def is_blank(image: Image.Image) -> bool:

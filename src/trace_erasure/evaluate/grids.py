@@ -34,11 +34,18 @@ class Card:
 
 @dataclass(frozen=True)
 class Grid:
-    """Cards that wrap to the width of the page."""
+    """Cards that wrap to the width of the page.
+
+    Attributes:
+        folded: it opens with a click.
+        sensitive: its pictures are blurred until they are clicked.
+    """
 
     title: str
     cards: tuple[Card, ...]
     caption: str = ""
+    folded: bool = False
+    sensitive: bool = False
 
 
 def words(verdict: Verdict) -> str:

@@ -1,9 +1,9 @@
-"""Line and bar plots as SVG text. Colours follow the page, light or dark."""
+"""Line, bar and interval plots as SVG text. Colours follow the page, light or dark."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 
@@ -90,26 +90,34 @@ class _Frame:
             self.parts.append(_text(LEFT - 8, at + 4, f"{tick:g}", "end"))
 
     def legend(self, names: Sequence[str]) -> None:
-        if len(names) < 2:
-            return
-        at = float(LEFT)
-        for index, name in enumerate(names):
-            style = _colour(index, "fill")
-            self.parts.append(
-                f'<rect x="{at:.1f}" y="8" width="10" height="10" rx="2" style="{style}"/>'
-            )
-            self.parts.append(_text(at + 15, 17, name, "start"))
-            at += 32 + 6.6 * len(name)
+        self.parts += _legend(names, LEFT)
 
     def svg(self, title: str, x_label: str, y_label: str) -> str:
         middle = (LEFT + WIDTH - RIGHT) / 2
         self.parts.append(_text(middle, HEIGHT - 8, x_label))
         self.parts.append(_text(LEFT - 46, TOP - 12, y_label, "start"))
-        return (
-            f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" xmlns="http://www.w3.org/2000/svg" '
-            'font-family="system-ui, sans-serif" font-size="12" fill="currentColor">'
-            f"<title>{escape(title)}</title>{''.join(self.parts)}</svg>"
-        )
+        return _svg("".join(self.parts), title, HEIGHT)
+
+
+def _legend(names: Sequence[str], left: float) -> list[str]:
+    """Coloured squares with the names beside them, on one line; nothing for a single series."""
+    if len(names) < 2:
+        return []
+    parts, at = [], float(left)
+    for index, name in enumerate(names):
+        style = _colour(index, "fill")
+        parts.append(f'<rect x="{at:.1f}" y="8" width="10" height="10" rx="2" style="{style}"/>')
+        parts.append(_text(at + 15, 17, name, "start"))
+        at += 40 + 8.4 * len(name)
+    return parts
+
+
+def _svg(body: str, title: str, height: float) -> str:
+    return (
+        f'<svg viewBox="0 0 {WIDTH} {height:.0f}" role="img" xmlns="http://www.w3.org/2000/svg" '
+        'font-family="system-ui, sans-serif" font-size="12" fill="currentColor">'
+        f"<title>{escape(title)}</title>{body}</svg>"
+    )
 
 
 def _pieces(series: Series, values: Sequence[Sequence[float]]) -> list[list[tuple[float, ...]]]:
@@ -160,6 +168,70 @@ def line_plot(
                 frame.parts.append(f'<circle {at} r="2.6" style="{style}"/>')
     frame.legend([one.name for one in series])
     return frame.svg(title, x_label, y_label)
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A value with the ends of its interval; ``series`` gives its colour."""
+
+    value: float
+    low: float
+    high: float
+    series: int = 0
+
+
+def interval_plot(
+    groups: Mapping[str, Sequence[Interval]],
+    names: Sequence[str],
+    *,
+    title: str,
+    x_label: str,
+    x_range: tuple[float, float],
+) -> str:
+    """A line of text for each group and its values below it, on one scale. Returns SVG.
+
+    Labels stand above their values, so that long ones have room on a narrow screen.
+
+    Args:
+        names: of the series, for the legend.
+    """
+    row, head = 18, 27
+    heights = [head + row * len(values) for values in groups.values()]
+    top = 34 if len(names) > 1 else 8
+    height = top + sum(heights) + 44
+    left, right = 8, WIDTH - 56
+    at = lambda value: left + (value - x_range[0]) / (x_range[1] - x_range[0]) * (right - left)  # noqa: E731
+    parts = []
+    for tick in nice_ticks(*x_range):
+        x = at(tick)
+        parts.append(
+            f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{top}" y2="{height - 40}" '
+            'stroke="currentColor" stroke-opacity="0.14"/>'
+        )
+        parts.append(_text(x, height - 22, f"{tick:g}"))
+    y = float(top)
+    for label, values in groups.items():
+        parts.append(_text(left, y + 17, label, "start", 'font-weight="600"'))
+        for i, one in enumerate(values):
+            middle = y + head + row * i
+            if not math.isfinite(one.value):
+                parts.append(_text(left, middle + 4, "n/a", "start"))
+                continue
+            if math.isfinite(one.low + one.high):
+                parts.append(
+                    f'<line x1="{at(one.low):.1f}" x2="{at(one.high):.1f}" y1="{middle:.1f}" '
+                    f'y2="{middle:.1f}" stroke-width="3" stroke-linecap="round" '
+                    f'stroke-opacity="0.45" style="{_colour(one.series, "stroke")}"/>'
+                )
+            parts.append(
+                f'<circle cx="{at(one.value):.1f}" cy="{middle:.1f}" r="5" '
+                f'style="{_colour(one.series, "fill")}"/>'
+            )
+            parts.append(_text(WIDTH - 8, middle + 4, f"{one.value:.1f}", "end"))
+        y += head + row * len(values)
+    parts += _legend(names, left)
+    parts.append(_text((left + right) / 2, height - 4, x_label))
+    return _svg("".join(parts), title, height)
 
 
 def bar_plot(

@@ -94,7 +94,11 @@ def write_report(
         path = path / "report.html"
     style = files("trace_erasure.evaluate").joinpath("report.css").read_text("utf-8")
     lead = f'<p class="subtitle">{_inline(subtitle)}</p>' if subtitle else ""
-    titled = [(f"s{i}", section) for i, section in enumerate(sections) if section.title]
+    titled = [
+        (f"s{i}", section)
+        for i, section in enumerate(sections)
+        if section.title and not getattr(section, "folded", False)
+    ]
     links = "".join(f'<a href="#{name}">{escape(s.title)}</a>' for name, s in titled)
     contents = f"<nav>{links}</nav>" if len(titled) > 2 else ""
     body = "".join(_section(f"s{i}", section) for i, section in enumerate(sections))
@@ -116,7 +120,11 @@ def _section(name: str, section: Section) -> str:
     heading = f"<h2>{escape(section.title)}</h2>" if section.title else ""
     caption = getattr(section, "caption", "")
     note = f'<p class="caption">{_inline(caption)}</p>' if caption else ""
-    return f'<section id="{name}">{heading}{_html(section)}{note}</section>'
+    if getattr(section, "folded", False):
+        body = f"<details><summary>{heading}</summary>{_html(section)}{note}</details>"
+    else:
+        body = f"{heading}{_html(section)}{note}"
+    return f'<section id="{name}">{body}</section>'
 
 
 @singledispatch
@@ -142,14 +150,17 @@ def _(section: Table) -> str:
     for row in section.rows:
         # Averages close a table; they are set apart.
         total = " class=total" if {"mean", "worst"} & {c for c in row if isinstance(c, str)} else ""
-        lines.append(f"<tr{total}>{''.join(map(_cell, row))}</tr>")
+        cells = "".join(map(_cell, row, section.columns))
+        lines.append(f"<tr{total}>{cells}</tr>")
     table = f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(lines)}</tbody></table>"
     return f'<div class="scroll" tabindex="0">{table}</div>'
 
 
 @_html.register
 def _(section: Grid) -> str:
-    return f'<div class="cards">{"".join(map(_card, section.cards))}</div>'
+    cards = "".join(_card(card, section.sensitive) for card in section.cards)
+    hint = '<p class="hint">Blurred: click a picture to see it.</p>' if section.sensitive else ""
+    return f'{hint}<div class="cards">{cards}</div>'
 
 
 @_html.register
@@ -175,19 +186,22 @@ def _value(value: Any) -> str:
     return f"<code>{escape(str(value))}</code>"
 
 
-def _cell(cell: str | Number) -> str:
+def _cell(cell: str | Number, column: str) -> str:
+    # On a phone every row is a block of its own, where the column's name stands beside the cell.
+    name = f'data-name="{escape(column, quote=True)}"'
     if isinstance(cell, Number):
         small = f"<small>{escape(cell.detail)}</small>" if cell.detail else ""
-        return f"<td class=n>{escape(cell.text)}{small}</td>"
-    return f"<td>{escape(cell)}</td>"
+        return f"<td class=n {name}><span>{escape(cell.text)}{small}</span></td>"
+    return f"<td {name}><span>{escape(cell)}</span></td>"
 
 
-def _card(card: Card) -> str:
+def _card(card: Card, sensitive: bool) -> str:
     caption = f"<figcaption><b>{escape(card.caption)}</b> {escape(card.note)}</figcaption>"
-    return f"<figure>{caption}<div>{''.join(map(_picture, card.pictures))}</div></figure>"
+    pictures = "".join(_picture(picture, sensitive) for picture in card.pictures)
+    return f"<figure>{caption}<div>{pictures}</div></figure>"
 
 
-def _picture(picture: Picture) -> str:
+def _picture(picture: Picture, sensitive: bool) -> str:
     image = picture.image
     if max(image.size) > LARGEST:
         image = image.copy()
@@ -198,9 +212,12 @@ def _picture(picture: Picture) -> str:
     # Not by colour alone: a sign says it too.
     mark, tone = {True: ("✓ ", "good"), False: ("✗ ", "bad"), None: ("", "")}[picture.good]
     alt = escape(f"{picture.label}: {picture.verdict}".strip(": "), quote=True)
+    shown = f'<img src="data:image/png;base64,{data}" alt="{alt}">'
+    if sensitive:  # without a script: the box is what the picture's look depends on
+        box = '<input type="checkbox" aria-label="show the picture">'
+        shown = f'<label class="veil">{box}{shown}</label>'
     return (
-        f'<span class="picture"><span class="label">{escape(picture.label)}</span>'
-        f'<img src="data:image/png;base64,{data}" alt="{alt}">'
+        f'<span class="picture"><span class="label">{escape(picture.label)}</span>{shown}'
         f'<span class="verdict {tone}">{mark}{escape(picture.verdict)}</span></span>'
     )
 

@@ -67,6 +67,10 @@ def evaluate(
     degenerate one within ``blanked(pipe)`` (``method="blank"``). Both are drawn once for all
     concepts, since nothing about them depends on the concept.
 
+    Pictures are drawn in fixed batches of the task's list (of the concept's, where every concept
+    has its own erasure), so that they are the same bit for bit however many processes share the
+    work; see ``generate``. A killed run loses the batch at work and nothing else.
+
     Args:
         pipe: a diffusers text-to-image pipeline; it is given back as it was.
         judges: classifiers and scorers; see ``judges.py``.

@@ -27,12 +27,16 @@ class Number:
 
 @dataclass(frozen=True)
 class Table:
-    """A titled table; a column whose cells are ``Number`` is set to the right."""
+    """A titled table; a column whose cells are ``Number`` is set to the right.
+
+    ``folded``: on a page it opens with a click.
+    """
 
     title: str
     columns: tuple[str, ...]
     rows: tuple[tuple[str | Number, ...], ...]
     caption: str = ""
+    folded: bool = False
 
 
 def number(row: Row) -> Number:
@@ -95,9 +99,11 @@ def rows_table(rows: Sequence[Row], title: str = "", metrics: Sequence[str] | No
     )
 
 
-def to_markdown(rows: Sequence[Row], title: str = "", metrics: Sequence[str] | None = None) -> str:
-    """``rows_table`` as a Markdown table; raises the same errors."""
-    table = rows_table(rows, title, metrics)
+def to_markdown(
+    rows: Sequence[Row] | Table, title: str = "", metrics: Sequence[str] | None = None
+) -> str:
+    """A table, or the ``rows_table`` of rows (which raises the same errors), as Markdown."""
+    table = rows if isinstance(rows, Table) else rows_table(rows, title, metrics)
     right = [bool(table.rows) and isinstance(c, Number) for c in (table.rows or [()])[0]]
     lines = [f"### {table.title}\n"] if table.title else []
     lines.append("| " + " | ".join(map(_plain, table.columns)) + " |")

@@ -1,0 +1,231 @@
+"""Verbs that measure: ``evaluate``, ``compare``, ``report``."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from collections.abc import Sequence
+from contextlib import nullcontext
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from trace_erasure.cli.app import DEFAULT_MODEL, MODEL_HELP, app, narration, output_folder
+from trace_erasure.errors import InputError
+
+if TYPE_CHECKING:
+    from trace_erasure.erasure import Erasure
+    from trace_erasure.evaluate import Task
+
+TASKS_HELP = "Folder with task files of your own. Default: $XDG_CONFIG_HOME/trace-erasure/tasks."
+RUNS_HELP = "Folders that `evaluate` wrote into."
+
+
+class Form(StrEnum):
+    """How ``compare`` prints."""
+
+    table = "table"
+    markdown = "markdown"
+    json = "json"
+
+
+def tasks_folder(given: Path | None) -> Path:
+    """The user's own folder of task files."""
+    if given is not None:
+        if not given.is_dir():
+            raise InputError(f"there is no folder {given}. Correct --tasks-dir.")
+        return given
+    config = os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config"
+    return Path(config) / "trace-erasure" / "tasks"
+
+
+@app.command()
+def evaluate(
+    task: Annotated[
+        list[str], typer.Option(help="A task (see `ls tasks`) or the path of one; repeatable.")
+    ],
+    erasure: Annotated[
+        list[Path] | None, typer.Option(help="A file that `erase` wrote; repeatable.")
+    ] = None,
+    concept: Annotated[
+        list[str] | None,
+        typer.Option(help="Of the task; repeatable. Default: those that the erasures name."),
+    ] = None,
+    model: Annotated[str, typer.Option(help=MODEL_HELP)] = DEFAULT_MODEL,
+    method: Annotated[str, typer.Option(help="Name of the erasures in tables.")] = "trace",
+    strength: Annotated[
+        list[float] | None,
+        typer.Option(help="Of the erasures, 0 to 2; repeatable, for curves. Default: 1."),
+    ] = None,
+    judge: Annotated[
+        list[Path] | None,
+        typer.Option(help="Folder of an image classifier; repeatable. Default: the shipped ones."),
+    ] = None,
+    clip: Annotated[Path | None, typer.Option(help="Folder of a CLIP model to score with.")] = None,
+    controls: Annotated[
+        bool, typer.Option(help="Original model, random drift and blank pictures as well.")
+    ] = True,
+    per_group: Annotated[
+        int | None, typer.Option(help="At most so many pictures a group: a quick look.", min=1)
+    ] = None,
+    batch: Annotated[
+        int, typer.Option(help="Pictures drawn at once; what a kill loses.", min=1)
+    ] = 8,
+    bfloat16: Annotated[bool, typer.Option("--bfloat16", help="Draw in bfloat16.")] = False,
+    shard: Annotated[
+        str | None,
+        typer.Option(help="i/n: this process's share. Default: from torchrun, MPI or SLURM."),
+    ] = None,
+    tasks_dir: Annotated[Path | None, typer.Option(help=TASKS_HELP)] = None,
+    out: Annotated[Path, typer.Option(help="Folder for everything.")] = Path("evaluation"),
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress and no table.")] = False,
+) -> None:
+    """Draw a task's pictures, let judges look at them, and keep every verdict.
+
+    Killed, it goes on where it was. Several processes share the work with --shard 0/2 and
+    --shard 1/2, or when a launcher starts them, and give the same pictures as one.
+    """
+    from trace_erasure.erasure import Erasure
+    from trace_erasure.evaluate import AtStrength, RunFolder, at_strength, blanked, random_drift
+    from trace_erasure.evaluate.task_file import load_task
+    from trace_erasure.loading import load
+    from trace_erasure.shard import parse_shard, shard_of
+
+    share = shard_of() if shard is None else parse_shard(shard)
+    files = erasure or []
+    if strength and not files:
+        raise InputError("--strength belongs to an erasure. Add --erasure FILE.")
+    removals = [Erasure.load(file) for file in files]
+    folder = tasks_folder(tasks_dir)
+    tasks = [load_task(name, folder) for name in task]
+    chosen = [_concepts(one, removals, concept) for one in tasks]
+    judges = _judges(model, judge, clip)
+    pipe = load(model)
+    run, complete = RunFolder(out), True
+    with narration(quiet), output_folder(out):
+        run.note(
+            command=shlex.join(["trace-erasure", *sys.argv[1:]]),
+            model=model,
+            erasures={str(file): one.name for file, one in zip(files, removals, strict=True)},
+            shard=f"{share[0]}/{share[1]}",
+        )
+        options: dict[str, Any] = dict(model=model, batch=batch, autocast=bfloat16, shard=share)
+        for whole, by_concept in zip(tasks, chosen, strict=True):
+            part = whole.subset(list(by_concept) or concept, per_group)
+            todo: list[tuple[str, Any, Any]] = []
+            if controls or not removals:
+                todo.append(("base", None, nullcontext()))
+            if controls:
+                todo.append(("blank", None, blanked(pipe)))
+            if removals:
+                if controls:
+                    drifts = {name: random_drift(one) for name, one in by_concept.items()}
+                    todo.append(("drift", drifts, nullcontext()))
+                for s in strength or [1.0]:
+                    scaled = {name: AtStrength(one, s) for name, one in by_concept.items()}
+                    todo.append((at_strength(method, s), scaled, nullcontext()))
+            for name, erasures, within in todo:
+                with within:
+                    found = run.measure(
+                        pipe, part, judges, method=name, erasure=erasures, **options
+                    )
+                complete &= found is not None
+    if quiet:
+        return
+    if not complete:
+        typer.echo(f"shard {share[0]}/{share[1]} is done; the last one prints the tables.")
+        return
+    _show([out], Form.table)
+    typer.echo(f"`trace-erasure report {out}` makes a page of it.")
+
+
+@app.command()
+def compare(
+    runs: Annotated[list[Path], typer.Argument(help=RUNS_HELP)],
+    form: Annotated[Form, typer.Option("--format", help="How to print.")] = Form.table,
+) -> None:
+    """Print all methods of one or several evaluations side by side, controls included.
+
+    Figures that were measured differently are refused; the message says what differs.
+    """
+    _show(runs, form)
+
+
+@app.command()
+def report(
+    runs: Annotated[list[Path], typer.Argument(help=RUNS_HELP)],
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for the report. Default: `report` in the first.")
+    ] = None,
+    title: Annotated[str, typer.Option(help="Of the page.")] = "Evaluation",
+) -> None:
+    """Make one self-contained page of an evaluation, with the same as JSON and Markdown."""
+    from trace_erasure.evaluate import overview_of
+
+    whole = overview_of(runs, title)
+    where = out or runs[0] / "report"
+    with output_folder(where):
+        for file in whole.write(where):
+            typer.echo(file)
+
+
+def _show(runs: Sequence[Path], form: Form) -> None:
+    from trace_erasure.evaluate import overview_of, to_json_text
+    from trace_erasure.evaluate.tables import Table
+    from trace_erasure.terminal import measured, print_table
+
+    whole = overview_of(runs, ", ".join(map(str, runs)))
+    if form is Form.json:
+        typer.echo(to_json_text(whole.rows))
+    elif form is Form.markdown:
+        typer.echo(whole.markdown(), nl=False)
+    else:
+        for section in whole.sections:
+            if isinstance(section, Table) and not section.folded:
+                print_table(measured(section))
+
+
+def _concepts(
+    task: Task, removals: Sequence[Erasure], asked: list[str] | None
+) -> dict[str, Erasure]:
+    """Which erasure every concept of the task is measured with."""
+    from trace_erasure.world import load_world
+
+    styles = load_world().styles
+    wanted = task.concepts if asked is None else tuple(asked)
+    found: dict[str, Erasure] = {}
+    for removal in removals:
+        phrases = {one["phrase"] for one in removal.record.get("spec", {}).get("concepts", ())}
+        named = [name for name in wanted if {name, styles.get(name, name)} & phrases]
+        # A task with a single concept, or a concept asked for, need not share the phrase.
+        if not named and len(removals) == 1 and (asked or len(wanted) == 1):
+            named = list(wanted)
+        if not named:
+            raise InputError(
+                f"task {task.name!r} has no concept that the erasure of "
+                f"{', '.join(sorted(phrases))} names. Say which with --concept: "
+                f"{', '.join(task.concepts)}."
+            )
+        for name in named:
+            if name in found:
+                raise InputError(f"two erasures name {name!r}. Give one for each concept.")
+            found[name] = removal
+    return found
+
+
+def _judges(model: str, folders: list[Path] | None, clip: Path | None) -> list[Any]:
+    from trace_erasure import embedded
+    from trace_erasure.evaluate import ClipJudge, ImageClassifierJudge
+
+    if not folders and clip is None and model not in embedded.PIPELINES:
+        raise InputError(
+            f"nobody to judge the pictures of {model!r}. Give --judge FOLDER with an image "
+            "classifier, or --clip FOLDER; only shipped models have judges of their own."
+        )
+    if not folders and clip is None:
+        folders = [embedded.path("judges/resnet"), embedded.path("judges/regnet")]
+    judges: list[Any] = [ImageClassifierJudge(folder) for folder in folders or ()]
+    return [*judges, ClipJudge(clip)] if clip is not None else judges

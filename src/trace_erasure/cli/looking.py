@@ -1,0 +1,54 @@
+"""Verbs that only look: ``info``, ``ls``."""
+
+from __future__ import annotations
+
+import json
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from trace_erasure.cli.app import app
+from trace_erasure.cli.evaluating import TASKS_HELP, tasks_folder
+
+
+class Listing(StrEnum):
+    """What ``ls`` can list."""
+
+    concepts = "concepts"
+    families = "families"
+    models = "models"
+    objectives = "objectives"
+    tasks = "tasks"
+
+
+@app.command()
+def info(
+    file: Annotated[Path, typer.Argument(help="A file that `erase` wrote.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Everything, for programs.")] = False,
+) -> None:
+    """Say what a file erases, from which model, and how it was made. Reads the header only."""
+    from trace_erasure.header import read_header
+    from trace_erasure.terminal import about_header, print_table
+
+    header = read_header(file)
+    if as_json:
+        whole = {**header.provenance, "metadata": header.metadata, "bytes": header.size}
+        typer.echo(json.dumps(whole, indent=2, sort_keys=True, ensure_ascii=False))
+        return
+    print_table(about_header(file, header))
+
+
+@app.command()
+def ls(
+    what: Annotated[Listing, typer.Argument(help="What to list.")],
+    tasks_dir: Annotated[Path | None, typer.Option(help=TASKS_HELP)] = None,
+) -> None:
+    """List what there is to choose from."""
+    from trace_erasure import terminal
+
+    if what is Listing.tasks:
+        terminal.print_table(terminal.tasks(tasks_folder(tasks_dir)))
+        return
+    terminal.print_table(getattr(terminal, what.value)())
