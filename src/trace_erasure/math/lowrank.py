@@ -87,6 +87,19 @@ class LowRank:
         return LowRank(down, (q_up @ u[:, :rank]) * root), lost
 
 
+def from_dense(matrix: Tensor) -> LowRank:
+    """A matrix in float32 as a product, exactly up to rounding: its rank is at most min(out, in).
+
+    Directions whose singular value is rounding error of float32 beside the largest are dropped;
+    at least one is kept.
+    """
+    u, s, vh = torch.linalg.svd(matrix.detach().cpu().double(), full_matrices=False)
+    smallest = torch.finfo(torch.float32).eps * s[0]
+    rank = max(1, int((s > smallest).sum()))
+    root = s[:rank].sqrt()
+    return LowRank(root[:, None] * vh[:rank], u[:, :rank] * root).to(torch.float32)
+
+
 Delta = Mapping[str, LowRank]
 """A change to a network: module path of a linear layer to the low-rank change of its weight."""
 
