@@ -72,12 +72,14 @@ def _joint(module: Any, hidden: Tensor, kwargs: dict[str, Any]) -> Tensor:
         (module.add_k_proj, "norm_added_k", text),
         (module.to_k, "norm_k", hidden),
     ]
+    query: Any
+    key: Any
     query, text_key, key = (normed(norm, _heads(layer(x), heads)) for layer, norm, x in parts)
     key = torch.cat([text_key, key], dim=1)
     if rotary is not None:
         # Positions are those of text and image in one row, text first.
         cosine, sine = rotary
-        image = (cosine[text.shape[1] :], sine[text.shape[1] :])
+        image: Any = (cosine[text.shape[1] :], sine[text.shape[1] :])
         query = apply_rotary_emb(query, image, sequence_dim=1)
         key = apply_rotary_emb(key, rotary, sequence_dim=1)
     query, key = query.transpose(1, 2), key.transpose(1, 2)

@@ -285,7 +285,7 @@ class EraseAnything(Baseline):
         clean = lesson.clean[k]
         noise = torch.randn(clean.shape, generator=generator).to(clean)
         level = torch.rand(1, generator=generator, dtype=torch.float64)
-        times = level * denoiser.scheduler.config.num_train_timesteps
+        times = level * denoiser.pipe.scheduler.config.num_train_timesteps
         state, goal = denoiser.path(times).expand(clean.ndim).join(clean, noise)
         kept = denoiser.predict(state.to(clean), times.to(clean), lesson.retained[k], self.guidance)
         return {

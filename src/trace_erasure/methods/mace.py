@@ -190,7 +190,7 @@ class MACE(Baseline):
             if concept.kind != "style":
                 generator = torch.Generator().manual_seed(job.seed)
                 noise = torch.randn(clean.shape, generator=generator).to(clean)
-                count = len(denoiser.scheduler.alphas_cumprod)
+                count = denoiser.pipe.scheduler.config.num_train_timesteps
                 times = [torch.tensor(t * count // 1000) for t in MASK_STEPS]
                 states = [denoiser.path(t).join(clean, noise)[0].to(clean) for t in times]
                 seen = [
@@ -217,7 +217,7 @@ class MACE(Baseline):
         """The LoRA of one concept, on top of the closed form."""
         denoiser = job.denoiser
         conditioning = denoiser.encode(pictures.prompts)
-        count = len(denoiser.scheduler.alphas_cumprod)
+        count = denoiser.pipe.scheduler.config.num_train_timesteps
         chances = density(count) if self.importance else torch.ones(count, dtype=torch.float64)
 
         def losses(_: int, generator: torch.Generator) -> Terms:
@@ -225,7 +225,7 @@ class MACE(Baseline):
             t = torch.multinomial(chances, 1, generator=generator)
             clean = pictures.clean[i]
             noise = torch.randn(clean.shape, generator=generator).to(clean)
-            state, _ = denoiser.path(t).expand(clean.ndim).join(clean, noise)
+            state = denoiser.path(t).expand(clean.ndim).join(clean, noise)[0]
             with recorded(denoiser) as maps:
                 denoiser.predict(state.to(clean), t, conditioning[i])
             norms = [
