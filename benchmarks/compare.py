@@ -257,11 +257,12 @@ def tested(name: str, concepts: Sequence[str] | None, per_group: int | None) -> 
     return task.subset(left, per_group).subset(concepts)
 
 
-def costs(work: Path, keys: Mapping[str, str]) -> list[dict[str, Any]]:
-    """What every erasure in ``work`` took, for the methods whose key is in ``keys``."""
+def costs(work: Path, tasks: Sequence[str], keys: Mapping[str, str]) -> list[dict[str, Any]]:
+    """What every erasure in ``work`` took, for these tasks and methods; ``keys`` names them."""
     file = work / "seconds.jsonl"
     lines = [json.loads(line) for line in file.read_text().splitlines()] if file.is_file() else []
-    return [{**line, "method": keys[line["method"]]} for line in lines if line["method"] in keys]
+    wanted = [line for line in lines if line["task"] in tasks and line["method"] in keys]
+    return [{**line, "method": keys[line["method"]]} for line in wanted]
 
 
 def table(options: argparse.Namespace) -> None:
@@ -286,7 +287,7 @@ def table(options: argparse.Namespace) -> None:
         write_rows(f"compare-{options.model}-{task_name}", rows, options.out)
         means = [row for row in rows if row.concept in ("mean", "worst")]
         print(to_markdown(means, title=f"{options.model}: {task_name}"))
-    spent = costs(options.work, name_of)
+    spent = costs(options.work, options.tasks, name_of)
     file = options.out / f"compare-{options.model}-cost.json"
     with atomic(file) as partial:
         partial.write_text(json.dumps(spent, indent=1) + "\n", "utf-8")

@@ -100,6 +100,11 @@ def from_dense(matrix: Tensor) -> LowRank:
     return LowRank(root[:, None] * vh[:rank], u[:, :rank] * root).to(torch.float32)
 
 
+def shortest(change: LowRank) -> LowRank:
+    """``change``, with its directions merged where there are more than its shape has room for."""
+    return change if change.rank <= min(change.shape) else from_dense(change.dense())
+
+
 Delta = Mapping[str, LowRank]
 """A change to a network: module path of a linear layer to the low-rank change of its weight."""
 

@@ -11,7 +11,7 @@ from trace_erasure.columns import balance
 from trace_erasure.denoiser import EMPTY, Denoiser
 from trace_erasure.families.table import POOLED
 from trace_erasure.math import closed_form as algebra
-from trace_erasure.math.lowrank import LowRank
+from trace_erasure.math.lowrank import LowRank, shortest
 from trace_erasure.methods.method import Job, sentence, surrogate_of
 from trace_erasure.methods.tokens import last_columns, moment
 
@@ -57,7 +57,7 @@ def change_of(
     """The change of every map that reads ``stream``, or of those whose path matches ``only``."""
     maps = denoiser.maps(stream)
     return {
-        path: edit.change(weight).widen(maps[path].in_features)
+        path: shortest(edit.change(weight)).widen(maps[path].in_features)
         for path, weight in denoiser.weights(stream, len(edit.shift)).items()
         if only is None or only.fullmatch(path)
     }

@@ -10,7 +10,7 @@ from trace_erasure.columns import keep_columns
 from trace_erasure.corpus import second_moment
 from trace_erasure.families.table import TOKENS
 from trace_erasure.math import edits
-from trace_erasure.math.lowrank import LowRank, from_dense
+from trace_erasure.math.lowrank import LowRank, shortest
 from trace_erasure.methods.method import Job
 
 
@@ -30,21 +30,21 @@ def fused(
         columns = keep_columns(job.denoiser, job.prompts([concept], templates=True))
         moments.append(columns @ columns.mT)
     found = {}
-    for path, layer in job.denoiser.maps(TOKENS).items():
-        present = [(c[path], s) for c, s in zip(changes, moments, strict=True) if path in c]
-        if not present:
+    for path in job.denoiser.maps(TOKENS):
+        pairs = list(zip(changes, moments, strict=True))
+        own = [(change[path], moment) for change, moment in pairs if path in change]
+        if not own:
             continue
+        # A concept whose change leaves this map alone wants it left alone.
+        keep = ordinary * sigma
+        for change, moment in pairs:
+            if path not in change:
+                keep = keep + moment
         one = edits.fuse(
-            [change for change, _ in present],
-            # A concept whose change leaves the map alone still asks it to stay alone.
-            [s for _, s in present],
-            ordinary * sigma
-            + sum(
-                (s for c, s in zip(changes, moments, strict=True) if path not in c),
-                torch.zeros_like(sigma),
-            ),
+            [change for change, _ in own],
+            [moment for _, moment in own],
+            keep,
             penalty * float(sigma.diagonal().mean()),
         )
-        short = min(layer.weight.shape)
-        found[path] = one if one.rank <= short else from_dense(one.dense())
-    return {path: change.to(torch.float32) for path, change in found.items()}
+        found[path] = shortest(one).to(torch.float32)
+    return found
