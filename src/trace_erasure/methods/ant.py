@@ -155,7 +155,7 @@ class ANTSingle(_ANT):
         trajectories, sampler_steps, guidance_scale: of the rollouts.
         templates: whether the concept's sentences are prompts too, beside its bare phrases.
         salient: share of every weight's entries that is trained; 1: all.
-        saliency_steps: batches whose gradients decide, for each prompt.
+        saliency_steps: batches whose gradients decide, for each phrase.
 
     What differs from the released code, whose single variant does not run as shipped:
 
@@ -165,7 +165,7 @@ class ANTSingle(_ANT):
       ascending gradients and keeps the least salient half;
     - the term that holds the empty prompt has a gradient; in the shipped code it has none;
     - saliency is |gradient| of the loss at the frozen weights, summed over ``saliency_steps``
-      batches for each prompt, and the prompts' masks intersected; the shipped code sums gradients
+      batches for each phrase, and the phrases' masks intersected; the shipped code sums gradients
       along ten Adam steps for each of four fixed words and five seeds;
     - linear layers inside the attention blocks only, for the reason in ``ESD``;
     - states come from cached rollouts of the frozen model, as in ``ESD``.
@@ -184,14 +184,17 @@ class ANTSingle(_ANT):
             return Change(finetuned=student.delta(), figures={"final_loss": history[-1:]})
 
     def _masks(self, job: Job, student: Student, states: States) -> dict[str, Tensor]:
-        """1 where a weight is among the salient for every prompt, by parameter."""
+        """1 where a weight is among the salient for every phrase, by parameter."""
         parameters = list(student.parameters.values())
         masks = [torch.ones_like(parameter) for parameter in parameters]
-        for prompt in states.bank.prompt.unique().tolist():
-            own = states.of(prompt)
+        texts = job.prompts(job.concepts, self.templates)
+        for number, said in enumerate(job.by_phrase(job.concepts, self.templates)):
+            own = states.of([i for i, text in enumerate(texts) if text in said])
+            if not len(own.bank):  # more phrases than trajectories
+                continue
             sums = [torch.zeros_like(parameter) for parameter in parameters]
             for step in range(self.saliency_steps):
-                generator = torch.Generator().manual_seed((job.seed + prompt) * 1_009 + step)
+                generator = torch.Generator().manual_seed((job.seed + number) * 1_009 + step)
                 terms = self.terms(job, own, generator)
                 loss = torch.stack([self.weights[k] * v for k, v in terms.items()]).sum()
                 gradients = torch.autograd.grad(loss, parameters, materialize_grads=True)

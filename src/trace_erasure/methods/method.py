@@ -7,6 +7,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
@@ -82,10 +83,20 @@ class Job:
         return self.plan.spec.concepts
 
     def prompts(self, concepts: Sequence[Concept], templates: bool) -> list[str]:
-        """The phrases of ``concepts`` on their own, or in all their sentences."""
-        if templates:
-            return [prompt for concept in concepts for prompt in prompts(concept)]
-        return [phrase for concept in concepts for phrase in concept.phrases]
+        """The phrases of ``concepts`` on their own, or in all their sentences.
+
+        Phrases take turns, so that a few trajectories visit every one of them.
+        """
+        by_phrase = self.by_phrase(concepts, templates)
+        return [prompt for turn in zip_longest(*by_phrase) for prompt in turn if prompt]
+
+    def by_phrase(self, concepts: Sequence[Concept], templates: bool) -> list[list[str]]:
+        """``prompts``, apart for every phrase."""
+        return [
+            prompts(concept, [phrase]) if templates else [phrase]
+            for concept in concepts
+            for phrase in concept.phrases
+        ]
 
     def retained(self, count: int) -> list[str]:
         """``count`` prompts without the concepts: a third neighbours, the rest ordinary."""

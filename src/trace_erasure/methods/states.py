@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import torch
 from torch import Tensor
 
 from trace_erasure.denoiser import Denoiser
@@ -33,9 +34,9 @@ class States:
         bank = self.bank
         return bank.states[index], bank.timesteps[index], self.concept[bank.prompt[index]]
 
-    def of(self, prompt: int) -> States:
-        """The states of one prompt's trajectories."""
-        own = (self.bank.prompt == prompt).nonzero()[:, 0]
+    def of(self, prompts: Sequence[int]) -> States:
+        """The states of some prompts' trajectories."""
+        own = torch.isin(self.bank.prompt, torch.tensor(list(prompts))).nonzero()[:, 0]
         bank = Bank(*(getattr(self.bank, name)[own] for name in Bank.__dataclass_fields__))
         return replace(self, bank=bank, e_p=self.e_p[own], e_0=self.e_0[own])
 
