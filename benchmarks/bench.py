@@ -15,7 +15,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,7 +23,6 @@ from typing import Any
 
 from common import MODEL, RESULTS, load_judges, load_model, write_rows
 from trace_erasure.concept import Concept
-from trace_erasure.erase import run
 from trace_erasure.erasure import Erasure
 from trace_erasure.evaluate import (
     AtStrength,
@@ -39,20 +38,24 @@ from trace_erasure.evaluate import (
     summarise,
     to_markdown,
 )
+from trace_erasure.methods.method import Method
+from trace_erasure.methods.trace import Trace
 from trace_erasure.shard import Shard, parse_shard, shard_of
-from trace_erasure.spec import EraseSpec, Finetune
+from trace_erasure.spec import Finetune
 from trace_erasure.world import load_world
 
 KINDS = {"objects": "object", "styles": "style", "identities": "identity", "hazard": "explicit"}
 # Where nothing is erased on purpose, the largest edit is tried: all weapons at once.
 BORROWED = {"retention": ("hazard", "weapons"), "strength": ("objects", "fox")}
-METHODS: dict[str, dict[str, Any]] = {
-    "trace": {},
-    "stage 1 only": {"finetune": None},
-    "stage 2 only": {"closed_form": None},
-    "reverse_cfg": {"finetune": Finetune(objective="reverse_cfg")},
-    "margin": {"finetune": Finetune(objective="margin")},
+METHODS: dict[str, Method] = {
+    "trace": Trace(),
+    "stage 1 only": Trace(finetune=None),
+    "stage 2 only": Trace(closed_form=None),
+    "reverse_cfg": Trace(finetune=Finetune(objective="reverse_cfg")),
+    "margin": Trace(finetune=Finetune(objective="margin")),
 }
+BASE, BLANK = "base", "blank"
+"""The original model and the degenerate control: nothing is made for them."""
 ELSEWHERE = ("drift", "trace")
 """What is run on the tasks of BORROWED: the default, and random drift of the same size."""
 STRENGTHS = (0.25, 0.5, 0.75, 1.0, 1.5)
@@ -107,8 +110,11 @@ def units_of(tasks: list[Task], methods: list[str]) -> Iterator[Unit]:
 
 
 def concepts_of(task: str, name: str) -> tuple[Concept, ...]:
-    """What to erase for one row of ``task``: one concept, or all weapons together."""
-    kind, world = KINDS[task], load_world()
+    """What to erase for one row of ``task``: one concept, or all weapons together.
+
+    The task's name is one of ``KINDS``, with anything before a hyphen: ``dev-objects``.
+    """
+    kind, world = KINDS[task.rpartition("-")[2]], load_world()
     if kind == "explicit":  # the members, and the word for all of them
         words = [*(thing.name for thing in world.group("weapons")), "weapon"]
         return tuple(Concept(word, kind=kind) for word in words)
@@ -121,19 +127,27 @@ def erasure_file(owner: tuple[str, str], method: str, seed: int, work: Path) -> 
     return folder / f"{name.replace(' ', '-')}-{seed}.safetensors"
 
 
-def erasure_for(pipe: Any, owner: tuple[str, str], method: str, seed: int, work: Path) -> Erasure:
-    """The erasure from an earlier run with the same settings, or a new one."""
+def erasure_for(
+    pipe: Any, owner: tuple[str, str], method: str, settings: Method, seed: int, work: Path
+) -> Erasure:
+    """The erasure that an earlier run left in the folder of ``method``, or a new one."""
     file = erasure_file(owner, method, seed, work)
     if file.exists():
         return Erasure.load(file)
     file.parent.mkdir(parents=True, exist_ok=True)
     started = time.perf_counter()
     task, name = owner
-    spec = EraseSpec(concepts_of(task, name), seed=seed, **METHODS[method])
-    erasure = run(pipe, spec, workdir=file.parent)
-    erasure.save(file)
+    erasure = settings.erase(pipe, concepts_of(task, name), seed=seed, workdir=file.parent)
     seconds = time.perf_counter() - started
-    line = {"task": task, "method": method, "concept": name, "seconds": round(seconds, 2)}
+    erasure.save(file)
+    line = {
+        "task": task,
+        "method": method,
+        "concept": name,
+        "seed": seed,
+        "seconds": round(seconds, 2),
+        "bytes": file.stat().st_size,
+    }
     with (work / "seconds.jsonl").open("a") as log:
         log.write(json.dumps(line) + "\n")
     return erasure
@@ -154,7 +168,7 @@ def measure(
     plain = "trace" if unit.method == "drift" else unit.method
     if not draw and not erasure_file(unit.owner, plain, seed, work.folder).exists():
         return None
-    erasure = erasure_for(pipe, unit.owner, plain, seed, work.folder)
+    erasure = erasure_for(pipe, unit.owner, plain, METHODS[plain], seed, work.folder)
     if unit.method == "drift":
         erasure = random_drift(erasure, seed)
     several = unit.task.name == "strength" and unit.method != "drift"
@@ -166,6 +180,31 @@ def measure(
         if part is None:
             return None
         found += part
+    return found
+
+
+def verdicts_for(
+    pipe: Any,
+    task: Task,
+    method: str,
+    seed: int,
+    judges: list[Any],
+    work: Path,
+    *,
+    methods: Mapping[str, Method] = METHODS,
+    model: str = MODEL,
+) -> list[Verdict]:
+    """All verdicts of one method on one task, for comparisons beyond this benchmark's own."""
+    folder = RunFolder(work)
+    options: dict[str, Any] = dict(model=model, autocast=True, method=method)
+    if method in (BASE, BLANK):
+        with blanked(pipe) if method == BLANK else nullcontext():
+            return folder.measure(pipe, task, judges, **options) or []
+    found: list[Verdict] = []
+    for name in task.concepts:
+        erasure = erasure_for(pipe, (task.name, name), method, methods[method], seed, work)
+        part = task.subset([name])
+        found += folder.measure(pipe, part, judges, seed=seed, erasure=erasure, **options) or []
     return found
 
 

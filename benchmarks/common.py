@@ -14,8 +14,8 @@ MODEL = "emoji-sd"
 RESULTS = Path(__file__).parent / "results"
 
 
-def load_model() -> Any:
-    pipe = embedded.load_pipeline(MODEL)
+def load_model(name: str = MODEL) -> Any:
+    pipe = embedded.load_pipeline(name)
     pipe.set_progress_bar_config(disable=True)
     return pipe
 

@@ -100,9 +100,12 @@ TABLES = {
 
 
 def read_rows(folder: Path) -> dict[Key, Row]:
-    """The rows of all ``*.jsonl`` files in ``folder``. Exits where a figure is given twice."""
+    """The rows of all ``*.jsonl`` files in ``folder``. Exits where a figure is given twice.
+
+    Comparisons of methods, ``compare-*``, repeat them for several seeds and are left out.
+    """
     rows: dict[Key, Row] = {}
-    for file in sorted(folder.glob("*.jsonl")):
+    for file in sorted(set(folder.glob("*.jsonl")) - set(folder.glob("compare-*"))):
         for number, line in enumerate(file.read_text("utf-8").splitlines(), start=1):
             try:
                 row = json.loads(line)

@@ -33,6 +33,7 @@ LAYERS = (
     ),
     ("erasure", "stages", "generate", "loading", "testing"),
     ("erase",),
+    ("methods",),
     ("evaluate",),
     ("contact_sheet", "terminal"),
     ("demo", "demo_report"),

@@ -179,13 +179,18 @@ def run(
             "certificate": certificate.to_dict() if certificate else None,
             "finetune": record or None,
             "retain": list(planned.retain),
-            "versions": {
-                "trace-erasure": __version__,
-                **{package: version(package) for package in ("torch", "diffusers", "peft")},
-                "python": platform.python_version(),
-            },
+            "versions": versions(),
         },
     )
+
+
+def versions() -> dict[str, str]:
+    """What computed an erasure, for its record."""
+    return {
+        "trace-erasure": __version__,
+        **{package: version(package) for package in ("torch", "diffusers", "peft")},
+        "python": platform.python_version(),
+    }
 
 
 def _checkpoint_name(planned: Plan, base: Mapping[str, Any]) -> str:

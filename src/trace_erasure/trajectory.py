@@ -77,11 +77,16 @@ def collect(
 
 @torch.no_grad()
 def predictions(
-    denoiser: Denoiser, bank: Bank, conditioning: Conditioning, prompt: Tensor | None = None
+    denoiser: Denoiser,
+    bank: Bank,
+    conditioning: Conditioning,
+    prompt: Tensor | None = None,
+    guidance: float = 1.0,
 ) -> Tensor:
     """The network's outputs at every state of ``bank``, (n, …), with adapters as they are.
 
     ``prompt`` indexes ``conditioning``, by default each state's own; a single row serves all.
+    ``guidance`` is what a network that is distilled from guidance is told.
     """
     if prompt is None:
         prompt = bank.prompt if len(conditioning) > 1 else torch.zeros(len(bank), dtype=torch.long)
@@ -90,6 +95,7 @@ def predictions(
             bank.states[i : i + CHUNK],
             bank.timesteps[i : i + CHUNK],
             conditioning[prompt[i : i + CHUNK]],
+            guidance,
         )
         for i in range(0, len(bank), CHUNK)
     ]

@@ -6,9 +6,22 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from trace_erasure.families.table import Attention
+
 TOKEN_MAP = re.compile(r"context_embedder")
 POOLED_MAP = re.compile(r"time_text_embed\.text_embedder\.linear_1")
 TEXT_ATTENTION = re.compile(r"transformer_blocks\.\d+\.attn\.add_[kv]_proj")
+JOINT_ATTENTION = Attention(
+    modules=re.compile(r"transformer_blocks\.\d+\.attn"),
+    text=re.compile(r"transformer_blocks\.\d+\.attn\.(add_[qkv]_proj|to_add_out)"),
+    image=re.compile(
+        r"transformer_blocks\.\d+\.(attn\.(to_[qkv]|to_out\.0)|ff(_context)?\.net\.(0\.proj|2))"
+        r"|single_transformer_blocks\.\d+\.(attn\.to_[qkv]|proj_mlp|proj_out)"
+    ),
+    text_queries_keys=re.compile(r"transformer_blocks\.\d+\.attn\.add_[qk]_proj"),
+    values=TOKEN_MAP,
+    joint=True,
+)
 
 
 def shift(config: Mapping[str, Any], patches: int, greatest: float) -> float:

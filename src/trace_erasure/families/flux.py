@@ -10,7 +10,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from trace_erasure.families.flow import POOLED_MAP, TEXT_ATTENTION, TOKEN_MAP, shift
+from trace_erasure.families.flow import (
+    JOINT_ATTENTION,
+    POOLED_MAP,
+    TEXT_ATTENTION,
+    TOKEN_MAP,
+    shift,
+)
 from trace_erasure.families.table import (
     POOLED,
     TOKENS,
@@ -92,6 +98,7 @@ FLUX = Family(
         Stream(POOLED, POOLED_MAP),
     ),
     adapters=TEXT_ATTENTION,
+    attention=JOINT_ATTENTION,
     lora_keys="diffusers",
     labels=labelled("flux-1", "flux1"),
     encode=encode,

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from trace_erasure.families.table import (
     TOKENS,
+    Attention,
     Conditioning,
     Family,
     Population,
@@ -18,6 +19,16 @@ from trace_erasure.families.table import (
 )
 
 CROSS_ATTENTION = re.compile(r".*\.attn2\.to_[kv]")
+UNET_ATTENTION = Attention(
+    modules=re.compile(r".*\.attn2"),
+    text=re.compile(r".*\.attn2\.(to_[qkv]|to_out\.0)"),
+    image=re.compile(
+        r".*\.transformer_blocks\.\d+\.(attn1\.(to_[qkv]|to_out\.0)|ff\.net\.(0\.proj|2))"
+    ),
+    text_queries_keys=re.compile(r".*\.attn2\.to_[qk]"),
+    values=re.compile(r".*\.attn2\.to_v"),
+    joint=False,
+)
 WIDTH_2 = 1024
 """Of a token embedding in Stable Diffusion 2.x; in 1.x it is 768."""
 
@@ -54,6 +65,7 @@ STABLE_DIFFUSION = Family(
     denoiser="unet",
     streams=(Stream(TOKENS, CROSS_ATTENTION, (Population(),)),),
     adapters=CROSS_ATTENTION,
+    attention=UNET_ATTENTION,
     lora_keys="kohya",
     labels=labels,
     encode=encode,

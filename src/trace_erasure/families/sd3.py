@@ -7,7 +7,13 @@ from typing import Any
 
 from torch import Tensor
 
-from trace_erasure.families.flow import POOLED_MAP, TEXT_ATTENTION, TOKEN_MAP, shift
+from trace_erasure.families.flow import (
+    JOINT_ATTENTION,
+    POOLED_MAP,
+    TEXT_ATTENTION,
+    TOKEN_MAP,
+    shift,
+)
 from trace_erasure.families.table import (
     POOLED,
     TOKENS,
@@ -69,6 +75,7 @@ STABLE_DIFFUSION_3 = Family(
         Stream(POOLED, POOLED_MAP),
     ),
     adapters=TEXT_ATTENTION,
+    attention=JOINT_ATTENTION,
     lora_keys="diffusers",
     labels=labelled("stable-diffusion-3", "sd3"),
     encode=encode,

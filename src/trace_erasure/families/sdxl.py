@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from trace_erasure.families.sd import CROSS_ATTENTION, state_shape
+from trace_erasure.families.sd import CROSS_ATTENTION, UNET_ATTENTION, state_shape
 from trace_erasure.families.table import (
     POOLED,
     TOKENS,
@@ -64,6 +64,7 @@ STABLE_DIFFUSION_XL = Family(
         Stream(POOLED, re.compile(re.escape(POOLED_MAP))),
     ),
     adapters=CROSS_ATTENTION,
+    attention=UNET_ATTENTION,
     lora_keys="kohya",
     labels=labelled("stable-diffusion-xl-v1-base", "sdxl_base_v1-0"),
     encode=encode,

@@ -83,6 +83,37 @@ class Stream:
 
 
 @dataclass(frozen=True)
+class Attention:
+    """Where the network attends to text, and which of its layers are on which side of it.
+
+    Patterns match whole module paths. Layers inside the blocks only: what embeds the noise level
+    or the image's size belongs to no side.
+
+    Attributes:
+        modules: the attention modules that read text.
+        text: their linear layers; where text and image attend jointly, those on the text's side.
+        image: every other linear layer of the blocks.
+        text_queries_keys: of ``text``, the layers that give the text's queries and keys.
+        values: the text-facing maps that give values; where a single layer feeds keys and values
+            alike, that layer.
+        joint: whether text and image attend jointly, so that past the first layer nothing reads
+            the prompt alone; else the image attends to the prompt's own embeddings.
+    """
+
+    modules: re.Pattern[str]
+    text: re.Pattern[str]
+    image: re.Pattern[str]
+    text_queries_keys: re.Pattern[str]
+    values: re.Pattern[str]
+    joint: bool
+
+    @property
+    def all(self) -> re.Pattern[str]:
+        """The linear layers on both sides."""
+        return re.compile(f"{self.text.pattern}|{self.image.pattern}")
+
+
+@dataclass(frozen=True)
 class Family:
     """How one architecture is addressed.
 
@@ -92,6 +123,7 @@ class Family:
         denoiser: the pipeline's attribute that holds the network.
         streams: every way by which text enters, tokens first.
         adapters: pattern of the layers that stage 2 trains by default.
+        attention: where it attends to text.
         lora_keys: the key format of exported files, ``kohya`` or ``diffusers``.
         labels: (width of a token embedding or None, prediction type) to the header entries by
             which other tools tell the base model.
@@ -113,6 +145,7 @@ class Family:
     denoiser: str
     streams: tuple[Stream, ...]
     adapters: re.Pattern[str]
+    attention: Attention
     lora_keys: str
     labels: Callable[[int | None, str], dict[str, str]]
     encode: Callable[[Any, list[str]], Conditioning]

@@ -87,6 +87,24 @@ class LowRank:
         return LowRank(down, (q_up @ u[:, :rank]) * root), lost
 
 
+def from_dense(matrix: Tensor) -> LowRank:
+    """A matrix in float32 as a product, exactly up to rounding: its rank is at most min(out, in).
+
+    Directions whose singular value is rounding error of float32 beside the largest are dropped;
+    at least one is kept.
+    """
+    u, s, vh = torch.linalg.svd(matrix.detach().cpu().double(), full_matrices=False)
+    smallest = torch.finfo(torch.float32).eps * s[0]
+    rank = max(1, int((s > smallest).sum()))
+    root = s[:rank].sqrt()
+    return LowRank(root[:, None] * vh[:rank], u[:, :rank] * root).to(torch.float32)
+
+
+def shortest(change: LowRank) -> LowRank:
+    """``change``, with its directions merged where there are more than its shape has room for."""
+    return change if change.rank <= min(change.shape) else from_dense(change.dense())
+
+
 Delta = Mapping[str, LowRank]
 """A change to a network: module path of a linear layer to the low-rank change of its weight."""
 

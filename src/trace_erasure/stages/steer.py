@@ -167,7 +167,7 @@ def steer(
     """
     parameters = start(denoiser, settings.rank, seed)
     optimizer = torch.optim.AdamW(parameters.values(), lr=settings.learning_rate, weight_decay=0.0)
-    first = _restore(checkpoint, parameters, optimizer) if checkpoint else 0
+    first = restore(checkpoint, parameters, optimizer) if checkpoint else 0
     weights = {name: getattr(settings, name) for name in ("late", "early", "empty", "retain")}
     for step in range(first, settings.steps):
         remaining = 0.5 * (1 + math.cos(math.pi * step / settings.steps))
@@ -191,7 +191,7 @@ def steer(
             raise NonFiniteError(f"gradient of {bad[0]} is not finite at step {step}.")
         optimizer.step()
         if checkpoint and (step + 1) % CHECKPOINT_EVERY == 0:
-            _store(checkpoint, parameters, optimizer, step + 1)
+            store(checkpoint, parameters, optimizer, step + 1)
         values = {name: float(value.detach()) for name, value in terms.items()}
         yield StepRecord(step, loss.item(), values, norm.item())
 
@@ -221,9 +221,10 @@ def trained(denoiser: Denoiser) -> dict[str, LowRank]:
     return delta
 
 
-def _store(
+def store(
     file: Path, parameters: dict[str, Tensor], optimizer: torch.optim.Optimizer, step: int
 ) -> None:
+    """Writes a checkpoint: every parameter with the optimiser's state, and the next step."""
     tensors = {"step": torch.tensor(step)}
     for name, parameter in parameters.items():
         state = optimizer.state[parameter]
@@ -233,7 +234,8 @@ def _store(
         save_file({key: value.contiguous() for key, value in tensors.items()}, partial)
 
 
-def _restore(file: Path, parameters: dict[str, Tensor], optimizer: torch.optim.Optimizer) -> int:
+def restore(file: Path, parameters: dict[str, Tensor], optimizer: torch.optim.Optimizer) -> int:
+    """Reads what ``store`` wrote, if there is any; the step to go on with."""
     if not file.exists():
         return 0
     tensors = load_file(file)

@@ -1,0 +1,34 @@
+"""TRACE, in the form of a method among others."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from trace_erasure.concept import Concept
+from trace_erasure.erase import run
+from trace_erasure.erasure import Erasure
+from trace_erasure.spec import ClosedForm, EraseSpec, Finetune
+
+
+@dataclass(frozen=True)
+class Trace:
+    """Both stages of TRACE, or one of them; see ``erase.run``."""
+
+    closed_form: ClosedForm | None = ClosedForm()
+    finetune: Finetune | None = Finetune()
+
+    def erase(
+        self,
+        pipe: Any,
+        concepts: Sequence[Concept],
+        *,
+        seed: int = 0,
+        captions: Sequence[str] | None = None,
+        workdir: Path | None = None,
+    ) -> Erasure:
+        """See ``Method.erase``."""
+        spec = EraseSpec(tuple(concepts), self.closed_form, self.finetune, seed)
+        return run(pipe, spec, captions, workdir=workdir)
