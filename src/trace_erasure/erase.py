@@ -18,7 +18,7 @@ from typing import Any
 from tqdm import tqdm
 
 from trace_erasure import __version__, adapt, neighbours
-from trace_erasure.concept import Concept, fill, mentions, prompts
+from trace_erasure.concept import Concept, alone, fill
 from trace_erasure.corpus import broad_captions
 from trace_erasure.denoiser import Denoiser
 from trace_erasure.erasure import Erasure
@@ -57,7 +57,7 @@ def plan(denoiser: Denoiser, spec: EraseSpec, captions: Sequence[str] | None = N
         raise InputError("captions is empty. Pass sentences of the model's domain, or None.")
     resolved, retain = [], []
     # One concept may well be the other's neighbour.
-    erased = {phrase.lower() for concept in spec.concepts for phrase in concept.phrases}
+    erased = _gone(spec.concepts)
     for concept in spec.concepts:
         known = neighbours.candidates(captions, concept.kind)
         names = {name: n for name, n in known.items() if name.lower() not in erased}
@@ -69,18 +69,24 @@ def plan(denoiser: Denoiser, spec: EraseSpec, captions: Sequence[str] | None = N
             concept = replace(concept, synonyms=(*concept.synonyms, *near.synonyms))
             log.info("heard as %r too: %s", concept.phrase, ", ".join(near.synonyms))
         frame = neighbours.FRAMES[concept.kind]
+        retain += [] if concept.only_with is None else alone(concept)
         retain += [fill(frame, word) for word in (*concept.retain, *near.retain)]
         resolved.append(concept)
-    names = [phrase.lower() for concept in resolved for phrase in concept.phrases]
+    names = _gone(resolved)
     for concept in resolved:
         if (concept.surrogate or "").lower() in names:
             raise InputError(
                 f"the surrogate of {concept.phrase!r} is {concept.surrogate!r}, which is erased "
                 "too. Name another surrogate."
             )
-    ordinary = [text for text in captions if not mentions(text, names)]
+    ordinary = [text for text in captions if not any(c.forbids(text) for c in resolved)]
     spec = replace(spec, concepts=tuple(resolved))
     return Plan(spec, tuple(dict.fromkeys(retain)), tuple(ordinary))
+
+
+def _gone(concepts: Sequence[Concept]) -> set[str]:
+    """Phrases that no sentence will be heard with, in lower case."""
+    return {p.lower() for c in concepts if c.only_with is None for p in c.phrases}
 
 
 def erase(
@@ -150,7 +156,7 @@ def run(
         checkpoint = Path(workdir) / _checkpoint_name(planned, base) if workdir else None
         tuned, record = _finetune(denoiser, planned, spec.finetune, closed, on_step, checkpoint)
         log.info("both stages: %.1f s", time.perf_counter() - started)
-    names = ", ".join(concept.phrase for concept in planned.spec.concepts)
+    names = ", ".join(concept.name for concept in planned.spec.concepts)
     return Erasure(
         family=denoiser.family.name,
         base=base,
@@ -185,11 +191,11 @@ def _pairs(concepts: Sequence[Concept]) -> tuple[list[str], list[str]]:
 
     Phrases take turns, so that a few trajectories visit every one of them.
     """
-    by_phrase = [
-        zip(prompts(concept, [phrase]), prompts(concept, [concept.surrogate or ""]), strict=True)
-        for concept in concepts
-        for phrase in concept.phrases
-    ]
+    by_phrase = []
+    for concept in concepts:
+        both = [(fill(t, p), fill(t, concept.surrogate or "")) for t, p in concept.wordings()]
+        count = len(concept.sentences)
+        by_phrase += [both[i : i + count] for i in range(0, len(both), count)]
     pairs = [pair for turn in zip_longest(*by_phrase) for pair in turn if pair]
     return [concept for concept, _ in pairs], [surrogate for _, surrogate in pairs]
 

@@ -52,7 +52,7 @@ class RunSpec:
     @property
     def name(self) -> str:
         """A file name for what comes of it: ``fox``, ``fox-mira-solberg``."""
-        return slug(" ".join(concept.phrase for concept in self.erase.concepts))
+        return slug(" ".join(concept.name for concept in self.erase.concepts))
 
 
 def slug(text: str) -> str:
