@@ -25,6 +25,7 @@ from trace_erasure.erasure import Erasure
 from trace_erasure.errors import InputError
 from trace_erasure.fingerprint import fingerprint
 from trace_erasure.math.lowrank import LowRank
+from trace_erasure.share import COLUMNS, Share, gather, roots_of
 from trace_erasure.spec import ClosedForm, EraseSpec, Finetune
 from trace_erasure.stages.redirect import Certificate, redirect
 from trace_erasure.stages.steer import StepRecord, prepare, steer, trained
@@ -50,14 +51,22 @@ class Plan:
     captions: tuple[str, ...]
 
 
-def plan(denoiser: Denoiser, spec: EraseSpec, captions: Sequence[str] | None = None) -> Plan:
-    """Fills in what the user left open, and logs every choice made for them."""
+def plan(
+    denoiser: Denoiser,
+    spec: EraseSpec,
+    captions: Sequence[str] | None = None,
+    beside: Sequence[Concept] = (),
+) -> Plan:
+    """Fills in what the user left open, and logs every choice made for them.
+
+    ``beside``: concepts that are erased too, but not here.
+    """
     captions = broad_captions() if captions is None else captions
     if not captions:
         raise InputError("captions is empty. Pass sentences of the model's domain, or None.")
     resolved, retain = [], []
     # One concept may well be the other's neighbour.
-    erased = _gone(spec.concepts)
+    erased = gone((*spec.concepts, *beside))
     for concept in spec.concepts:
         known = neighbours.candidates(captions, concept.kind)
         names = {name: n for name, n in known.items() if name.lower() not in erased}
@@ -72,19 +81,20 @@ def plan(denoiser: Denoiser, spec: EraseSpec, captions: Sequence[str] | None = N
         retain += [] if concept.only_with is None else alone(concept)
         retain += [fill(frame, word) for word in (*concept.retain, *near.retain)]
         resolved.append(concept)
-    names = _gone(resolved)
+    names = gone(resolved)
     for concept in resolved:
         if (concept.surrogate or "").lower() in names:
             raise InputError(
                 f"the surrogate of {concept.phrase!r} is {concept.surrogate!r}, which is erased "
                 "too. Name another surrogate."
             )
-    ordinary = [text for text in captions if not any(c.forbids(text) for c in resolved)]
+    everything = (*resolved, *beside)
+    ordinary = [text for text in captions if not any(c.forbids(text) for c in everything)]
     spec = replace(spec, concepts=tuple(resolved))
     return Plan(spec, tuple(dict.fromkeys(retain)), tuple(ordinary))
 
 
-def _gone(concepts: Sequence[Concept]) -> set[str]:
+def gone(concepts: Sequence[Concept]) -> set[str]:
     """Phrases that no sentence will be heard with, in lower case."""
     return {p.lower() for c in concepts if c.only_with is None for p in c.phrases}
 
@@ -137,18 +147,31 @@ def run(
     captions: Sequence[str] | None = None,
     on_step: OnStep | None = None,
     workdir: str | Path | None = None,
+    beside: Sequence[Concept] = (),
 ) -> Erasure:
-    """``erase`` with its settings as one ``EraseSpec``."""
+    """``erase`` with its settings as one ``EraseSpec``.
+
+    ``beside`` are other concepts that will be erased together with these, by ``merge``: nothing
+    of theirs becomes a surrogate or is retained.
+    """
     started = time.perf_counter()
     denoiser = Denoiser(pipe)
     base = fingerprint(pipe)
-    planned = plan(denoiser, spec, captions)
+    planned = plan(denoiser, spec, captions, beside)
     closed: dict[str, LowRank] = {}
     certificate: Certificate | None = None
+    shares: tuple[Share, ...] = ()
     if spec.closed_form is not None:
         concepts = planned.spec.concepts
         result = redirect(denoiser, concepts, planned.retain, spec.closed_form, captions)
         closed, certificate = result.delta, result.certificate
+        roots = roots_of(denoiser, spec.closed_form.pooled)
+        # An exact solve has to stay exact among others, so it carries all of its columns.
+        columns = COLUMNS if spec.closed_form.directions is not None else None
+        shares = tuple(
+            gather(denoiser, concept, planned.retain, roots=roots, columns=columns)
+            for concept in concepts
+        )
         log.info("closed form: %.1f s", time.perf_counter() - started)
     tuned: dict[str, LowRank] = {}
     record: dict[str, Any] = {}
@@ -170,13 +193,19 @@ def run(
             "certificate": certificate.to_dict() if certificate else None,
             "finetune": record or None,
             "retain": list(planned.retain),
-            "versions": {
-                "trace-erasure": __version__,
-                **{package: version(package) for package in ("torch", "diffusers", "peft")},
-                "python": platform.python_version(),
-            },
+            "versions": versions(),
         },
+        shares=shares,
     )
+
+
+def versions() -> dict[str, str]:
+    """What made an artifact, for its record."""
+    return {
+        "trace-erasure": __version__,
+        **{package: version(package) for package in ("torch", "diffusers", "peft")},
+        "python": platform.python_version(),
+    }
 
 
 def _checkpoint_name(planned: Plan, base: Mapping[str, Any]) -> str:
@@ -186,18 +215,18 @@ def _checkpoint_name(planned: Plan, base: Mapping[str, Any]) -> str:
     return f"finetune-{digest[:12]}.safetensors"
 
 
-def _pairs(concepts: Sequence[Concept]) -> tuple[list[str], list[str]]:
-    """Concept prompts, and the same with the surrogate in the concept's place.
+def pairs(concepts: Sequence[Concept]) -> tuple[list[str], list[str], list[int]]:
+    """Concept prompts, the same with the surrogate in its place, and whose they are.
 
     Phrases take turns, so that a few trajectories visit every one of them.
     """
     by_phrase = []
-    for concept in concepts:
-        both = [(fill(t, p), fill(t, concept.surrogate or "")) for t, p in concept.wordings()]
+    for i, concept in enumerate(concepts):
+        both = [(fill(t, p), fill(t, concept.surrogate or ""), i) for t, p in concept.wordings()]
         count = len(concept.sentences)
         by_phrase += [both[i : i + count] for i in range(0, len(both), count)]
-    pairs = [pair for turn in zip_longest(*by_phrase) for pair in turn if pair]
-    return [concept for concept, _ in pairs], [surrogate for _, surrogate in pairs]
+    found = [pair for turn in zip_longest(*by_phrase) for pair in turn if pair]
+    return [one for one, _, _ in found], [one for _, one, _ in found], [i for _, _, i in found]
 
 
 def _finetune(
@@ -210,7 +239,7 @@ def _finetune(
 ) -> tuple[dict[str, LowRank], dict[str, Any]]:
     """Stage 2 on top of ``closed``; whatever happens, the network is given back as it was."""
     seed = planned.spec.seed
-    concept_prompts, surrogate_prompts = _pairs(planned.spec.concepts)
+    concept_prompts, surrogate_prompts, _ = pairs(planned.spec.concepts)
     ordinary = Random(seed).sample(
         planned.captions, min(settings.retain_trajectories, len(planned.captions))
     )

@@ -89,6 +89,18 @@ def leading(columns: Tensor, energy: float = 1.0, most: int | None = None) -> Te
     return u[:, : count if most is None else min(count, most)]
 
 
+def principal(columns: Tensor, root: Tensor, count: int | None) -> Tensor:
+    """``count`` combinations of ``columns`` that carry most of their output; None gives them as
+    they are. ``root`` is G^½."""
+    if count is None:
+        return columns
+    if count == 0 or columns.shape[1] == 0:
+        return columns[:, :0]
+    _, s, vh = torch.linalg.svd(root @ columns, full_matrices=False)
+    count = min(count, int((s > RANK_TOLERANCE * s[0]).sum()))
+    return columns @ (vh[:count].mT / s[:count])
+
+
 def left_inverse(columns: Tensor, second_moment: Tensor) -> tuple[Tensor, int]:
     """P = (AᵀΣ⁻¹A)⁻¹AᵀΣ⁻¹ of ``columns`` A (d, m), as (m, d), and the rank of A.
 

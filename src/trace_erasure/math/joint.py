@@ -6,7 +6,7 @@ Notation as in ``closed_form``. A concept's columns enter only through products 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -15,10 +15,12 @@ from torch import Tensor
 from trace_erasure.math.closed_form import (
     RANK_TOLERANCE,
     Edit,
-    collateral,
+    expected_collateral,
     left_inverse,
     output_norm,
+    symmetric_root,
 )
+from trace_erasure.math.lowrank import LowRank
 
 TRIALS = (8, 4, 2, 1)
 """Directions a concept that are tried where none are asked for."""
@@ -150,67 +152,63 @@ class Trial:
         mode, directions: see ``Joint``.
         needed: share of the dimensions that its conditions ask for; see ``needed``.
         residuals: ‖W′C − WS‖ / ‖W(C − S)‖ for each concept, weighted; 0 exact, 1 no effect.
-        retained: mean ‖ΔW r‖ / ‖W r‖ over the retained columns.
-        cost: squared error on concepts and on retained columns, as a share of what has to move.
+        collateral: tr[ΔW Σ ΔWᵀ] / tr[W Σ Wᵀ], as in ``expected_collateral``.
+        cost: mean squared error on the concepts' columns and on ordinary ones together, as a
+            share of how far the concepts' have to move.
     """
 
     mode: str
     directions: int
     needed: float
     residuals: tuple[float, ...]
-    retained: float
+    collateral: float
     cost: float
 
 
 def measure(
-    joint: Joint, concepts: Sequence[Pairs], retained: Tensor, maps_gram: Tensor, share: float
+    joint: Joint, concepts: Sequence[Pairs], second_moment: Tensor, maps_gram: Tensor, share: float
 ) -> Trial:
-    """What ``joint`` does to all columns of ``concepts`` and to ``retained`` ones, (d, r)."""
+    """What ``joint`` does to all columns of ``concepts`` and to ordinary ones."""
     missed, moved = [], []
     for pairs in concepts:
         wrong = joint.edit.apply(pairs.concept) - pairs.surrogate
         missed.append(float(output_norm(wrong, maps_gram).square().sum()))
         right = pairs.surrogate - pairs.concept
         moved.append(float(output_norm(right, maps_gram).square().sum()))
-    residuals = tuple((m / max(all_, 1e-300)) ** 0.5 for m, all_ in zip(missed, moved, strict=True))
-    spoilt, relative = 0.0, 0.0
-    if retained.shape[1]:
-        change = joint.edit.apply(retained) - retained
-        spoilt = float(output_norm(change, maps_gram).square().mean())
-        relative = float(collateral(joint.edit, retained, maps_gram).mean())
-    cost = (sum(missed) / len(missed) + spoilt) / (sum(moved) / len(moved))
-    return Trial(joint.mode, joint.directions, share, residuals, relative, cost)
+    residuals = tuple((a / max(b, 1e-300)) ** 0.5 for a, b in zip(missed, moved, strict=True))
+    collateral = expected_collateral(joint.edit, second_moment, maps_gram)
+    spoilt = collateral * float((maps_gram * second_moment).sum())
+    cost = (sum(missed) / len(missed) + spoilt) * len(moved) / sum(moved)
+    return Trial(joint.mode, joint.directions, share, residuals, collateral, cost)
 
 
 def solve(
     concepts: Sequence[Pairs],
     keep: Tensor,
-    retained: Tensor,
     second_moment: Tensor,
     maps_gram: Tensor,
-    root: Tensor,
-    directions: int | None = None,
+    directions: Sequence[int] = TRIALS,
 ) -> tuple[Joint, list[Trial]]:
-    """The joint edit, and every trial that it was chosen among.
+    """The joint edit that costs least, and every trial that it was chosen among.
 
     Args:
         keep: (d, r) columns that are held.
-        retained: (d, n) columns on which trials are compared.
-        directions: conditions a concept; None takes those of ``TRIALS`` that cost least.
+        directions: numbers of conditions a concept to try.
 
     What asks for more than ``ROOM`` of the dimensions is not tried; if nothing is left, the
     answer is the ridge compromise, and its trial says what it misses.
     """
+    root = symmetric_root(maps_gram)
     found: list[tuple[Joint, Trial]] = []
-    for count in TRIALS if directions is None else (directions,):
+    for count in directions:
         share = needed(concepts, keep, root, count)
         if share <= ROOM:
             joint = equality(concepts, keep, second_moment, root, count)
-            found.append((joint, measure(joint, concepts, retained, maps_gram, share)))
+            found.append((joint, measure(joint, concepts, second_moment, maps_gram, share)))
     if not found:
         joint = ridge(concepts, keep, second_moment)
-        least = needed(concepts, keep, root, 1 if directions is None else directions)
-        found.append((joint, measure(joint, concepts, retained, maps_gram, least)))
+        least = needed(concepts, keep, root, min(directions))
+        found.append((joint, measure(joint, concepts, second_moment, maps_gram, least)))
     best, _ = min(found, key=lambda pair: pair[1].cost)
     return best, [trial for _, trial in found]
 
@@ -231,11 +229,11 @@ def overlap(first: Tensor, second: Tensor, factor: Tensor) -> float:
 # Trained parts side by side ---------------------------------------------------------------
 
 
-def cross_talk(downs: Sequence[Tensor], concepts: Sequence[Tensor]) -> float:
-    """Σ_{i≠j} ‖downᵢ Cⱼ‖², what the trained part of one concept does to another's columns."""
+def cross_talk(changes: Mapping[int, LowRank], concepts: Sequence[Tensor]) -> float:
+    """Σ_{i≠j} ‖Δᵢ Cⱼ‖²: what the trained part of one concept does to another's columns."""
     return sum(
-        float((down @ columns).square().sum())
-        for i, down in enumerate(downs)
+        float((change.up @ (change.down @ columns)).square().sum())
+        for i, change in changes.items()
         for j, columns in enumerate(concepts)
         if i != j
     )

@@ -16,6 +16,7 @@ from trace_erasure.errors import InputError
 from trace_erasure.families.table import POOLED
 from trace_erasure.math import closed_form as algebra
 from trace_erasure.math.lowrank import LowRank
+from trace_erasure.share import HALVES
 from trace_erasure.spec import ClosedForm
 from trace_erasure.stages.certificate import Certificate, Figures, certify
 
@@ -36,8 +37,6 @@ HELD_OUT_TOGETHER = {
     "identity": ("this is {x} and a {y}", "a drawing of a {y} next to {x}"),
 }
 HELD_OUT_TOGETHER["explicit"] = HELD_OUT_TOGETHER["object"]
-HALVES = 12
-"""How many combinations are held of what must stay beside a concept erased only with another."""
 
 INEXACT = 1e-4
 """Residual above which an untruncated solve has plainly run out of dimensions."""
@@ -50,15 +49,6 @@ class Redirect:
     edits: dict[str, algebra.Edit]
     delta: dict[str, LowRank]
     certificate: Certificate
-
-
-def principal(columns: Tensor, maps_gram: Tensor, count: int) -> Tensor:
-    """``count`` combinations of ``columns`` that carry most of their output through the maps."""
-    if count == 0 or columns.shape[1] == 0:
-        return columns[:, :0]
-    _, s, vh = torch.linalg.svd(algebra.symmetric_root(maps_gram) @ columns, full_matrices=False)
-    count = min(count, int((s > algebra.RANK_TOLERANCE * s[0]).sum()))
-    return columns @ (vh[:count].mT / s[:count])
 
 
 def redirect(
@@ -127,16 +117,17 @@ def _solve(
     moved = join([part.moved for part in parts])
     # The empty prompt and the words before the concept must stay for the redirect to be exact.
     empty = keep_columns(denoiser, [EMPTY], stream)
+    root = algebra.symmetric_root(maps_gram)
     always = torch.cat([empty, *(part.before for part in parts)], dim=1)
-    halves = [principal(part.alone, maps_gram, HALVES) for part in parts]
+    halves = [algebra.principal(part.alone, root, HALVES) for part in parts]
     retained = keep_columns(denoiser, retain, stream) if retain else always[:, :0]
     populations = len(denoiser.populations(stream))
     keep = settings.keep * populations
     directions = None if settings.directions is None else settings.directions * populations
     if _exact(settings):
-        held = torch.cat([always, principal(retained, maps_gram, keep), *halves], dim=1)
+        held = torch.cat([always, algebra.principal(retained, root, keep), *halves], dim=1)
     else:
-        general = principal(torch.cat([always, retained], dim=1), maps_gram, keep)
+        general = algebra.principal(torch.cat([always, retained], dim=1), root, keep)
         held = torch.cat([general, *halves], dim=1)
     scale = moved.weights.sqrt()
     if settings.mode == "equality":
