@@ -119,6 +119,7 @@ class Merge:
     """How artifacts become one.
 
     Attributes:
+        mode: ``auto``, equality as long as there is room for it, or ``ridge`` in any case.
         directions: conditions a concept in the joint solve; None takes, of 8, 4, 2 and 1, the
             number that costs least of those that there is room for.
         keep: how many leading directions of what is retained are held, as in ``ClosedForm``.
@@ -127,6 +128,7 @@ class Merge:
         integrate: a short finetune of all together, towards what each artifact does alone.
     """
 
+    mode: str = "auto"
     directions: int | None = None
     keep: int = 24
     ridge: float = 1e-3
@@ -134,6 +136,7 @@ class Merge:
     integrate: Finetune | None = None
 
     def __post_init__(self) -> None:
+        _check(self.mode in ("auto", "ridge"), "merge.mode", self.mode, "auto or ridge")
         for name in ("directions", "rank"):
             value = getattr(self, name)
             _check(value is None or value >= 1, f"merge.{name}", value, "1 or more, or null")

@@ -193,7 +193,7 @@ def solve(
 
     Args:
         keep: (d, r) columns that are held.
-        directions: numbers of conditions a concept to try.
+        directions: numbers of conditions a concept to try; none of them is ridge in any case.
 
     What asks for more than ``ROOM`` of the dimensions is not tried; if nothing is left, the
     answer is the ridge compromise, and its trial says what it misses.
@@ -207,7 +207,7 @@ def solve(
             found.append((joint, measure(joint, concepts, second_moment, maps_gram, share)))
     if not found:
         joint = ridge(concepts, keep, second_moment)
-        least = needed(concepts, keep, root, min(directions))
+        least = needed(concepts, keep, root, min(directions, default=1))
         found.append((joint, measure(joint, concepts, second_moment, maps_gram, least)))
     best, _ = min(found, key=lambda pair: pair[1].cost)
     return best, [trial for _, trial in found]

@@ -120,6 +120,7 @@ def _solve(
     halves = [part.alone for part in parts]
     keep = torch.cat([algebra.principal(general, root, settings.keep * populations), *halves], 1)
     counts = joint.TRIALS if settings.directions is None else (settings.directions,)
+    counts = counts if settings.mode == "auto" else ()
     best, trials = joint.solve(pairs, keep, sigma, maps_gram, [n * populations for n in counts])
     taken = next(trial for trial in trials if trial.directions == best.directions)
     names = [share.concept.name for share in shares]
@@ -172,7 +173,7 @@ def _say(stream: str, capacity: Capacity, count: int) -> None:
         capacity.residuals[worst],
         worst,
     )
-    if capacity.mode == "ridge":
+    if capacity.needed > joint.ROOM:
         log.warning(
             "%d concepts are beyond the capacity of %s (%d at most): nothing is exact, ridge "
             "compromise with the residual above",
