@@ -414,3 +414,32 @@ def test_combinations_say_what_is_missing():
         Concept("cat", only_with="fox", templates=("a {x}",))
     with pytest.raises(InputError, match="one and the same"):
         Concept("cat", only_with="Cat")
+
+
+# On the command line ----------------------------------------------------------------------
+
+
+def test_the_command_line_merges_and_says_what_fits(tmp_path, monkeypatch, pipe):
+    from typer.testing import CliRunner
+
+    from trace_erasure.cli import app
+
+    pipe = tiny_stable_diffusion(width=256, positions=44)
+    monkeypatch.setattr("trace_erasure.loading.load", lambda model: pipe)
+    monkeypatch.setattr("trace_erasure.merge.broad_captions", lambda: tuple(CAPTIONS))
+    files = [
+        single(pipe, word, surrogate).save(tmp_path / word)
+        for word, surrogate in (("fox", "dog"), ("cat", "bird"))
+    ]
+    runner = CliRunner()
+    out = tmp_path / "out"
+    done = runner.invoke(app, ["merge", f"{files[0]}:0.5", str(files[1]), "--out", str(out)])
+    assert done.exit_code == 0, done.output
+    merged = Erasure.load(out / "fox-cat-merged.safetensors")
+    assert merged.record["merged"]["strengths"] == [0.5, 1.0]
+    done = runner.invoke(app, ["info", str(out / "fox-cat-merged.safetensors")])
+    assert done.exit_code == 0 and "fox" in done.output and "0.5" in done.output
+    done = runner.invoke(app, ["capacity", *map(str, files)])
+    assert done.exit_code == 0 and "directions" in done.output
+    for wrong in (["merge", "no.safetensors"], ["merge", f"{files[0]}:x"], ["capacity"]):
+        assert runner.invoke(app, wrong).exit_code == 2

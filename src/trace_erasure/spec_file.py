@@ -4,6 +4,7 @@
     concepts:
       - fox
       - {phrase: Mira Solberg, kind: identity}
+      - {phrase: knife, only_with: clown}
     closed_form: {directions: 4}
     finetune: null            # null leaves a stage out
     seed: 0
