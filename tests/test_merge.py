@@ -184,13 +184,13 @@ def test_a_joint_solve_is_exact_for_all_listed_prompts():
     exact = ClosedForm(directions=None, keep=4)
     parts = [
         single(pipe, word, surrogate, closed_form=exact)
-        for word, surrogate in (("fox", "dog"), ("horse", "tree"))
+        for word, surrogate in (("fox", "dog"), ("horse", "red"))
     ]
     together = merge(parts, pipe, settings=Merge(directions=1000, keep=60), captions=CAPTIONS)
     denoiser = Denoiser(pipe)
     found = together.record["merged"]["capacity"]["tokens"]
     assert found["mode"] == "equality" and max(found["residuals"].values()) < 1e-6
-    for word, surrogate in (("fox", "dog"), ("horse", "tree")):
+    for word, surrogate in (("fox", "dog"), ("horse", "red")):
         listed = heard(denoiser, f"a picture of a {word}", together.delta)
         assert far(listed, heard(denoiser, f"a picture of a {surrogate}")) < 1e-4
         listed = heard(denoiser, f"a picture of a {surrogate}", together.delta)
@@ -364,18 +364,18 @@ def test_each_concept_has_its_file_and_a_killed_run_goes_on(tmp_path, pipe):
 def test_a_combination_moves_and_its_halves_stay():
     pipe = tiny_stable_diffusion(width=512, positions=44).to(torch.float64)
     concept = Concept(
-        "cat",
+        "horse",
         "dog",
         only_with="fox",
         templates=("a {y} and a {x}", "a {x} and a {y}"),
     )
-    assert prompts(concept) == ["a fox and a cat", "a cat and a fox"]
+    assert prompts(concept) == ["a fox and a horse", "a horse and a fox"]
     settings = ClosedForm(directions=None, keep=40)
     erasure = erase(pipe, concept, closed_form=settings, finetune=None, captions=CAPTIONS)
     denoiser = Denoiser(pipe)
     for prompt, target in (
-        ("a fox and a cat", "a fox and a dog"),
-        ("a cat and a fox", "a cat and a dog"),
+        ("a fox and a horse", "a fox and a dog"),
+        ("a horse and a fox", "a horse and a dog"),
     ):
         assert far(heard(denoiser, prompt), heard(denoiser, target)) > 1e-2
         assert far(heard(denoiser, prompt, erasure.delta), heard(denoiser, target)) < 1e-4
@@ -383,7 +383,7 @@ def test_a_combination_moves_and_its_halves_stay():
         pipe, concept, closed_form=ClosedForm(directions=4), finetune=None, captions=CAPTIONS
     )
     moved = far(
-        heard(denoiser, "a fox and a cat", truncated.delta), heard(denoiser, "a fox and a cat")
+        heard(denoiser, "a fox and a horse", truncated.delta), heard(denoiser, "a fox and a horse")
     )
     for half in alone(concept):
         own = heard(denoiser, half)
@@ -391,10 +391,10 @@ def test_a_combination_moves_and_its_halves_stay():
 
 
 def test_words_before_the_later_half_are_those_of_a_sentence_that_stays(pipe):
-    concept = Concept("cat", "dog", only_with="fox", templates=("a {x} and a {y}",))
+    concept = Concept("horse", "dog", only_with="fox", templates=("a {x} and a {y}",))
     denoiser = Denoiser(pipe)
     found = material(denoiser, concept)
-    kept = keep_columns(denoiser, ["a cat and a"])
+    kept = keep_columns(denoiser, ["a horse and a"])
     assert torch.cdist(found.moved.concept.mT, kept.mT).min() > 1e-3
     assert found.alone.shape[1] > 0
 
