@@ -83,7 +83,7 @@ class Concept:
         surrogate: what prompts should give instead; None proposes one and says which.
         kind: one of ``KINDS``; chooses the templates and the default noise-level window.
         synonyms: further phrases for the same concept, erased with it.
-        retain: phrases that must stay, beside those that are found automatically.
+        retain: phrases of the same kind that must stay, beside those that are found automatically.
         templates: sentences with ``{x}`` in the concept's place; default by kind.
         only_with: erase the concept in sentences that name this, too, and nowhere else: ``knife``
             only with ``clown``, style ``ink`` only with ``fox``. Each alone stays. Templates then
@@ -183,10 +183,18 @@ def fill(template: str, phrase: str, place: str = "{x}") -> str:
 
 
 def alone(concept: Concept) -> list[str]:
-    """For a concept that is erased beside another thing only: sentences with one of the two."""
-    assert concept.only_with is not None
-    single = [fill(t, p) for p in concept.phrases for t in TEMPLATES[concept.kind]]
-    return [*single, *(fill(t, concept.only_with) for t in TEMPLATES["object"])]
+    """For a concept that is erased beside another thing only: sentences with one of the two,
+    by itself and beside what is to be retained."""
+    other = concept.only_with
+    assert other is not None
+    found = [fill(t, phrase) for phrase in concept.phrases for t in TEMPLATES[concept.kind]]
+    found += [fill(t, other) for t in TEMPLATES["object"]]
+    for word in concept.retain:
+        for template in TOGETHER[concept.kind][:2]:
+            found.append(fill(fill(template, other, "{y}"), word))
+            if concept.kind != "style":  # there, what is retained are styles
+                found.append(fill(fill(template, word, "{y}"), concept.phrase))
+    return found
 
 
 def prompts(concept: Concept) -> list[str]:

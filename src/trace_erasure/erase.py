@@ -33,6 +33,8 @@ from trace_erasure.stages.steer import StepRecord, prepare, steer, trained
 log = logging.getLogger("trace_erasure")
 
 REDIRECT = "trace_redirect"
+COMPANY = 6
+"""How many neighbours stand beside each half of what is erased in combination only."""
 OnStep = Callable[[StepRecord], None]
 
 
@@ -77,8 +79,12 @@ def plan(
         if near.synonyms:
             concept = replace(concept, synonyms=(*concept.synonyms, *near.synonyms))
             log.info("heard as %r too: %s", concept.phrase, ", ".join(near.synonyms))
+        if concept.only_with is not None:
+            # Each half has to stay beside other things, too.
+            words = [w for w in near.retain if w.lower() != concept.only_with.lower()]
+            concept = replace(concept, retain=(*concept.retain, *words[:COMPANY]))
+            retain += alone(concept)
         frame = neighbours.FRAMES[concept.kind]
-        retain += [] if concept.only_with is None else alone(concept)
         retain += [fill(frame, word) for word in (*concept.retain, *near.retain)]
         resolved.append(concept)
     names = gone(resolved)

@@ -22,7 +22,7 @@ from trace_erasure.math.joint import Pairs
 COLUMNS = 24
 """Combinations of a concept's columns that are kept; what lies outside is a rounding error."""
 BEFORE = 8
-HALVES = 12
+HALVES = 32
 RETAINED = 2
 """Combinations kept of each retained prompt."""
 
