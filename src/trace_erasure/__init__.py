@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from trace_erasure.erasure import Erasure
     from trace_erasure.errors import InputError, NonFiniteError
     from trace_erasure.generate import generate
-    from trace_erasure.spec import ClosedForm, EraseSpec, Finetune
+    from trace_erasure.merge import capacity, erase_each, merge
+    from trace_erasure.spec import ClosedForm, EraseSpec, Finetune, Merge
 
 __version__ = "0.1.0"
 
@@ -29,11 +30,15 @@ __all__ = [
     "Erasure",
     "Finetune",
     "InputError",
+    "Merge",
     "NonFiniteError",
     "__version__",
+    "capacity",
     "erase",
+    "erase_each",
     "generate",
     "load_pipeline",
+    "merge",
 ]
 
 _HOMES = {
@@ -43,10 +48,14 @@ _HOMES = {
     "Erasure": "erasure",
     "Finetune": "spec",
     "InputError": "errors",
+    "Merge": "spec",
     "NonFiniteError": "errors",
+    "capacity": "merge",
     "erase": "erase",
+    "erase_each": "merge",
     "generate": "generate",
     "load_pipeline": "embedded",
+    "merge": "merge",
 }
 
 

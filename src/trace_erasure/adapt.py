@@ -42,7 +42,7 @@ def attach(target: Any, delta: Delta, name: str, strength: float = 1.0) -> None:
         NonFiniteError: for a change that is not finite in the layer's dtype.
     """
     network = _network(target)
-    _check_strength(strength)
+    check_strength(strength)
     if name in _adapters(network):
         raise InputError(
             f"an adapter named {name!r} is already on this pipeline. "
@@ -111,7 +111,7 @@ def set_strength(target: Any, name: str, strength: float) -> None:
     Raises ``InputError`` where there is no such adapter or for a strength out of 0 to 2.
     """
     network = _network(target)
-    _check_strength(strength)
+    check_strength(strength)
     _check_attached(network, name)
     active = _active(network)
     if name not in active:
@@ -172,6 +172,11 @@ def _layers(network: nn.Module, name: str) -> Iterator[tuple[str, LoraLayer]]:
             yield path, module
 
 
+def linear(target: Any, path: str) -> nn.Linear:
+    """The linear layer at ``path``, below any adapters. ``InputError`` where there is none."""
+    return _linear(_network(target), path)
+
+
 def _linear(network: nn.Module, path: str) -> nn.Linear:
     try:
         module = network.get_submodule(path)
@@ -214,7 +219,8 @@ def _check_attached(network: nn.Module, name: str) -> None:
         )
 
 
-def _check_strength(strength: float) -> None:
+def check_strength(strength: float) -> None:
+    """Raises ``InputError`` for a strength out of 0 to 2."""
     if not 0 <= strength <= MAX_STRENGTH:
         raise InputError(
             f"strength {strength} is out of range. "

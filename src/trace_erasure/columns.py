@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from trace_erasure.concept import fill
+from trace_erasure.concept import Concept, alone, fill
 from trace_erasure.denoiser import Denoiser
 from trace_erasure.errors import InputError
 from trace_erasure.families.table import TOKENS
@@ -165,6 +165,50 @@ def concept_columns(
         tuple(roles),
         torch.tensor(prompt),
     )
+
+
+@dataclass(frozen=True)
+class Material:
+    """What a closed form needs of one concept in one stream.
+
+    Attributes:
+        moved: columns to redirect.
+        before: (d, n) columns of the concept's sentences that stay: the words before it.
+        alone: (d, n) columns of what must stay although it resembles the concept: the halves of
+            a concept that is erased beside another thing only.
+    """
+
+    moved: Columns
+    before: Tensor
+    alone: Tensor
+
+
+def material(
+    denoiser: Denoiser,
+    concept: Concept,
+    stream: str = TOKENS,
+    templates: Sequence[str] | None = None,
+) -> Material:
+    """The columns of ``concept``, which names its surrogate, in its sentences or ``templates``."""
+    assert concept.surrogate is not None
+    wordings = concept.wordings(templates)
+    found = []
+    for phrase in dict.fromkeys(phrase for _, phrase in wordings):
+        sentences = [template for template, own in wordings if own == phrase]
+        found.append(concept_columns(denoiser, sentences, phrase, concept.surrogate, stream))
+    columns = join(found)
+    moved = columns.moved
+    if concept.only_with is None:
+        kept = columns.concept[:, :0]
+    else:
+        # Up to the later half, a sentence with both says nothing of the later half yet.
+        halves = [concept.only_with, *concept.phrases]
+        texts = [fill(template, phrase) for template, phrase in wordings]
+        begun = [text[: max(text.lower().find(x.lower()) for x in halves)] for text in texts]
+        kept = keep_columns(denoiser, [*alone(concept), *begun], stream)
+        nearest = torch.cdist(columns.concept.mT, kept.mT).min(dim=1).values
+        moved &= nearest > 1e-4 * columns.concept.norm(dim=0)
+    return Material(columns.select(moved), columns.select(~moved).concept, kept)
 
 
 def keep_columns(denoiser: Denoiser, prompts: Sequence[str], stream: str = TOKENS) -> Tensor:

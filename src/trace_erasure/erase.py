@@ -18,13 +18,14 @@ from typing import Any
 from tqdm import tqdm
 
 from trace_erasure import __version__, adapt, neighbours
-from trace_erasure.concept import Concept, fill, mentions, prompts
+from trace_erasure.concept import Concept, alone, fill
 from trace_erasure.corpus import broad_captions
 from trace_erasure.denoiser import Denoiser
 from trace_erasure.erasure import Erasure
 from trace_erasure.errors import InputError
 from trace_erasure.fingerprint import fingerprint
 from trace_erasure.math.lowrank import LowRank
+from trace_erasure.share import COLUMNS, Share, gather, roots_of
 from trace_erasure.spec import ClosedForm, EraseSpec, Finetune
 from trace_erasure.stages.redirect import Certificate, redirect
 from trace_erasure.stages.steer import StepRecord, prepare, steer, trained
@@ -32,6 +33,8 @@ from trace_erasure.stages.steer import StepRecord, prepare, steer, trained
 log = logging.getLogger("trace_erasure")
 
 REDIRECT = "trace_redirect"
+COMPANY = 6
+"""How many neighbours stand beside each half of what is erased in combination only."""
 OnStep = Callable[[StepRecord], None]
 
 
@@ -50,14 +53,22 @@ class Plan:
     captions: tuple[str, ...]
 
 
-def plan(denoiser: Denoiser, spec: EraseSpec, captions: Sequence[str] | None = None) -> Plan:
-    """Fills in what the user left open, and logs every choice made for them."""
+def plan(
+    denoiser: Denoiser,
+    spec: EraseSpec,
+    captions: Sequence[str] | None = None,
+    beside: Sequence[Concept] = (),
+) -> Plan:
+    """Fills in what the user left open, and logs every choice made for them.
+
+    ``beside``: concepts that are erased too, but not here.
+    """
     captions = broad_captions() if captions is None else captions
     if not captions:
         raise InputError("captions is empty. Pass sentences of the model's domain, or None.")
     resolved, retain = [], []
     # One concept may well be the other's neighbour.
-    erased = {phrase.lower() for concept in spec.concepts for phrase in concept.phrases}
+    erased = gone((*spec.concepts, *beside))
     given = {concept.surrogate.lower() for concept in spec.concepts if concept.surrogate}
     for concept in spec.concepts:
         known = neighbours.candidates(captions, concept.kind)
@@ -71,31 +82,38 @@ def plan(denoiser: Denoiser, spec: EraseSpec, captions: Sequence[str] | None = N
             log.info("surrogate for %r: %r (proposed)", concept.phrase, near.surrogate)
         if heard:
             words = len(concept.phrase.split())
-            names = [text for text in heard if len(text.split()) <= words]
+            short = [text for text in heard if len(text.split()) <= words]
             longer = [text for text in heard if len(text.split()) > words]
             concept = replace(
                 concept,
-                synonyms=(*concept.synonyms, *names),
+                synonyms=(*concept.synonyms, *short),
                 descriptions=(*concept.descriptions, *longer),
             )
             log.info("heard as %r too: %s", concept.phrase, ", ".join(heard))
+        if concept.only_with is not None:
+            # Each half has to stay beside other things, too.
+            words = [w for w in near.retain if w.lower() != concept.only_with.lower()]
+            concept = replace(concept, retain=(*concept.retain, *words[:COMPANY]))
+            retain += alone(concept)
         frame = neighbours.FRAMES[concept.kind]
         retain += [fill(frame, word) for word in (*concept.retain, *near.retain)]
         resolved.append(concept)
-    names = [
-        phrase.lower()
-        for concept in resolved
-        for phrase in (*concept.phrases, *concept.descriptions)
-    ]
+    names = gone(resolved)
     for concept in resolved:
         if (concept.surrogate or "").lower() in names:
             raise InputError(
                 f"the surrogate of {concept.phrase!r} is {concept.surrogate!r}, which is erased "
                 "too. Name another surrogate."
             )
-    ordinary = [text for text in captions if not mentions(text, names)]
+    everything = (*resolved, *beside)
+    ordinary = [text for text in captions if not any(c.forbids(text) for c in everything)]
     spec = replace(spec, concepts=tuple(resolved))
     return Plan(spec, tuple(dict.fromkeys(retain)), tuple(ordinary))
+
+
+def gone(concepts: Sequence[Concept]) -> set[str]:
+    """Phrases that no sentence will be heard with, in lower case."""
+    return {p.lower() for c in concepts if c.only_with is None for p in c.phrases}
 
 
 def erase(
@@ -146,18 +164,31 @@ def run(
     captions: Sequence[str] | None = None,
     on_step: OnStep | None = None,
     workdir: str | Path | None = None,
+    beside: Sequence[Concept] = (),
 ) -> Erasure:
-    """``erase`` with its settings as one ``EraseSpec``."""
+    """``erase`` with its settings as one ``EraseSpec``.
+
+    ``beside`` are other concepts that will be erased together with these, by ``merge``: nothing
+    of theirs becomes a surrogate or is retained.
+    """
     started = time.perf_counter()
     denoiser = Denoiser(pipe)
     base = fingerprint(pipe)
-    planned = plan(denoiser, spec, captions)
+    planned = plan(denoiser, spec, captions, beside)
     closed: dict[str, LowRank] = {}
     certificate: Certificate | None = None
+    shares: tuple[Share, ...] = ()
     if spec.closed_form is not None:
         concepts = planned.spec.concepts
         result = redirect(denoiser, concepts, planned.retain, spec.closed_form, captions)
         closed, certificate = result.delta, result.certificate
+        roots = roots_of(denoiser, spec.closed_form.pooled)
+        # An exact solve has to stay exact among others, so it carries all of its columns.
+        columns = COLUMNS if spec.closed_form.directions is not None else None
+        shares = tuple(
+            gather(denoiser, concept, planned.retain, roots=roots, columns=columns)
+            for concept in concepts
+        )
         log.info("closed form: %.1f s", time.perf_counter() - started)
     tuned: dict[str, LowRank] = {}
     record: dict[str, Any] = {}
@@ -165,7 +196,7 @@ def run(
         checkpoint = Path(workdir) / _checkpoint_name(planned, base) if workdir else None
         tuned, record = _finetune(denoiser, planned, spec.finetune, closed, on_step, checkpoint)
         log.info("both stages: %.1f s", time.perf_counter() - started)
-    names = ", ".join(concept.phrase for concept in planned.spec.concepts)
+    names = ", ".join(concept.name for concept in planned.spec.concepts)
     return Erasure(
         family=denoiser.family.name,
         base=base,
@@ -181,11 +212,12 @@ def run(
             "retain": list(planned.retain),
             "versions": versions(),
         },
+        shares=shares,
     )
 
 
 def versions() -> dict[str, str]:
-    """What computed an erasure, for its record."""
+    """What made an artifact, for its record."""
     return {
         "trace-erasure": __version__,
         **{package: version(package) for package in ("torch", "diffusers", "peft")},
@@ -200,18 +232,20 @@ def _checkpoint_name(planned: Plan, base: Mapping[str, Any]) -> str:
     return f"finetune-{digest[:12]}.safetensors"
 
 
-def _pairs(concepts: Sequence[Concept]) -> tuple[list[str], list[str]]:
-    """Concept prompts, and the same with the surrogate in the concept's place.
+def pairs(concepts: Sequence[Concept]) -> tuple[list[str], list[str], list[int]]:
+    """Concept prompts, the same with the surrogate in its place, and whose they are.
 
     Phrases take turns, so that a few trajectories visit every one of them.
     """
-    by_phrase = [
-        zip(prompts(concept, [phrase]), prompts(concept, [concept.surrogate or ""]), strict=True)
-        for concept in concepts
-        for phrase in (*concept.phrases, *concept.descriptions)
-    ]
-    pairs = [pair for turn in zip_longest(*by_phrase) for pair in turn if pair]
-    return [concept for concept, _ in pairs], [surrogate for _, surrogate in pairs]
+    by_phrase = []
+    for i, concept in enumerate(concepts):
+        surrogate, count = concept.surrogate or "", len(concept.sentences)
+        both = [(fill(t, p), fill(t, surrogate), i) for t, p in concept.wordings()]
+        for text in concept.descriptions:
+            both += [(fill(t, text), fill(t, surrogate), i) for t in concept.sentences]
+        by_phrase += [both[i : i + count] for i in range(0, len(both), count)]
+    found = [pair for turn in zip_longest(*by_phrase) for pair in turn if pair]
+    return [one for one, _, _ in found], [one for _, one, _ in found], [i for _, _, i in found]
 
 
 def _finetune(
@@ -224,7 +258,7 @@ def _finetune(
 ) -> tuple[dict[str, LowRank], dict[str, Any]]:
     """Stage 2 on top of ``closed``; whatever happens, the network is given back as it was."""
     seed = planned.spec.seed
-    concept_prompts, surrogate_prompts = _pairs(planned.spec.concepts)
+    concept_prompts, surrogate_prompts, _ = pairs(planned.spec.concepts)
     ordinary = Random(seed).sample(
         planned.captions, min(settings.retain_trajectories, len(planned.captions))
     )

@@ -7,7 +7,8 @@ import json
 import os
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from copy import copy, deepcopy
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,9 @@ from trace_erasure.errors import InputError
 from trace_erasure.families import registry
 from trace_erasure.families.table import TOKENS, Family, family_of
 from trace_erasure.fingerprint import difference, fingerprint, tensor_bytes
-from trace_erasure.math.lowrank import Delta, LowRank, cat
+from trace_erasure.header import SHARES
+from trace_erasure.math.lowrank import Delta, LowRank, cat, scale
+from trace_erasure.share import Share, from_text, to_text
 
 FORMAT = 1
 SUFFIX = ".safetensors"
@@ -37,6 +40,10 @@ class Erasure:
         record: provenance that JSON can hold (spec, certificate, figures, versions, seed, noise
             levels). ``title``, ``description`` and ``date`` (ISO 8601) in it are what model
             browsers show.
+        shares: what each concept brings to a joint solve with other artifacts; none in an
+            artifact that is itself the result of one.
+        shares: what each concept brings to a joint solve with other artifacts; none in an
+            artifact that is itself the result of one.
 
     Raises ``InputError`` where neither part changes anything.
     """
@@ -46,6 +53,7 @@ class Erasure:
     closed_form: Delta = field(repr=False)
     finetuned: Delta = field(repr=False)
     record: Mapping[str, Any] = field(repr=False)
+    shares: tuple[Share, ...] = field(default=(), repr=False)
 
     def __post_init__(self) -> None:
         if not any(change.rank for change in self.delta.values()):
@@ -68,6 +76,25 @@ class Erasure:
             for factor in (change.down, change.up):
                 digest.update(tensor_bytes(factor.float()))
         return f"erasure_{digest.hexdigest()[:12]}"
+
+    @property
+    def strength(self) -> float:
+        """What the factors were multiplied by when the artifact was made: 1 unless ``scaled``."""
+        return self.record.get("strength", 1.0)
+
+    def scaled(self, strength: float) -> Erasure:
+        """The erasure at ``strength``, 0 to 2, for good: a file of it acts so at weight 1.
+
+        Raises ``InputError`` for a strength out of range.
+        """
+        adapt.check_strength(strength)
+        record = {**self.record, "strength": self.strength * strength}
+        return replace(
+            self,
+            closed_form=scale(self.closed_form, strength),
+            finetuned=scale(self.finetuned, strength),
+            record=record,
+        )
 
     # On a pipeline ------------------------------------------------------------------------
 
@@ -99,6 +126,23 @@ class Erasure:
                 stacklevel=2,
             )
         return Attachment(self, pipe)
+
+    def bake(self, pipe: Any) -> Any:
+        """A copy of ``pipe`` with the erasure in its weights, and no adapter of ours.
+
+        The other parts of the pipeline are shared, the network is not. Raises ``InputError`` as
+        ``attach`` does.
+        """
+        with self.attach(pipe):
+            pass  # the same checks, and the same warning
+        family = family_of(pipe)
+        baked = copy(pipe)
+        setattr(baked, family.denoiser, deepcopy(family.network(pipe)))
+        with torch.no_grad():
+            for path, change in self.delta.items():
+                weight = adapt.linear(baked, path).weight
+                weight += change.dense().to(weight)
+        return baked
 
     def detach(self, pipe: Any) -> None:
         """Gives back the pipeline as it was. ``InputError`` where it is not attached."""
@@ -194,6 +238,8 @@ class Erasure:
             date=self.record.get("date"),
             text_width=widths[0] if widths else None,
         )
+        if self.shares:
+            metadata[SHARES] = to_text(self.shares)
         export.write(path, export.state_dict(delta, family), metadata)
         return path
 
@@ -227,6 +273,7 @@ class Erasure:
             closed_form=closed_form,
             finetuned=finetuned,
             record=provenance["record"],
+            shares=from_text(metadata[SHARES]) if SHARES in metadata else (),
         )
 
 

@@ -12,6 +12,8 @@ from typing import Any
 from trace_erasure.errors import InputError
 
 PROVENANCE = "trace_erasure"
+SHARES = "trace_erasure.shares"
+"""Columns for joint solves with other artifacts, base64: large, and of no interest to people."""
 LARGEST = 100_000_000
 """Bytes: the safetensors format's own limit for a header."""
 
@@ -22,7 +24,7 @@ class Header:
 
     Attributes:
         provenance: what made it: ``format``, ``family``, ``base``, ``ranks``, ``record``.
-        metadata: everything else in the header, as other tools read it.
+        metadata: everything else in the header, as other tools read it, but for ``SHARES``.
         tensors: how many tensors the file holds.
         size: of the file in bytes.
     """
@@ -64,4 +66,5 @@ def read_header(path: str | os.PathLike[str]) -> Header:
             f"{PROVENANCE!r} entry. Give a file that `trace-erasure erase` wrote."
         )
     provenance = json.loads(metadata.pop(PROVENANCE))
+    metadata.pop(SHARES, None)
     return Header(provenance, metadata, len(entries), size)

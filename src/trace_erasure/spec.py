@@ -115,6 +115,36 @@ class Finetune:
 
 
 @dataclass(frozen=True)
+class Merge:
+    """How artifacts become one.
+
+    Attributes:
+        mode: ``auto``, equality as long as there is room for it, or ``ridge`` in any case.
+        directions: conditions a concept in the joint solve; None takes, of 8, 4, 2 and 1, the
+            number that costs least of those that there is room for.
+        keep: how many leading directions of what is retained are held, as in ``ClosedForm``.
+        ridge: λ of Σ + λ·mean(diag Σ)·I.
+        rank: the most that the result may have; None loses nothing. Trained parts give way first.
+        integrate: a short finetune of all together, towards what each artifact does alone.
+    """
+
+    mode: str = "auto"
+    directions: int | None = None
+    keep: int = 24
+    ridge: float = 1e-3
+    rank: int | None = None
+    integrate: Finetune | None = None
+
+    def __post_init__(self) -> None:
+        _check(self.mode in ("auto", "ridge"), "merge.mode", self.mode, "auto or ridge")
+        for name in ("directions", "rank"):
+            value = getattr(self, name)
+            _check(value is None or value >= 1, f"merge.{name}", value, "1 or more, or null")
+        _check(self.keep >= 0, "merge.keep", self.keep, "0 or more")
+        _check(self.ridge > 0, "merge.ridge", self.ridge, "a positive number")
+
+
+@dataclass(frozen=True)
 class EraseSpec:
     """Everything that decides an erasure; the same spec and base give the same bytes.
 

@@ -4,6 +4,7 @@
     concepts:
       - fox
       - {phrase: Mira Solberg, kind: identity}
+      - {phrase: knife, only_with: clown}
     closed_form: {directions: 4}
     finetune: null            # null leaves a stage out
     seed: 0
@@ -52,7 +53,7 @@ class RunSpec:
     @property
     def name(self) -> str:
         """A file name for what comes of it: ``fox``, ``fox-mira-solberg``."""
-        return slug(" ".join(concept.phrase for concept in self.erase.concepts))
+        return slug(" ".join(concept.name for concept in self.erase.concepts))
 
 
 def slug(text: str) -> str:

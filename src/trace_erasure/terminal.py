@@ -47,6 +47,56 @@ def about_erasure(record: Mapping[str, Any], file: Path, seconds: float) -> Tabl
     return table
 
 
+def about_merged(record: Mapping[str, Any], file: Path, seconds: float) -> Table:
+    """What was just put together."""
+    table = _table(record["title"])
+    _add_merged(table, record["merged"])
+    table.add_row("written", str(file))
+    table.add_row("time", f"{seconds:.1f} s")
+    return table
+
+
+def _add_merged(table: Table, merged: Mapping[str, Any]) -> None:
+    for concept in merged["concepts"]:
+        beside = f" with {concept['only_with']}" if concept["only_with"] else ""
+        table.add_row(concept["kind"], f"{concept['phrase']}{beside} → {concept['surrogate']}")
+    for stream, capacity in merged["capacity"].items():
+        for name, value in _room(capacity):
+            table.add_row(f"{name} ({stream})", value)
+    strengths = merged["strengths"]
+    if any(strength != 1 for strength in strengths):
+        table.add_row("strengths", ", ".join(f"{strength:g}" for strength in strengths))
+    lost = max(merged["discarded"].values())
+    table.add_row("discarded", f"{lost:.2g} of the energy, by the rank")
+
+
+def about_capacity(stream: str, capacity: Mapping[str, Any]) -> Table:
+    """What one stream of text has room for."""
+    table = _table(f"Capacity of {stream}")
+    for name, value in _room(capacity):
+        table.add_row(name, value)
+    for trial in capacity["trials"]:
+        worst, mean = max(trial["residuals"]), sum(trial["residuals"]) / len(trial["residuals"])
+        way = f"{trial['directions']} directions" if trial["directions"] else trial["mode"]
+        table.add_row(
+            way,
+            f"{trial['needed']:.0%} of the dimensions, residual {mean:.2f}, at worst {worst:.2f}, "
+            f"collateral {trial['collateral']:.2g}",
+        )
+    return table
+
+
+def _room(capacity: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    each = f"{capacity['directions']} directions each" if capacity["directions"] else "no exactness"
+    yield "solved by", f"{capacity['mode']}, {each}"
+    yield "asked for", f"{capacity['needed']:.0%} of {capacity['width']} dimensions"
+    yield "most concepts", f"{capacity['most']} with one direction each"
+    worst = max(capacity["residuals"].items(), key=lambda item: item[1])
+    yield "residual", f"at worst {worst[1]:.2f} ({worst[0]})"
+    for first, second, overlap in capacity["collisions"]:
+        yield "collide", f"{first} and {second}, overlap {overlap:.2f}"
+
+
 def about_header(file: Path, header: Header) -> Table:
     """What a file says of itself."""
     record, base = header.provenance["record"], header.provenance["base"]
@@ -58,6 +108,8 @@ def about_header(file: Path, header: Header) -> Table:
     table.add_row("made on", f"{base['pipeline']}, {base['prediction_type']}, {hashes}")
     table.add_row("change", f"{len(ranks)} layers, rank {max(map(sum, ranks))}")
     _add_record(table, record)
+    if "merged" in record:
+        _add_merged(table, record["merged"])
     for package, number in record.get("versions", {}).items():
         table.add_row(package, number)
     return table

@@ -58,7 +58,7 @@ def erase(
     from trace_erasure.spec_file import RunSpec, dump_spec, spec_of
     from trace_erasure.terminal import about_erasure, print_table
 
-    asked = _asked(spec, model, concept, surrogate, kind)
+    asked = request_of(spec, model, concept, surrogate, kind)
     changes: dict[str, Any] = {} if seed is None else {"seed": seed}
     changes |= {"finetune": None} if no_finetune else {}
     changes |= {"closed_form": None} if no_closed_form else {}
@@ -91,7 +91,7 @@ def validate(spec: Annotated[Path, typer.Argument(help="A YAML file for `erase`.
     typer.echo(to_yaml(load_spec(spec)), nl=False)
 
 
-def _asked(
+def request_of(
     spec: Path | None,
     model: str | None,
     concept: list[str] | None,

@@ -89,6 +89,32 @@ def leading(columns: Tensor, energy: float = 1.0, most: int | None = None) -> Te
     return u[:, : count if most is None else min(count, most)]
 
 
+def principal(columns: Tensor, root: Tensor, count: int | None) -> Tensor:
+    """``count`` combinations of ``columns`` that carry most of their output; None gives them as
+    they are. ``root`` is G^½."""
+    if count is None:
+        return columns
+    if count == 0 or columns.shape[1] == 0:
+        return columns[:, :0]
+    _, s, vh = torch.linalg.svd(root @ columns, full_matrices=False)
+    count = min(count, int((s > RANK_TOLERANCE * s[0]).sum()))
+    return columns @ (vh[:count].mT / s[:count])
+
+
+def left_inverse(columns: Tensor, second_moment: Tensor) -> tuple[Tensor, int]:
+    """P = (AᵀΣ⁻¹A)⁻¹AᵀΣ⁻¹ of ``columns`` A (d, m), as (m, d), and the rank of A.
+
+    Columns that repeat or depend on each other share their coefficients (pseudo-inverse).
+    """
+    # Whitened coordinates turn the metric Σ⁻¹ into the ordinary one; pinv drops repeats.
+    factor = torch.linalg.cholesky(second_moment)
+    white = torch.linalg.solve_triangular(factor, columns, upper=False)
+    length = white.norm(dim=0).clamp(min=1e-300)  # scale-free rank decision
+    inverse = torch.linalg.pinv(white / length, rtol=RANK_TOLERANCE) / length[:, None]
+    rank = int(torch.linalg.matrix_rank(white / length, rtol=RANK_TOLERANCE))
+    return torch.linalg.solve_triangular(factor.mT, inverse.mT, upper=True).mT, rank
+
+
 def equality(
     concept: Tensor,
     surrogate: Tensor,
@@ -139,14 +165,8 @@ def equality(
         # Columns are combined, not selected: each direction of S − C gets its own (c, s) pair.
         mix = weights[:, None] * vh[:count].mT / s[:count]
     c, target, shift = concept @ mix, surrogate @ mix, difference @ mix
-    # Whitened coordinates turn the metric Σ⁻¹ into the ordinary one; pinv drops repeats.
-    factor = torch.linalg.cholesky(second_moment)
-    columns = torch.cat([c, target, keep], dim=1)
-    white = torch.linalg.solve_triangular(factor, columns, upper=False)
-    length = white.norm(dim=0).clamp(min=1e-300)  # scale-free rank decision
-    inverse = torch.linalg.pinv(white / length, rtol=RANK_TOLERANCE) / length[:, None]
-    read = torch.linalg.solve_triangular(factor.mT, inverse[: c.shape[1]].mT, upper=True).mT
-    used = int(torch.linalg.matrix_rank(white / length, rtol=RANK_TOLERANCE))
+    inverse, used = left_inverse(torch.cat([c, target, keep], dim=1), second_moment)
+    read = inverse[: c.shape[1]]
     edit = Edit(shift, read, discarded, used / d)
     return compress(edit) if directions is None else edit
 

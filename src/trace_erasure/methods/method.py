@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
 from trace_erasure import adapt
-from trace_erasure.concept import Concept, fill, prompts
+from trace_erasure.concept import Concept, fill
 from trace_erasure.corpus import broad_captions
 from trace_erasure.denoiser import Denoiser
 from trace_erasure.erase import Plan, plan, versions
@@ -93,7 +93,7 @@ class Job:
     def by_phrase(self, concepts: Sequence[Concept], templates: bool) -> list[list[str]]:
         """``prompts``, apart for every phrase."""
         return [
-            prompts(concept, [phrase]) if templates else [phrase]
+            [fill(t, phrase) for t in concept.sentences] if templates else [phrase]
             for concept in concepts
             for phrase in concept.phrases
         ]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from trace_erasure.columns import Columns, concept_columns, join, keep_columns
+from trace_erasure.columns import Columns, join, keep_columns, material
 from trace_erasure.concept import Concept
 from trace_erasure.corpus import second_moment
 from trace_erasure.denoiser import EMPTY, Denoiser
@@ -16,6 +16,7 @@ from trace_erasure.errors import InputError
 from trace_erasure.families.table import POOLED
 from trace_erasure.math import closed_form as algebra
 from trace_erasure.math.lowrank import LowRank
+from trace_erasure.share import HALVES
 from trace_erasure.spec import ClosedForm
 from trace_erasure.stages.certificate import Certificate, Figures, certify
 
@@ -30,6 +31,12 @@ HELD_OUT = {
     "identity": ("this is {x}", "an image of {x} on a green background"),
 }
 HELD_OUT["explicit"] = HELD_OUT["object"]
+HELD_OUT_TOGETHER = {
+    "object": ("this is a {y} and a {x}", "an image of a {x} next to a {y}"),
+    "style": ("a drawing of a {y}, {x} style", "a {y} in {x} style on a green background"),
+    "identity": ("this is {x} and a {y}", "a drawing of a {y} next to {x}"),
+}
+HELD_OUT_TOGETHER["explicit"] = HELD_OUT_TOGETHER["object"]
 
 INEXACT = 1e-4
 """Residual above which an untruncated solve has plainly run out of dimensions."""
@@ -42,15 +49,6 @@ class Redirect:
     edits: dict[str, algebra.Edit]
     delta: dict[str, LowRank]
     certificate: Certificate
-
-
-def principal(columns: Tensor, maps_gram: Tensor, count: int) -> Tensor:
-    """``count`` combinations of ``columns`` that carry most of their output through the maps."""
-    if count == 0 or columns.shape[1] == 0:
-        return columns[:, :0]
-    _, s, vh = torch.linalg.svd(algebra.symmetric_root(maps_gram) @ columns, full_matrices=False)
-    count = min(count, int((s > algebra.RANK_TOLERANCE * s[0]).sum()))
-    return columns @ (vh[:count].mT / s[:count])
 
 
 def redirect(
@@ -84,7 +82,7 @@ def redirect(
         weights = denoiser.weights(stream, len(sigma))
         maps_gram = algebra.gram(list(weights.values()))
         edit, moved = _solve(denoiser, stream, concepts, retain, settings, sigma, maps_gram)
-        held_out = _columns(denoiser, stream, [(x, HELD_OUT[x.kind]) for x in concepts])
+        held_out = join([unseen(denoiser, concept, stream) for concept in concepts])
         figures[stream] = certify(denoiser, edit, moved, held_out, retain, sigma, maps_gram, stream)
         residual = figures[stream].residual_listed
         if _exact(settings) and residual > INEXACT:
@@ -115,19 +113,22 @@ def _solve(
     maps_gram: Tensor,
 ) -> tuple[algebra.Edit, Columns]:
     """The edit of one stream, and the columns that it moves."""
-    columns = _columns(denoiser, stream, [(x, x.sentences) for x in concepts])
-    moved, unmoved = columns.select(columns.moved), columns.select(~columns.moved)
+    parts = [material(denoiser, concept, stream) for concept in concepts]
+    moved = join([part.moved for part in parts])
     # The empty prompt and the words before the concept must stay for the redirect to be exact.
     empty = keep_columns(denoiser, [EMPTY], stream)
-    always = torch.cat([empty, unmoved.concept], dim=1)
+    root = algebra.symmetric_root(maps_gram)
+    always = torch.cat([empty, *(part.before for part in parts)], dim=1)
+    halves = [algebra.principal(part.alone, root, HALVES) for part in parts]
     retained = keep_columns(denoiser, retain, stream) if retain else always[:, :0]
     populations = len(denoiser.populations(stream))
     keep = settings.keep * populations
     directions = None if settings.directions is None else settings.directions * populations
     if _exact(settings):
-        held = torch.cat([always, principal(retained, maps_gram, keep)], dim=1)
+        held = torch.cat([always, algebra.principal(retained, root, keep), *halves], dim=1)
     else:
-        held = principal(torch.cat([always, retained], dim=1), maps_gram, keep)
+        general = algebra.principal(torch.cat([always, retained], dim=1), root, keep)
+        held = torch.cat([general, *halves], dim=1)
     scale = moved.weights.sqrt()
     if settings.mode == "equality":
         edit = algebra.equality(
@@ -146,16 +147,10 @@ def _solve(
     return edit, moved
 
 
-def _columns(
-    denoiser: Denoiser, stream: str, wordings: Sequence[tuple[Concept, Sequence[str]]]
-) -> Columns:
-    """Aligned columns of every phrase of every concept in its wordings."""
-    parts = []
-    for concept, templates in wordings:
-        assert concept.surrogate is not None
-        for phrase in concept.phrases:
-            parts.append(concept_columns(denoiser, templates, phrase, concept.surrogate, stream))
-    return join(parts)
+def unseen(denoiser: Denoiser, concept: Concept, stream: str) -> Columns:
+    """Columns of ``concept`` in wordings that no solve sees."""
+    wordings = HELD_OUT if concept.only_with is None else HELD_OUT_TOGETHER
+    return material(denoiser, concept, stream, wordings[concept.kind]).moved
 
 
 def forecast(

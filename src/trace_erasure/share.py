@@ -1,0 +1,151 @@
+"""What one concept brings to a joint solve, small enough to travel in its artifact."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch import Tensor
+
+from trace_erasure.columns import keep_columns, material
+from trace_erasure.concept import Concept
+from trace_erasure.denoiser import EMPTY, Denoiser
+from trace_erasure.errors import InputError
+from trace_erasure.math.closed_form import gram, principal, symmetric_root
+from trace_erasure.math.joint import Pairs
+
+COLUMNS = 24
+"""Combinations of a concept's columns that are kept; what lies outside is a rounding error."""
+BEFORE = 8
+HALVES = 32
+RETAINED = 2
+"""Combinations kept of each retained prompt."""
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """A share in one stream of text.
+
+    Attributes:
+        pairs: columns to redirect.
+        before: (d, n) combinations of the words before the concept.
+        alone: (d, n) combinations of what must stay although it resembles the concept.
+        retained: retained prompt to (d, n) combinations of its columns.
+    """
+
+    pairs: Pairs
+    before: Tensor
+    alone: Tensor
+    retained: Mapping[str, Tensor]
+
+
+@dataclass(frozen=True, eq=False)
+class Share:
+    """What one concept brings to a joint solve.
+
+    Attributes:
+        concept: with its surrogate named.
+        streams: stream name to its part.
+    """
+
+    concept: Concept
+    streams: Mapping[str, Part]
+
+
+def gather(
+    denoiser: Denoiser,
+    concept: Concept,
+    retain: Sequence[str],
+    *,
+    roots: Mapping[str, Tensor],
+    columns: int | None = COLUMNS,
+) -> Share:
+    """The share of ``concept``, which names its surrogate.
+
+    Args:
+        retain: prompts to hold, as in ``redirect``.
+        roots: G^½ of every stream that is edited, by its name.
+        columns: how many combinations to keep; None keeps all, for exact solves.
+    """
+    streams = {}
+    for stream, root in roots.items():
+        found = material(denoiser, concept, stream)
+        moved = found.moved
+        streams[stream] = Part(
+            Pairs.of(moved.concept, moved.surrogate, moved.weights, columns),
+            principal(found.before, root, BEFORE if columns is not None else None),
+            principal(found.alone, root, HALVES if columns is not None else None),
+            {
+                prompt: principal(keep_columns(denoiser, [prompt], stream), root, RETAINED)
+                for prompt in retain
+            },
+        )
+    return Share(concept, streams)
+
+
+def roots_of(denoiser: Denoiser, pooled: bool = True) -> dict[str, Tensor]:
+    """G^½ of the maps that read each stream; without ``pooled`` of the tokens' alone."""
+    roots = {}
+    for stream in denoiser.family.streams:
+        if pooled or stream.populations:
+            width = denoiser.embeddings([EMPTY], stream.name)[0].shape[-1]
+            weights = denoiser.weights(stream.name, width)
+            roots[stream.name] = symmetric_root(gram(list(weights.values())))
+    return roots
+
+
+# As text for the header of a file --------------------------------------------------------
+
+
+def to_text(shares: Sequence[Share]) -> str:
+    """Base64 of a safetensors file in memory, float32: any loader of LoRA files passes over it."""
+    tensors: dict[str, Tensor] = {}
+    content = []
+    for i, share in enumerate(shares):
+        parts = {}
+        for name, part in share.streams.items():
+            stem = f"{i}.{name}"
+            tensors[f"{stem}.concept"] = part.pairs.concept
+            tensors[f"{stem}.surrogate"] = part.pairs.surrogate
+            tensors[f"{stem}.before"] = part.before
+            tensors[f"{stem}.alone"] = part.alone
+            for k, columns in enumerate(part.retained.values()):
+                tensors[f"{stem}.retained.{k}"] = columns
+            parts[name] = list(part.retained)
+        content.append({"concept": asdict(share.concept), "retained": parts})
+    short = {name: tensor.float().contiguous() for name, tensor in sorted(tensors.items())}
+    text = json.dumps(content, sort_keys=True)
+    return base64.b64encode(save(short, {"shares": text})).decode("ascii")
+
+
+def from_text(text: str) -> tuple[Share, ...]:
+    """The inverse of ``to_text``, up to float32. Raises ``InputError`` for anything else."""
+    try:
+        data = base64.b64decode(text, validate=True)
+        tensors = {name: tensor.double() for name, tensor in load(data).items()}
+        head = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+        content = json.loads(head["__metadata__"]["shares"])
+        return tuple(_share(tensors, i, entry) for i, entry in enumerate(content))
+    except (binascii.Error, SafetensorError, ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"the columns for a joint solve in this file cannot be read ({error}). "
+            "Make the erasure again."
+        ) from error
+
+
+def _share(tensors: Mapping[str, Tensor], i: int, entry: Mapping) -> Share:
+    streams = {}
+    for name, prompts in entry["retained"].items():
+        stem = f"{i}.{name}"
+        streams[name] = Part(
+            Pairs(tensors[f"{stem}.concept"], tensors[f"{stem}.surrogate"]),
+            tensors[f"{stem}.before"],
+            tensors[f"{stem}.alone"],
+            {prompt: tensors[f"{stem}.retained.{k}"] for k, prompt in enumerate(prompts)},
+        )
+    return Share(Concept(**entry["concept"]), streams)

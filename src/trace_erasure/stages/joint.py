@@ -1,0 +1,185 @@
+"""Stage 1 of many concepts at once, from what their artifacts carry."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from itertools import combinations
+
+import torch
+
+from trace_erasure.columns import keep_columns
+from trace_erasure.corpus import second_moment
+from trace_erasure.denoiser import EMPTY, Denoiser
+from trace_erasure.math import closed_form as algebra
+from trace_erasure.math import joint
+from trace_erasure.math.joint import Joint, Pairs, Trial
+from trace_erasure.math.lowrank import LowRank
+from trace_erasure.share import Share
+from trace_erasure.spec import Merge
+
+log = logging.getLogger("trace_erasure")
+
+COLLISION = 0.9
+"""Concepts whose leading directions overlap by more than this are named as colliding."""
+
+
+@dataclass(frozen=True)
+class Capacity:
+    """What one stream of text has room for.
+
+    Attributes:
+        width: dimensions of the embedding.
+        mode: ``equality``, or ``ridge`` where there is no room.
+        directions: conditions a concept, 0 in ridge mode.
+        needed: share of the dimensions that the conditions ask for; in ridge mode the least that
+            an equality would.
+        residuals: by concept, ‖W′C − WS‖ / ‖W(C − S)‖ on its own sentences: 0 exact, 1 no effect.
+        collateral: expected relative squared change of the maps' output on ordinary captions.
+        most: concepts that fit with one condition each.
+        collisions: (concept, concept, overlap of their leading directions), worst first.
+        trials: everything that was tried.
+    """
+
+    width: int
+    mode: str
+    directions: int
+    needed: float
+    residuals: dict[str, float]
+    collateral: float
+    most: int
+    collisions: list[tuple[str, str, float]]
+    trials: list[Trial]
+
+    def to_dict(self) -> dict:
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Together:
+    """The joint edit of each stream, the change of every map, and what there was room for.
+
+    Attributes:
+        solved: the solution of each stream at full strength.
+        edits: the same at the strengths that were asked for.
+        sigmas: Σ of each stream, as it was used.
+    """
+
+    solved: dict[str, Joint]
+    edits: dict[str, algebra.Edit]
+    sigmas: dict[str, torch.Tensor]
+    delta: dict[str, LowRank]
+    capacity: dict[str, Capacity]
+
+
+def solve(
+    denoiser: Denoiser,
+    shares: Sequence[Share],
+    strengths: Sequence[float],
+    settings: Merge,
+    captions: Sequence[str],
+) -> Together:
+    """Solves stage 1 for all ``shares``, which carry the same streams.
+
+    Args:
+        strengths: one a share; they scale the result and do not enter the solve.
+        captions: ordinary language for Σ, without the concepts.
+    """
+    solved, edits, sigmas, capacity = {}, {}, {}, {}
+    delta: dict[str, LowRank] = {}
+    for stream in shares[0].streams:
+        sigma = algebra.regularised(second_moment(denoiser, captions, stream), settings.ridge)
+        sigmas[stream] = sigma
+        maps = denoiser.maps(stream)
+        weights = denoiser.weights(stream, len(sigma))
+        found = _solve(denoiser, stream, shares, settings, sigma, algebra.gram([*weights.values()]))
+        solved[stream], capacity[stream] = found
+        edits[stream] = algebra.compress(solved[stream].at(strengths))
+        for path, weight in weights.items():
+            delta[path] = edits[stream].change(weight).widen(maps[path].in_features)
+    return Together(solved, edits, sigmas, delta, capacity)
+
+
+def _solve(
+    denoiser: Denoiser,
+    stream: str,
+    shares: Sequence[Share],
+    settings: Merge,
+    sigma: torch.Tensor,
+    maps_gram: torch.Tensor,
+) -> tuple[Joint, Capacity]:
+    parts = [share.streams[stream] for share in shares]
+    pairs = [part.pairs for part in parts]
+    populations = len(denoiser.populations(stream))
+    root = algebra.symmetric_root(maps_gram)
+    # A prompt that several artifacts retain counts once.
+    retained = {prompt: columns for part in parts for prompt, columns in part.retained.items()}
+    always = [keep_columns(denoiser, [EMPTY], stream), *(part.before for part in parts)]
+    general = torch.cat([*always, *retained.values()], dim=1)
+    halves = [part.alone for part in parts]
+    keep = torch.cat([algebra.principal(general, root, settings.keep * populations), *halves], 1)
+    counts = joint.TRIALS if settings.directions is None else (settings.directions,)
+    counts = counts if settings.mode == "auto" else ()
+    best, trials = joint.solve(pairs, keep, sigma, maps_gram, [n * populations for n in counts])
+    taken = next(trial for trial in trials if trial.directions == best.directions)
+    names = [share.concept.name for share in shares]
+    collisions = _collisions(names, pairs, root, sigma, populations)
+    room = (joint.ROOM * len(sigma) - keep.shape[1]) / (2 * populations)
+    capacity = Capacity(
+        width=len(sigma),
+        mode=best.mode,
+        directions=best.directions,
+        needed=taken.needed,
+        residuals=dict(zip(names, taken.residuals, strict=True)),
+        collateral=taken.collateral,
+        most=max(0, int(room)),
+        collisions=[found for found in collisions if found[2] > COLLISION],
+        trials=trials,
+    )
+    _say(stream, capacity, len(shares))
+    return best, capacity
+
+
+def _collisions(
+    names: Sequence[str],
+    pairs: Sequence[Pairs],
+    root: torch.Tensor,
+    sigma: torch.Tensor,
+    count: int,
+) -> list[tuple[str, str, float]]:
+    """Every two concepts by the overlap of their leading directions, worst first."""
+    factor = torch.linalg.cholesky(sigma)
+    leading = [pair.leading(root, count).concept for pair in pairs]
+    found = [
+        (names[i], names[j], joint.overlap(leading[i], leading[j], factor))
+        for i, j in combinations(range(len(names)), 2)
+    ]
+    return sorted(found, key=lambda collision: -collision[2])
+
+
+def _say(stream: str, capacity: Capacity, count: int) -> None:
+    worst = max(capacity.residuals, key=lambda name: capacity.residuals[name])
+    log.info(
+        "%d concepts in %s: %.0f %% of %d dimensions asked for; %s%s; residual %.2f, at worst "
+        "%.2f (%s)",
+        count,
+        stream,
+        100 * capacity.needed,
+        capacity.width,
+        capacity.mode,
+        f" on {capacity.directions} directions each" if capacity.directions else "",
+        sum(capacity.residuals.values()) / count,
+        capacity.residuals[worst],
+        worst,
+    )
+    if capacity.needed > joint.ROOM:
+        log.warning(
+            "%d concepts are beyond the capacity of %s (%d at most): nothing is exact, ridge "
+            "compromise with the residual above",
+            count,
+            stream,
+            capacity.most,
+        )
+    for first, second, overlap in capacity.collisions:
+        log.info("%r and %r collide in %s: overlap %.2f", first, second, stream, overlap)

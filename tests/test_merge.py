@@ -1,0 +1,447 @@
+"""Many concepts together: exact within capacity, switches that compose, honest beyond it."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+from dataclasses import replace
+
+import pytest
+import torch
+
+from trace_erasure import adapt
+from trace_erasure.columns import keep_columns, material
+from trace_erasure.concept import Concept, alone, fill, prompts
+from trace_erasure.denoiser import Denoiser
+from trace_erasure.erase import erase
+from trace_erasure.erasure import Erasure
+from trace_erasure.errors import InputError
+from trace_erasure.header import read_header
+from trace_erasure.math import closed_form, joint
+from trace_erasure.math.lowrank import LowRank
+from trace_erasure.merge import capacity, erase_each, merge
+from trace_erasure.spec import ClosedForm, EraseSpec, Finetune, Merge
+from trace_erasure.testing import tiny_stable_diffusion
+
+WORDS = ("dog", "tree", "house", "horse", "boat", "fox", "cat", "bird", "sheep", "car")
+CAPTIONS = [f"a picture of a {word}" for word in WORDS] * 2 + [
+    f"a {word} in {style} style" for word in WORDS[:4] for style in ("ink", "neon")
+]
+QUICK = Finetune(
+    steps=3,
+    batch=2,
+    rank=2,
+    trajectories=2,
+    retain_trajectories=3,
+    sampler_steps=3,
+    noise_level=0.6,
+)
+BARE = ("a picture of a {x}",)
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
+@pytest.fixture(scope="module")
+def pipe():
+    return tiny_stable_diffusion(width=256, positions=44).to(torch.float64)
+
+
+def single(pipe, phrase: str, surrogate: str, finetune=None, **options) -> Erasure:
+    settings = options.pop("closed_form", ClosedForm(directions=4, keep=8))
+    concept = Concept(phrase, surrogate, templates=options.pop("templates", BARE), **options)
+    return erase(pipe, concept, closed_form=settings, finetune=finetune, captions=CAPTIONS)
+
+
+def images(pipe, texts, **options) -> torch.Tensor:
+    return pipe(
+        texts,
+        num_inference_steps=3,
+        generator=[torch.Generator().manual_seed(i) for i in range(len(texts))],
+        output_type="pt",
+        **options,
+    ).images
+
+
+def heard(denoiser: Denoiser, prompt: str, change: dict[str, LowRank] | None = None):
+    """What every text-facing map says of every position of a prompt, positions in order."""
+    columns = denoiser.embeddings([prompt])[0][0].mT
+    found = {}
+    for path, layer in denoiser.maps().items():
+        weight = layer.weight.detach().double()
+        if change is not None:
+            weight = weight + change[path].to(torch.float64).dense()
+        found[path] = weight @ columns
+    return found
+
+
+def far(a, b) -> float:
+    return max(float((a[path] - b[path]).norm() / b[path].norm()) for path in a)
+
+
+# Algebra ----------------------------------------------------------------------------------
+
+
+def random_pairs(count: int, d: int = 40, columns: int = 3, seed: int = 0):
+    generator = torch.Generator().manual_seed(seed)
+    draw = lambda *shape: torch.randn(*shape, generator=generator, dtype=torch.float64)  # noqa: E731
+    pairs = [
+        joint.Pairs.of(draw(d, columns), draw(d, columns), torch.rand(columns) + 0.5)
+        for _ in range(count)
+    ]
+    root = draw(d, d)
+    sigma = draw(d, 3 * d)
+    return pairs, draw(d, 4), sigma @ sigma.mT / d, root.mT @ root
+
+
+def test_compact_columns_say_the_same_as_all_of_them():
+    generator = torch.Generator().manual_seed(1)
+    c, s = (torch.randn(10, 30, generator=generator, dtype=torch.float64) for _ in range(2))
+    weights = torch.rand(30, generator=generator, dtype=torch.float64)
+    pairs = joint.Pairs.of(c, s, weights)
+    share = weights / weights.sum()
+    assert pairs.count == 20  # no more than the dimensions of both together
+    torch.testing.assert_close(pairs.concept @ pairs.concept.mT, (c * share) @ c.mT)
+    torch.testing.assert_close(pairs.surrogate @ pairs.concept.mT, (s * share) @ c.mT)
+
+
+@pytest.mark.parametrize("directions", [1, 2, 3])
+def test_every_concept_is_redirected_exactly_on_its_directions(directions):
+    pairs, keep, sigma, gram = random_pairs(4)
+    root = closed_form.symmetric_root(gram)
+    solved = joint.equality(pairs, keep, sigma, root, directions)
+    edit = solved.edit
+    for pair in (one.leading(root, directions) for one in pairs):
+        torch.testing.assert_close(edit.apply(pair.concept), pair.surrogate)
+        torch.testing.assert_close(edit.apply(pair.surrogate), pair.surrogate)
+    torch.testing.assert_close(edit.apply(keep), keep)
+    matrix = edit.matrix()
+    torch.testing.assert_close(matrix @ matrix, matrix, atol=1e-8, rtol=1e-6)
+
+
+def test_strengths_move_each_concept_by_its_own_share():
+    pairs, keep, sigma, gram = random_pairs(3)
+    root = closed_form.symmetric_root(gram)
+    solved = joint.equality(pairs, keep, sigma, root, 3)
+    strengths = (0.0, 0.25, 1.0)
+    edit = solved.at(strengths)
+    for pair, s in zip(pairs, strengths, strict=True):
+        goal = (1 - s) * pair.concept + s * pair.surrogate
+        torch.testing.assert_close(edit.apply(pair.concept), goal)
+
+
+def test_what_costs_least_is_taken_and_everything_tried_is_told():
+    pairs, keep, sigma, gram = random_pairs(2)
+    best, trials = joint.solve(pairs, keep, sigma, gram)
+    assert [trial.directions for trial in trials] == [8, 4, 2, 1]
+    assert best.directions == min(trials, key=lambda trial: trial.cost).directions
+    assert all(max(t.residuals) < 1e-8 for t in trials[:2])  # three columns: all there is
+
+
+def test_beyond_capacity_ridge_takes_over():
+    pairs, keep, sigma, gram = random_pairs(18)  # 2 · 18 + 4 = 40: every dimension there is
+    best, (trial,) = joint.solve(pairs, keep, sigma, gram)
+    assert best.mode == trial.mode == "ridge" and trial.needed > joint.ROOM
+    assert all(0 < residual < 1 for residual in trial.residuals)
+    matrix = best.edit.matrix()
+    for pair, residual in zip(pairs, trial.residuals, strict=True):  # as predicted
+        missed = closed_form.output_norm(matrix @ pair.concept - pair.surrogate, gram).norm()
+        moved = closed_form.output_norm(pair.concept - pair.surrogate, gram).norm()
+        assert float(missed / moved) == pytest.approx(residual)
+
+
+def test_trained_parts_leave_each_other_alone():
+    pairs, _, sigma, _ = random_pairs(3)
+    columns = [pair.concept for pair in pairs]
+    generator = torch.Generator().manual_seed(4)
+    downs = [torch.randn(2, 40, generator=generator, dtype=torch.float64) for _ in pairs]
+    after = {}
+    for i, down in enumerate(downs):
+        others = torch.cat([c for j, c in enumerate(columns) if j != i], dim=1)
+        new = joint.isolate(down, columns[i], others, sigma)
+        torch.testing.assert_close(new @ columns[i], down @ columns[i])
+        # Nearest in the metric Σ: what it changes is orthogonal to all that it might change.
+        free = torch.linalg.qr(torch.cat([columns[i], others], dim=1), mode="complete").Q[:, 9:]
+        torch.testing.assert_close((new - down) @ sigma @ free, torch.zeros(2, 31).double())
+        after[i] = LowRank(new, torch.ones(1, 2, dtype=torch.float64))
+    before = {i: LowRank(down, after[i].up) for i, down in enumerate(downs)}
+    assert joint.cross_talk(after, columns) < 1e-16 * joint.cross_talk(before, columns)
+
+
+def test_overlap_is_one_for_a_shared_direction_and_none_for_orthogonal_ones():
+    eye = torch.eye(6, dtype=torch.float64)
+    factor = torch.linalg.cholesky(4 * eye)
+    assert joint.overlap(eye[:, :2], eye[:, 1:3], factor) == pytest.approx(1)
+    assert joint.overlap(eye[:, :2], eye[:, 2:4], factor) == pytest.approx(0)
+
+
+# Artifacts on a pipeline ------------------------------------------------------------------
+
+
+def test_a_joint_solve_is_exact_for_all_listed_prompts():
+    pipe = tiny_stable_diffusion(width=384, positions=44).to(torch.float64)
+    exact = ClosedForm(directions=None, keep=4)
+    parts = [
+        single(pipe, word, surrogate, closed_form=exact)
+        for word, surrogate in (("fox", "dog"), ("horse", "red"))
+    ]
+    together = merge(parts, pipe, settings=Merge(directions=1000, keep=60), captions=CAPTIONS)
+    denoiser = Denoiser(pipe)
+    found = together.record["merged"]["capacity"]["tokens"]
+    assert found["mode"] == "equality" and max(found["residuals"].values()) < 1e-6
+    for word, surrogate in (("fox", "dog"), ("horse", "red")):
+        listed = heard(denoiser, f"a picture of a {word}", together.delta)
+        assert far(listed, heard(denoiser, f"a picture of a {surrogate}")) < 1e-4
+        listed = heard(denoiser, f"a picture of a {surrogate}", together.delta)
+        assert far(listed, heard(denoiser, f"a picture of a {surrogate}")) < 1e-4
+
+
+def test_adding_and_removing_is_solving_anew(tmp_path, pipe):
+    fox, cat, horse = (
+        single(pipe, word, surrogate)
+        for word, surrogate in (("fox", "dog"), ("cat", "bird"), ("horse", "tree"))
+    )
+    options = dict(captions=CAPTIONS)
+    two, three = merge([fox, cat], pipe, **options), merge([fox, cat, horse], pipe, **options)
+    again = merge([fox, cat], pipe, **options)
+    assert again.name == two.name != three.name
+    # The order of the list is no matter, and neither is a journey through files.
+    files = [e.save(tmp_path / name) for e, name in ((cat, "cat"), (fox, "fox"))]
+    other = merge([Erasure.load(file) for file in files], pipe, **options)
+    for path, change in two.delta.items():
+        torch.testing.assert_close(other.delta[path].dense(), change.dense(), rtol=1e-3, atol=1e-4)
+
+
+def test_a_surrogate_that_is_erased_too_is_proposed_anew(pipe, caplog):
+    caplog.set_level(logging.INFO, "trace_erasure")
+    parts = [
+        single(pipe, "fox", "cat", templates=("a {x} and a horse",)),
+        single(pipe, "cat", "bird"),
+        single(pipe, "horse", "sheep"),
+    ]
+    record = merge(parts, pipe, captions=CAPTIONS).record["merged"]
+    fox = record["concepts"][0]
+    assert fox["surrogate"] not in ("fox", "cat", "horse")
+    assert fox["templates"] == ("a {x} and a sheep",)
+    assert "'cat' is erased too" in caplog.text
+
+
+def test_trained_parts_are_merged_without_cross_talk(pipe):
+    pipe = tiny_stable_diffusion(width=256, positions=44)
+    parts = [
+        single(pipe, word, surrogate, QUICK)
+        for word, surrogate in (("fox", "dog"), ("cat", "bird"))
+    ]
+    together = merge(parts, pipe, captions=CAPTIONS)
+    talk = together.record["merged"]["cross_talk"]
+    assert talk["before"] > 0 and talk["after"] < 1e-9 * talk["before"]
+    assert {change.rank for change in together.finetuned.values()} == {4}
+    keys = set(pipe.unet.state_dict())
+    tuned = merge(parts, pipe, settings=Merge(integrate=QUICK), captions=CAPTIONS)
+    assert set(pipe.unet.state_dict()) == keys
+    assert {change.rank for change in tuned.finetuned.values()} == {6}
+    small = merge(parts, pipe, settings=Merge(rank=3), captions=CAPTIONS)
+    assert max(change.rank for change in small.delta.values()) == 3
+    assert max(small.record["merged"]["discarded"].values()) > 0
+
+
+def test_strength_is_in_python_and_in_the_file(tmp_path, pipe):
+    fox, cat = single(pipe, "fox", "dog"), single(pipe, "cat", "bird")
+    full = merge([fox, cat], pipe, captions=CAPTIONS)
+    half = merge([fox, cat], pipe, strengths=[0.5, 0.5], captions=CAPTIONS)
+    for path, change in full.delta.items():
+        torch.testing.assert_close(half.delta[path].dense(), 0.5 * change.dense())
+    saved = Erasure.load(fox.scaled(0.5).save(tmp_path / "fox"))
+    assert saved.strength == 0.5
+    mixed = merge([saved, cat], pipe, captions=CAPTIONS)
+    other = merge([fox, cat], pipe, strengths=[0.5, 1], captions=CAPTIONS)
+    for path, change in other.delta.items():
+        torch.testing.assert_close(mixed.delta[path].dense(), change.dense(), rtol=1e-3, atol=1e-4)
+    # Between the concept and the surrogate, monotonically.
+    denoiser = Denoiser(pipe)
+    goal = heard(denoiser, "a picture of a dog")
+    left = [
+        far(heard(denoiser, "a picture of a fox", fox.scaled(s).delta), goal)
+        for s in (0, 0.25, 0.5, 0.75, 1)
+    ]
+    assert left == sorted(left, reverse=True)
+    with pytest.raises(InputError, match="out of range"):
+        fox.scaled(3)
+
+
+def test_the_merged_file_in_plain_diffusers(tmp_path):
+    pipe = tiny_stable_diffusion(width=256, positions=44)
+    parts = [single(pipe, "fox", "dog", QUICK), single(pipe, "cat", "bird", QUICK)]
+    texts = ["a picture of a fox", "a picture of a horse"]
+    base = images(pipe, texts)
+    for erasure in (parts[0], merge(parts, pipe, captions=CAPTIONS)):
+        with erasure.attach(pipe):
+            expected = images(pipe, texts)
+        assert (expected - base).abs().max() > 1e-3
+        file = erasure.save(tmp_path / "merged")
+        plain = tiny_stable_diffusion(width=256, positions=44)
+        plain.load_lora_weights(tmp_path, weight_name=file.name)  # no unexpected key
+        torch.testing.assert_close(images(plain, texts), expected, atol=1e-4, rtol=0)
+        baked = erasure.bake(pipe)
+        assert not adapt.attached(baked, erasure.name)
+        torch.testing.assert_close(images(baked, texts), expected, atol=1e-4, rtol=0)
+    assert torch.equal(images(pipe, texts), base)
+
+
+def test_the_columns_travel_in_the_header_and_stay_out_of_sight(tmp_path, pipe):
+    erasure = single(pipe, "fox", "dog")
+    file = erasure.save(tmp_path / "fox")
+    found = Erasure.load(file)
+    assert not any("shares" in key for key in read_header(file).metadata)
+    (one,), (two,) = erasure.shares, found.shares
+    assert two.concept == one.concept
+    for name, part in one.streams.items():
+        torch.testing.assert_close(
+            two.streams[name].pairs.concept, part.pairs.concept, rtol=1e-5, atol=1e-6
+        )
+        assert list(two.streams[name].retained) == list(part.retained)
+
+
+def test_what_cannot_be_merged_is_refused_with_a_reason(pipe):
+    fox, cat = single(pipe, "fox", "dog"), single(pipe, "cat", "bird")
+    with pytest.raises(InputError, match="nothing to merge"):
+        merge([], pipe)
+    with pytest.raises(InputError, match="fox is erased by two"):
+        merge([fox, fox], pipe, captions=CAPTIONS)
+    with pytest.raises(InputError, match="merged already"):
+        merge([merge([fox], pipe, captions=CAPTIONS), cat], pipe, captions=CAPTIONS)
+    with pytest.raises(InputError, match="another base model"):
+        merge([fox], tiny_stable_diffusion(seed=5, width=256, positions=44), captions=CAPTIONS)
+    with pytest.raises(InputError, match="1 strengths for 2"):
+        merge([fox, cat], pipe, strengths=[1], captions=CAPTIONS)
+
+
+def test_capacity_before_any_work(pipe, caplog):
+    caplog.set_level(logging.INFO, "trace_erasure")
+    concepts = [Concept("fox", "dog"), Concept("cat", "bird")]
+    found = capacity(pipe, concepts, captions=CAPTIONS)["tokens"]
+    assert found.mode == "equality" and 0 < found.needed <= joint.ROOM
+    assert set(found.residuals) == {"fox", "cat"} and found.most > 2
+    narrow = tiny_stable_diffusion(width=32, positions=44)
+    many = [Concept(word, "boat") for word in ("fox", "cat", "horse", "dog")]
+    found = capacity(narrow, many, Merge(keep=24), captions=CAPTIONS)["tokens"]
+    assert found.mode == "ridge" and found.needed > joint.ROOM
+    assert "beyond the capacity" in caplog.text
+
+
+def test_one_and_the_same_embedding_collides(pipe):
+    # Two names that the encoder cannot tell apart, sent to two places.
+    found = capacity(
+        pipe,
+        [
+            Concept("fox", "dog", templates=BARE),
+            Concept("picture of a fox", "tree", templates=("a {x}",)),
+        ],
+        captions=CAPTIONS,
+    )["tokens"]
+    (first, second, overlap), *_ = found.collisions
+    assert {first, second} == {"fox", "picture of a fox"} and overlap > 0.9
+
+
+def test_each_concept_has_its_file_and_a_killed_run_goes_on(tmp_path, pipe):
+    concepts = (Concept("fox", "dog", templates=BARE), Concept("cat", "bird", templates=BARE))
+    spec = EraseSpec(concepts, ClosedForm(directions=2), None)
+    first = erase_each(pipe, spec, tmp_path, CAPTIONS, shard=(0, 2))
+    assert [file.name for file in first] == ["fox.safetensors"]
+    before = first[0].stat().st_mtime_ns
+    files = [*erase_each(pipe, spec, tmp_path, CAPTIONS)]
+    assert [file.name for file in files] == ["fox.safetensors", "cat.safetensors"]
+    assert files[0].stat().st_mtime_ns == before  # kept, not made again
+    changed = replace(spec, closed_form=ClosedForm(directions=3))
+    erase_each(pipe, changed, tmp_path, CAPTIONS)
+    assert files[0].stat().st_mtime_ns > before
+
+
+# Combinations -----------------------------------------------------------------------------
+
+
+def test_a_combination_moves_and_its_halves_stay():
+    pipe = tiny_stable_diffusion(width=512, positions=44).to(torch.float64)
+    concept = Concept(
+        "horse",
+        "dog",
+        only_with="fox",
+        templates=("a {y} and a {x}", "a {x} and a {y}"),
+    )
+    assert prompts(concept) == ["a fox and a horse", "a horse and a fox"]
+    settings = ClosedForm(directions=None, keep=40)
+    erasure = erase(pipe, concept, closed_form=settings, finetune=None, captions=CAPTIONS)
+    denoiser = Denoiser(pipe)
+    for prompt, target in (
+        ("a fox and a horse", "a fox and a dog"),
+        ("a horse and a fox", "a horse and a dog"),
+    ):
+        assert far(heard(denoiser, prompt), heard(denoiser, target)) > 1e-2
+        assert far(heard(denoiser, prompt, erasure.delta), heard(denoiser, target)) < 1e-4
+    truncated = erase(
+        pipe, concept, closed_form=ClosedForm(directions=4), finetune=None, captions=CAPTIONS
+    )
+    moved = far(
+        heard(denoiser, "a fox and a horse", truncated.delta), heard(denoiser, "a fox and a horse")
+    )
+    for half in alone(concept):
+        own = heard(denoiser, half)
+        assert far(heard(denoiser, half, truncated.delta), own) < moved
+
+
+def test_words_before_the_later_half_are_those_of_a_sentence_that_stays(pipe):
+    concept = Concept("horse", "dog", only_with="fox", templates=("a {x} and a {y}",))
+    denoiser = Denoiser(pipe)
+    found = material(denoiser, concept)
+    kept = keep_columns(denoiser, ["a horse and a"])
+    assert torch.cdist(found.moved.concept.mT, kept.mT).min() > 1e-3
+    assert found.alone.shape[1] > 0
+
+
+def test_a_style_on_one_thing_only():
+    concept = Concept("ink", "neon", "style", only_with="fox")
+    assert all("fox" in prompt and "ink" in prompt for prompt in prompts(concept))
+    assert all(phrase == "ink" for _, phrase in concept.wordings())
+    halves = alone(concept)
+    assert not any("fox" in prompt and "ink" in prompt for prompt in halves)
+    assert concept.forbids("a fox, ink style") and not concept.forbids("a dog, ink style")
+    assert fill("a {y}", "owl", "{y}") == "an owl"
+
+
+def test_combinations_say_what_is_missing():
+    with pytest.raises(InputError, match=r"no \{y\}"):
+        Concept("cat", only_with="fox", templates=("a {x}",))
+    with pytest.raises(InputError, match="one and the same"):
+        Concept("cat", only_with="Cat")
+
+
+# On the command line ----------------------------------------------------------------------
+
+
+def test_the_command_line_merges_and_says_what_fits(tmp_path, monkeypatch, pipe):
+    from typer.testing import CliRunner
+
+    from trace_erasure.cli import app
+
+    pipe = tiny_stable_diffusion(width=256, positions=44)
+    monkeypatch.setattr("trace_erasure.loading.load", lambda model: pipe)
+    module = importlib.import_module("trace_erasure.merge")  # the name is the function's
+    monkeypatch.setattr(module, "broad_captions", lambda: tuple(CAPTIONS))
+    files = [
+        single(pipe, word, surrogate).save(tmp_path / word)
+        for word, surrogate in (("fox", "dog"), ("cat", "bird"))
+    ]
+    runner = CliRunner()
+    out = tmp_path / "out"
+    done = runner.invoke(app, ["merge", f"{files[0]}:0.5", str(files[1]), "--out", str(out)])
+    assert done.exit_code == 0, done.output
+    merged = Erasure.load(out / "fox-cat-merged.safetensors")
+    assert merged.record["merged"]["strengths"] == [0.5, 1.0]
+    done = runner.invoke(app, ["info", str(out / "fox-cat-merged.safetensors")])
+    assert done.exit_code == 0 and "fox" in done.output and "0.5" in done.output
+    done = runner.invoke(app, ["capacity", *map(str, files)])
+    assert done.exit_code == 0 and "directions" in done.output
+    for wrong in (["merge", "no.safetensors"], ["merge", f"{files[0]}:x"], ["capacity"]):
+        assert runner.invoke(app, wrong).exit_code == 2
