@@ -259,6 +259,54 @@ def info(
 
 
 @app.command()
+def certify(
+    file: Annotated[Path, typer.Argument(help="A file that `erase` wrote.")],
+    model: Annotated[str, typer.Option(help=MODEL_HELP)] = DEFAULT_MODEL,
+    paths: Annotated[
+        int, typer.Option(help="Sampling paths for each comparison; 0: exact part only.", min=0)
+    ] = 16,
+    steps: Annotated[int, typer.Option(help="Sampler steps.", min=1)] = 20,
+    guidance_scale: Annotated[float, typer.Option(help="1 is no guidance.")] = 3.5,
+    noise_level: Annotated[
+        float | None, typer.Option(help="τ between early and late. Default: the file's, or 0.5.")
+    ] = None,
+    gate: Annotated[
+        float | None, typer.Option(help="Certify the gated use up to this noise level.")
+    ] = None,
+    write: Annotated[
+        bool, typer.Option("--write", help="Write the certificate into the file too.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Everything, for programs.")] = False,
+) -> None:
+    """Say what can be guaranteed of an erasure on a model: exactly, and with confidence."""
+    from trace_erasure.erasure import Erasure
+    from trace_erasure.guarantees.certify import certified
+    from trace_erasure.guarantees.certify import certify as certify_erasure
+    from trace_erasure.loading import load
+    from trace_erasure.terminal import about_guarantee, print_table
+
+    erasure = Erasure.load(file)
+    with _narration(quiet=False):
+        found = certify_erasure(
+            load(model),
+            erasure,
+            paths=paths,
+            steps=steps,
+            guidance_scale=guidance_scale,
+            noise_level=noise_level,
+            gate=gate,
+        )
+    if write:
+        certified(erasure, found).save(file)
+    if as_json:
+        typer.echo(json.dumps(found.to_dict(), indent=2, ensure_ascii=False))
+        return
+    for table in about_guarantee(found):
+        print_table(table)
+        typer.echo()
+
+
+@app.command()
 def ls(what: Annotated[Listing, typer.Argument(help="What to list.")]) -> None:
     """List what there is to choose from."""
     from trace_erasure import terminal
