@@ -123,18 +123,17 @@ def test_pgd_stays_near_and_brings_the_concept_back():
     def missed(conditioning) -> float:
         return float(mean_square(denoiser.predict(states, time, conditioning) - goal).detach())
 
-    found = regenerate(denoiser, states, time, other, goal)
+    found = regenerate(denoiser, states, time, other, goal, steps=8)
     assert missed(found) < missed(other)
     moved = (found.tokens - other.tokens).norm(dim=-1)
     assert (moved <= RADIUS * other.tokens.norm(dim=-1) * (1 + 1e-5)).all()
     assert not found.tokens.requires_grad
 
 
-@pytest.mark.parametrize("make", [tiny_stable_diffusion, tiny_flux])
-def test_each_level_gives_another_erasure(make):
+def test_each_level_gives_another_erasure():
     def names(**options) -> str:
         options = {"finetune": QUICK, "surrogate": "dog", "captions": CAPTIONS, **options}
-        return erase(make(), "fox", **options).name
+        return erase(tiny_flux(), "fox", **options).name
 
     off = names()
     assert off == names(hardening="off")

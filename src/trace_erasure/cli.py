@@ -307,6 +307,39 @@ def certify(
 
 
 @app.command()
+def forecast(
+    concept: Annotated[str, typer.Option(help="What would be erased, without an article.")],
+    model: Annotated[str, typer.Option(help=MODEL_HELP)] = DEFAULT_MODEL,
+    surrogate: Annotated[
+        str | None, typer.Option(help="What would be shown instead. Default: one is proposed.")
+    ] = None,
+    kind: Annotated[str, typer.Option(help=f"{', '.join(KINDS)}.")] = KINDS[0],
+    name: Annotated[
+        list[str] | None, typer.Option(help="What to look at; repeatable. Default: a vocabulary.")
+    ] = None,
+    most: Annotated[int, typer.Option(help="How many names to show.", min=1)] = 20,
+    as_json: Annotated[bool, typer.Option("--json", help="Everything, for programs.")] = False,
+) -> None:
+    """Say what an erasure would do to other names, before anything is erased or drawn."""
+    from dataclasses import asdict
+
+    from trace_erasure.guarantees.collateral import outlook
+    from trace_erasure.loading import load
+    from trace_erasure.terminal import about_outlook, print_table
+
+    with _narration(quiet=False):
+        found = outlook(load(model), Concept(concept, surrogate, kind), name)
+    if as_json:
+        whole = {**asdict(found), "warnings": found.warnings}
+        text = json.dumps(whole, indent=2, ensure_ascii=False)
+        typer.echo(text.replace("Infinity", "null"))
+        return
+    for table in about_outlook(found, most):
+        print_table(table)
+        typer.echo()
+
+
+@app.command()
 def ls(what: Annotated[Listing, typer.Argument(help="What to list.")]) -> None:
     """List what there is to choose from."""
     from trace_erasure import terminal

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ from trace_erasure.header import Header
 
 if TYPE_CHECKING:
     from trace_erasure.guarantees.certify import Guarantee
+    from trace_erasure.guarantees.collateral import Outlook
     from trace_erasure.guarantees.statistical import PathKL
 
 
@@ -157,12 +158,34 @@ def _path_table(found: Guarantee, kl: PathKL) -> Table:
     return table
 
 
-def about_forecast(title: str, rows: Sequence[tuple[str, float, str]]) -> Table:
-    """Names with what an erasure is forecast to do to them, and remarks."""
-    table = _table(title, "name", "change", "remark")
-    for name, change, remark in rows:
-        table.add_row(name, f"{change:.3f}", remark)
-    return table
+def about_outlook(found: Outlook, most: int) -> list[Table]:
+    """A forecast: the names that will change most, better plans, what it must cost."""
+    concept = found.concept
+    title = f"Erasing {concept.phrase} → {concept.surrogate}: change of other names"
+    names = _table(title, "name", "network", "text", "")
+    for row in found.names[:most]:
+        mark = "suffers" if row.suffers else ""
+        names.add_row(row.name, f"{row.network:.2f}", f"{row.text:.3f}", mark)
+    plans = _table(
+        "Plans by mean change of the text", "surrogate", "retain as well", "mean", "worst",
+        "residual",
+    )  # fmt: skip
+    for plan in (*found.better, found.planned):
+        kept = ", ".join(plan.retain) or "nothing named"
+        figures = (f"{plan.mean:.3f}", f"{plan.worst:.3f}", f"{plan.residual:.2f}")
+        plans.add_row(f"{plan.surrogate}{'' if plan in found.better else ' (as it is)'}", kept,
+                      *figures)  # fmt: skip
+    curve = _table(
+        "Least collateral of any edit, as a share of the concept's own change",
+        "at residual",
+        "costs",
+    )
+    for residual, cost in found.curve:
+        curve.add_row(f"{residual:.2f}", "cannot be had" if cost == float("inf") else f"{cost:.3f}")
+    notes = _table("Warnings" if found.warnings else "No warnings")
+    for line in found.warnings:
+        notes.add_row("·", line)
+    return [names, plans, curve, notes]
 
 
 # Listings ---------------------------------------------------------------------------------

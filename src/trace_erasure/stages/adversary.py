@@ -29,26 +29,28 @@ def regenerate(
     """Token embeddings near ``conditioning``'s for which the network's output nears ``goal``.
 
     Projected gradient descent (Madry et al. 2018) on ‖e_θ(z, p + δ) − goal‖², every token's δ
-    within ``radius`` of its length, with steps of 1.5 radius / ``steps`` of the whole prompt's.
-    Each state gets the best δ that was seen, none at all included. The network's own gradients are
-    left as they were; what comes back has none.
+    within ``radius`` of its length. Each step starts from the best δ seen so far and is half as
+    long after one that overshot, so that no state ends worse than it began. The network's own
+    gradients are left as they were; what comes back has none.
     """
     tokens = conditioning.tokens.detach()
     limit = radius * tokens.norm(dim=-1, keepdim=True)
-    reach = limit.square().sum((1, 2), keepdim=True).sqrt()
-    delta = best = torch.zeros_like(tokens)
-    least = torch.full((len(tokens),), torch.inf, device=tokens.device)
+    length = limit.square().sum((1, 2), keepdim=True).sqrt()
+    best, direction = torch.zeros_like(tokens), torch.zeros_like(tokens)
+    least = torch.full_like(length, torch.inf)
+    trial = best
     for step in range(steps + 1):
-        delta = delta.detach().requires_grad_(step < steps)
-        with torch.set_grad_enabled(step < steps):
-            moved = replace(conditioning, tokens=tokens + delta)
-            loss = mean_square(denoiser.predict(states, timesteps, moved).float() - goal)
-        better = loss.detach() < least
-        least = torch.where(better, loss.detach(), least)
-        best = torch.where(better[:, None, None], delta.detach(), best)
-        if step < steps:
-            (gradient,) = torch.autograd.grad(loss.sum(), delta)
-            length = gradient.square().sum((1, 2), keepdim=True).sqrt().clamp(min=1e-30)
-            delta = delta.detach() - 1.5 / steps * reach * gradient / length
-            delta = delta * (limit / delta.norm(dim=-1, keepdim=True).clamp(min=1e-12)).clamp(max=1)
+        trial = trial.detach().requires_grad_(True)
+        moved = replace(conditioning, tokens=tokens + trial)
+        loss = mean_square(denoiser.predict(states, timesteps, moved).float() - goal)
+        (gradient,) = torch.autograd.grad(loss.sum(), trial)
+        loss = loss.detach()[:, None, None]
+        better = loss < least
+        size = gradient.square().sum((1, 2), keepdim=True).sqrt().clamp(min=1e-30)
+        best = torch.where(better, trial.detach(), best)
+        direction = torch.where(better, gradient / size, direction)
+        length = length if step == 0 else torch.where(better, length, length / 2)
+        least = torch.where(better, loss, least)
+        trial = best - length * direction
+        trial = trial * (limit / trial.norm(dim=-1, keepdim=True).clamp(min=1e-12)).clamp(max=1)
     return replace(conditioning, tokens=tokens + best)
