@@ -30,7 +30,7 @@ def test_the_text_figure_is_that_of_the_edit():
     expected = edit_forecast(denoiser, result.edits, CAPTIONS)
     found = text_change(denoiser, result.delta, CAPTIONS)
     for prompt, value in zip(CAPTIONS, found.tolist(), strict=True):
-        assert value == pytest.approx(expected[prompt], rel=1e-6)
+        assert value == pytest.approx(expected[prompt], rel=1e-3)
 
 
 @pytest.mark.parametrize("make", [tiny_stable_diffusion, tiny_flux])

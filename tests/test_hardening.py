@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
@@ -16,6 +17,7 @@ from trace_erasure.math.frontier import frontier
 from trace_erasure.math.hardening import harden, regenerating
 from trace_erasure.math.objectives import mean_square
 from trace_erasure.spec import ClosedForm, EraseSpec, Finetune
+from trace_erasure.stages import steer
 from trace_erasure.stages.adversary import RADIUS, regenerate
 from trace_erasure.testing import tiny_flux, tiny_stable_diffusion
 
@@ -130,7 +132,9 @@ def test_pgd_stays_near_and_brings_the_concept_back():
     assert not found.tokens.requires_grad
 
 
-def test_each_level_gives_another_erasure():
+def test_each_level_gives_another_erasure(monkeypatch):
+    monkeypatch.setattr(steer, "regenerate", partial(regenerate, steps=10))
+
     def names(**options) -> str:
         options = {"finetune": QUICK, "surrogate": "dog", "captions": CAPTIONS, **options}
         return erase(tiny_flux(), "fox", **options).name
