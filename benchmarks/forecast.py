@@ -5,9 +5,10 @@
 
 For each erased object, every other object of the world is forecast (before any picture) and then
 drawn with and without the erasure from the same noise. Rows go to
-benchmarks/results/forecast.jsonl: task ``forecast``; metric ``spearman`` (network figure against the mean paired distance),
-``spearman_text`` (text figure alone), ``spearman_judge`` (network figure against the judge's lost
-probability) and ``worst_found`` (of the five worst-hit names, those among the first ten forecast).
+benchmarks/results/forecast.jsonl: task ``forecast``; metric ``spearman`` (network figure against
+the mean paired distance), ``spearman_text`` (text figure alone), ``spearman_judge`` (network figure
+against the judge's lost probability) and ``worst_found`` (of the five worst-hit names, those among
+the first ten forecast).
 """
 
 from __future__ import annotations
@@ -191,11 +192,11 @@ def main() -> None:
                 "mean",
                 like.judge,
                 metric,
-                float(np.mean(values)),
+                float(values.mean()),
                 None,
                 len(values),
-                min(values),
-                max(values),
+                low,
+                high,
                 0,
                 like.protocol,
             )

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from contextlib import nullcontext
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from trace_erasure.attacks import protocol
+from trace_erasure.attacks import protocol, unknown
 from trace_erasure.attacks.protocol import Arena, Budget, Case, Ledger, Outcome, Target, Try, tally
 from trace_erasure.attacks.ring_a_bell import offspring
 from trace_erasure.attacks.table import ATTACKS, find
@@ -22,8 +23,8 @@ from trace_erasure.testing import tiny_flux, tiny_sdxl, tiny_stable_diffusion
 CASE = Case("a photo of a fox", 0)
 SMALL = Budget(images=2, gradients=8, encodings=120)
 FAMILIES = {
-    "sd": lambda: tiny_stable_diffusion(positions=24),
-    "sdxl": lambda: tiny_sdxl(positions=24),
+    "sd": lambda: tiny_stable_diffusion(positions=40),
+    "sdxl": lambda: tiny_sdxl(positions=40),
     "flux": lambda: tiny_flux(positions=64),
 }
 
@@ -192,6 +193,14 @@ def test_the_original_answers_inside_undo():
     given.undo = undo
     assert len(given.concept_states(CASE, 2)) == 2
     assert entered == [1]  # a concept that was never learned has pictures of its own
+
+
+def test_the_unknown_concept_is_told_from_everything_else():
+    for seed in range(3):
+        assert all(unknown.detect(unknown.pictures(10, 64, seed)))
+    noise = np.random.default_rng(0).integers(0, 255, (10, 64, 64, 3), dtype=np.uint8)
+    plain = [Image.new("RGB", (64, 64), colour) for colour in ("white", "black", "red")]
+    assert not any(unknown.detect([*map(Image.fromarray, noise), *plain]))
 
 
 def test_simplex_projection_is_the_nearest_point():

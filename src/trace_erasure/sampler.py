@@ -65,7 +65,8 @@ def _end(denoiser: Denoiser, level: float) -> Path:
     signal, noise = torch.tensor([1 - level, level], dtype=torch.float64)
     if denoiser.prediction != "flow":
         if level == 0:
-            signal = torch.as_tensor(denoiser.scheduler.final_alpha_cumprod).double().sqrt()
+            scheduler: Any = denoiser.scheduler
+            signal = torch.as_tensor(scheduler.final_alpha_cumprod).double().sqrt()
             noise = (1 - signal.square()).clamp(min=0).sqrt()
         else:
             length = (signal.square() + noise.square()).sqrt()
@@ -88,7 +89,8 @@ def guided(
     if guidance == 1 or denoiser.family.distilled:
         return denoiser.predict(states, timestep, conditioning, guidance)
     both = Conditioning.cat([empty[[0] * n], conditioning])
-    return guide(*denoiser.predict(torch.cat([states] * 2), timestep, both).chunk(2), guidance)
+    base, own = denoiser.predict(torch.cat([states] * 2), timestep, both).chunk(2)
+    return guide(base, own, guidance)
 
 
 @torch.no_grad()

@@ -14,7 +14,7 @@ from torch import Tensor
 
 NAME = "quorble"
 SIDE = 32
-SCALES = (10, 13, 16, 20, 24)
+SCALES = tuple(range(10, 26))
 SEEN = 0.75
 """Correlation with the pattern from which on it counts as seen."""
 

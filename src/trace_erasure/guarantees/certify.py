@@ -79,7 +79,7 @@ def certify(
         retain: prompts to compare; default: those of the record.
         paths: Monte Carlo paths for each comparison; 0 leaves the statistical part out.
         steps, guidance_scale: of the sampler that it is about.
-        noise_level: τ between early and late; default: the finetune's, else 0.5.
+        noise_level: τ between early and late; default: the gate's, the finetune's, else 0.5.
         gate: certify the erasure as ``Erasure.gate`` at this noise level applies it.
 
     Raises:
@@ -96,8 +96,9 @@ def certify(
         )
     if paths == 1 or paths < 0:
         raise InputError(f"paths is {paths}; allowed: 0 for no statistical part, or 2 or more.")
-    if noise_level is None:
-        noise_level = (record.get("finetune") or {}).get("noise_level") or gate or 0.5
+    recorded = (record.get("finetune") or {}).get("noise_level")
+    levels = (noise_level, gate, recorded, 0.5)
+    level: float = next(value for value in levels if value is not None)
     exact = exact_part(denoiser, erasure, concepts, record.get("certificate"))
     attached = adapt.attached(pipe, erasure.name)
     concept = retained = None
@@ -114,14 +115,14 @@ def certify(
                 denoiser, erasure, own, instead, seeds, label="concept paths", **options
             )
             words = "erased model on concept prompts against the original on surrogate prompts"
-            concept = PathKL.of(words, len(own), terms, plan, noise_level)
+            concept = PathKL.of(words, len(own), terms, plan, level)
             if kept:
                 kept = _spread(kept, paths)
                 terms, plan = divergence(
                     denoiser, erasure, kept, kept, seeds, label="retained paths", **options
                 )
                 words = "erased model against the original on retained prompts"
-                retained = PathKL.of(words, len(kept), terms, plan, noise_level)
+                retained = PathKL.of(words, len(kept), terms, plan, level)
         finally:
             if not attached:
                 erasure.detach(pipe)
@@ -131,7 +132,7 @@ def certify(
         sampler=sampler_name(denoiser),
         steps=steps,
         guidance_scale=guidance_scale,
-        noise_level=noise_level,
+        noise_level=level,
         gate=gate,
         concept=concept,
         retained=retained,
