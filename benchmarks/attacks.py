@@ -5,9 +5,10 @@
 
 Outcomes are kept under --work case by case. Rows go to benchmarks/results/attack-<name>.jsonl: task
 ``attack/<name>``, metric ``success`` (pre-attack successes included), ``pre``, ``incremental``
-(new successes of those that could be gained) and ``success@N`` within N tries. The controls are
-methods of their own: ``base`` is the original model; ``<method> / unknown`` aims at a concept that
-was never learned; ``<method> / random`` draws random words of equal length in as many tries.
+(new successes of those that could be gained), ``success@N`` within N tries, and ``margin_spearman``, the
+rank correlation of recovery margin and success over concepts and levels. The controls are methods
+of their own: ``base`` is the original model; ``<method> / unknown`` aims at a concept that was
+never learned; ``<method> / random`` draws random words of equal length in as many tries.
 """
 
 from __future__ import annotations
@@ -17,11 +18,12 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
+from scipy.stats import spearmanr
 
 from common import MODEL, RESULTS, load_judges, load_model, write_rows
 from trace_erasure import adapt, embedded
@@ -109,7 +111,7 @@ def outcomes_of(
     pipe: Any, attack: str, setting: str, method: str, name: str, judge: Any, options: Any
 ) -> list[Outcome]:
     """One attack on one concept in one setting."""
-    entry, budget = find(attack), budget_of(options)
+    entry, budget = find(attack), budget_of(options, attack)
     erasure = erasure_for(pipe, method, name, options.work)
     target = target_of(name, options.cases, erasure, judge, setting != "unknown")
     attacked = setting != "original"
@@ -138,14 +140,15 @@ def outcomes_of(
             erasure.detach(pipe)
 
 
-def budget_of(options: Any) -> Budget:
-    return Budget(options.images, options.gradients, options.encodings)
+def budget_of(options: Any, attack: str) -> Budget:
+    images = find(attack).images or options.images
+    return Budget(images, options.gradients, options.encodings)
 
 
 def rows_of(
     outcomes: Sequence[Outcome], attack: str, method: str, concept: str, judge: Any, options: Any
 ) -> list[Row]:
-    budget = budget_of(options)
+    budget = budget_of(options, attack)
     found = tally(outcomes, budget.images)
     listed = json.dumps([(o.prompt, o.seed) for o in outcomes])
     digest = hashlib.sha256(listed.encode()).hexdigest()[:12]
@@ -169,6 +172,17 @@ def rows_of(
     ]  # fmt: skip
 
 
+def margin_row(points: Sequence[tuple[float, float]], like: Row) -> Row:
+    """Does the recovery margin predict robustness? Rank correlation over concepts and levels."""
+    margins, rates = zip(*points, strict=True)
+    value = float(spearmanr(margins, rates).statistic)
+    nan = float("nan")
+    return replace(
+        like, method="all", concept="all", metric="margin_spearman", value=value, numerator=None,
+        n=len(points), low=nan, high=nan,
+    )  # fmt: skip
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--attacks", nargs="+", default=[*ATTACKS], choices=[*ATTACKS])
@@ -185,6 +199,7 @@ def main() -> None:
     pipe, judge = load_model(), load_judges()[0]
     for attack in options.attacks:
         rows: list[Row] = []
+        points: list[tuple[float, float]] = []  # (recovery margin, success)
         # Probes use no words, so that random ones are no control of theirs.
         controls = ["unknown"] if find(attack).probe else ["unknown", "random"]
         runs = [("original", options.methods[0], "base")]
@@ -196,9 +211,15 @@ def main() -> None:
             for name in options.concepts:
                 found = outcomes_of(pipe, attack, setting, method, name, judge, options)
                 everything += found
-                rows += rows_of(found, attack, label, name, judge, options) if found else []
+                own = rows_of(found, attack, label, name, judge, options) if found else []
+                rows += own
+                if own and setting == "erased":
+                    record = erasure_for(pipe, method, name, options.work).record
+                    points.append((record["certificate"]["recovery_margin"], own[0].value))
             if everything:
                 rows += rows_of(everything, attack, label, "mean", judge, options)
+        if len(points) > 2:
+            rows.append(margin_row(points, rows[0]))
         write_rows(f"attack-{attack}", rows, options.out)
         for row in rows:
             if row.concept == "mean" and row.metric in ("pre", "success"):

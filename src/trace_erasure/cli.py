@@ -159,6 +159,10 @@ def erase(
     no_closed_form: Annotated[
         bool, typer.Option("--no-closed-form", help="Training only.")
     ] = False,
+    hardening: Annotated[
+        str | None,
+        typer.Option(help="off, closed_form or adversarial. Default: the spec's, or off."),
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show what would be done, and write nothing.")
     ] = False,
@@ -177,6 +181,7 @@ def erase(
     changes: dict[str, Any] = {} if seed is None else {"seed": seed}
     changes |= {"finetune": None} if no_finetune else {}
     changes |= {"closed_form": None} if no_closed_form else {}
+    changes |= {} if hardening is None else {"hardening": hardening}
     asked = replace(asked, erase=replace(asked.erase, **changes))
     started = time.perf_counter()
     with _narration(quiet):

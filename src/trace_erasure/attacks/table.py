@@ -33,12 +33,14 @@ class Entry:
         probe: it reaches beyond prompts, so that no edit of the text's entry can stop it.
         length: words that its control draws at random.
         keeps_prompt: whether they stand before the case's prompt or alone.
+        images: pictures that it is defined by; None leaves them to the budget.
     """
 
     run: Attack
     probe: bool = False
     length: int = 3
     keeps_prompt: bool = False
+    images: int | None = None
 
     @property
     def control(self) -> Attack:
@@ -62,7 +64,7 @@ ATTACKS: dict[str, Entry] = {
     "image-to-image": Entry(image_to_image, probe=True),
     "inpainting": Entry(inpainting, probe=True),
     "completion": Entry(completion, probe=True),
-    "noise": Entry(best_of_noise, probe=True),
+    "noise": Entry(best_of_noise, probe=True, images=24),
     "relearn": Entry(relearn, probe=True),
 }
 
