@@ -5,10 +5,11 @@
 
 Outcomes are kept under --work case by case. Rows go to benchmarks/results/attack-<name>.jsonl: task
 ``attack/<name>``, metric ``success`` (pre-attack successes included), ``pre``, ``incremental``
-(new successes of those that could be gained), ``success@N`` within N tries, and ``margin_spearman``, the
-rank correlation of recovery margin and success over concepts and levels. The controls are methods
-of their own: ``base`` is the original model; ``<method> / unknown`` aims at a concept that was
-never learned; ``<method> / random`` draws random words of equal length in as many tries.
+(new successes of those that could be gained), ``success@N`` within N tries, and
+``margin_spearman``, the rank correlation of recovery margin and success over concepts and levels.
+The controls are methods of their own: ``base`` is the original model; ``<method> / unknown`` aims
+at a concept that was never learned; ``<method> / random`` draws random words of equal length in as
+many tries.
 """
 
 from __future__ import annotations
