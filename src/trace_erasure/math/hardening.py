@@ -15,12 +15,20 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from trace_erasure.math.closed_form import Edit, equality, mixture, recovery_margin
+from trace_erasure.math.closed_form import (
+    Edit,
+    equality,
+    expected_collateral,
+    mixture,
+    recovery_margin,
+)
 
 PENALTY = 1e-3
 """λ relative to the mean diagonal of G: an embedding that is no larger than it needs to be."""
 RISE = 1.02
 """A round that raises the margin by less than this factor is the last, and is not kept."""
+COST = 2.0
+"""Nor is a round kept that takes the expected collateral beyond this factor of the first edit's."""
 
 
 def regenerating(
@@ -51,7 +59,7 @@ def harden(
     """Adversarial rounds on ``edit``, an ``equality`` edit with these settings.
 
     Each round attacks all concept columns at once and redirects the ``added`` leading directions
-    of what it found. Stops when the recovery margin stops rising.
+    of what it found. Stops when the recovery margin stops rising, or at the price of ``COST``.
 
     Returns:
         The edit, and the margin before the first round and after each that was kept.
@@ -59,6 +67,7 @@ def harden(
     mix, discarded = mixture(concept, surrogate, maps_gram, directions, weights)
     columns, targets = [concept @ mix], [surrogate @ mix]
     margins = [recovery_margin(edit, concept, surrogate, maps_gram)]
+    affordable = COST * expected_collateral(edit, second_moment, maps_gram)
     for _ in range(rounds):
         found = regenerating(edit, concept, maps_gram)
         mix, _ = mixture(found, surrogate, maps_gram, added, weights)
@@ -68,7 +77,8 @@ def harden(
             torch.cat(columns, dim=1), torch.cat(targets, dim=1), keep, second_moment, maps_gram
         )
         margin = recovery_margin(solved, concept, surrogate, maps_gram)
-        if margin < RISE * margins[-1]:
+        spent = expected_collateral(solved, second_moment, maps_gram)
+        if margin < RISE * margins[-1] or spent > affordable:
             break
         edit = replace(solved, discarded=discarded)
         margins.append(margin)
