@@ -125,6 +125,7 @@ def erase(
     closed_form: ClosedForm | None = ClosedForm(),
     finetune: Finetune | None = Finetune(),
     seed: int = 0,
+    hardening: str = "off",
     captions: Sequence[str] | None = None,
     on_step: OnStep | None = None,
     workdir: str | Path | None = None,
@@ -138,6 +139,7 @@ def erase(
         closed_form: settings of stage 1; None leaves it out.
         finetune: settings of stage 2; None leaves it out.
         seed: of every random choice; the same seed gives the same bytes.
+        hardening: ``off``, ``closed_form`` or ``adversarial``; see ``EraseSpec``.
         captions: ordinary language of the model's domain; default: the package's list.
         on_step: called after every training step.
         workdir: an existing folder that keeps a checkpoint of stage 2, from which a killed run
@@ -154,7 +156,7 @@ def erase(
     made = [
         c if isinstance(c, Concept) else Concept(c, surrogate=surrogate, kind=kind) for c in listed
     ]
-    spec = EraseSpec(tuple(made), closed_form, finetune, seed)
+    spec = EraseSpec(tuple(made), closed_form, finetune, seed, hardening)
     return run(pipe, spec, captions, on_step, workdir)
 
 
@@ -180,7 +182,10 @@ def run(
     shares: tuple[Share, ...] = ()
     if spec.closed_form is not None:
         concepts = planned.spec.concepts
-        result = redirect(denoiser, concepts, planned.retain, spec.closed_form, captions)
+        hardened = spec.hardening != "off"
+        result = redirect(
+            denoiser, concepts, planned.retain, spec.closed_form, captions, hardened=hardened
+        )
         closed, certificate = result.delta, result.certificate
         roots = roots_of(denoiser, spec.closed_form.pooled)
         # An exact solve has to stay exact among others, so it carries all of its columns.
@@ -189,6 +194,9 @@ def run(
             gather(denoiser, concept, planned.retain, roots=roots, columns=columns)
             for concept in concepts
         )
+        for stream, margins in result.margins.items():
+            text = " → ".join(f"{margin:.2g}" for margin in margins)
+            log.info("hardened %s, recovery margin: %s", stream, text)
         log.info("closed form: %.1f s", time.perf_counter() - started)
     tuned: dict[str, LowRank] = {}
     record: dict[str, Any] = {}
@@ -273,7 +281,8 @@ def _finetune(
             if closed:
                 adapt.attach(denoiser, closed, REDIRECT)
             lesson = prepare(denoiser, concept_prompts, surrogate_prompts, retained, settings, seed)
-            training = steer(denoiser, lesson, settings, seed, checkpoint)
+            adversarial = planned.spec.hardening == "adversarial"
+            training = steer(denoiser, lesson, settings, seed, checkpoint, adversarial)
             bar = tqdm(training, "finetune", settings.steps, leave=False, disable=None)
             for step in bar:
                 bar.n = step.step  # a resumed run begins further on

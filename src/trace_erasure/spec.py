@@ -8,6 +8,7 @@ from trace_erasure.concept import Concept
 from trace_erasure.errors import InputError
 from trace_erasure.math.objectives import OBJECTIVES
 
+HARDENING = ("off", "closed_form", "adversarial")
 MODES = ("equality", "ridge", "null_space")
 
 
@@ -153,14 +154,22 @@ class EraseSpec:
         closed_form: stage 1, or None to leave it out.
         finetune: stage 2, or None to leave it out.
         seed: of every random choice.
+        hardening: ``closed_form`` adds adversarial rounds to stage 1; ``adversarial`` also trains
+            stage 2 on perturbed prompts that bring the concept back.
     """
 
     concepts: tuple[Concept, ...]
     closed_form: ClosedForm | None = ClosedForm()
     finetune: Finetune | None = Finetune()
     seed: int = 0
+    hardening: str = "off"
 
     def __post_init__(self) -> None:
+        _check(self.hardening in HARDENING, "hardening", self.hardening, ", ".join(HARDENING))
+        if self.hardening == "closed_form" and self.closed_form is None:
+            raise InputError("hardening 'closed_form' needs stage 1. Keep closed_form.")
+        if self.hardening == "adversarial" and self.finetune is None:
+            raise InputError("hardening 'adversarial' needs stage 2. Keep finetune.")
         _check(len(self.concepts) > 0, "concepts", self.concepts, "at least one concept")
         if self.closed_form is None and self.finetune is None:
             raise InputError("both stages are switched off: nothing would be erased. Keep one.")

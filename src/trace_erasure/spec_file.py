@@ -33,7 +33,7 @@ from trace_erasure.files import atomic
 from trace_erasure.spec import ClosedForm, EraseSpec, Finetune
 
 STAGES = {"closed_form": ClosedForm, "finetune": Finetune}
-KEYS = ("model", "concepts", *STAGES, "seed")
+KEYS = ("model", "concepts", *STAGES, "seed", "hardening")
 LONGEST_NAME = 60
 Settings = TypeVar("Settings", bound=Concept | ClosedForm | Finetune)
 
@@ -112,6 +112,8 @@ def _run(raw: Mapping[str, Any]) -> RunSpec:
             options[key] = None if raw[key] is None else _settings(kind, raw[key], key)
     if "seed" in raw:
         options["seed"] = _value(int, raw["seed"], "seed")
+    if "hardening" in raw:
+        options["hardening"] = _value(str, raw["hardening"], "hardening")
     model = _value(str, raw["model"], "model")
     return RunSpec(model, EraseSpec(tuple(concepts), **options))
 
@@ -211,6 +213,7 @@ def to_yaml(run: RunSpec) -> str:
         "closed_form": None if spec.closed_form is None else _plain(spec.closed_form),
         "finetune": None if spec.finetune is None else _plain(spec.finetune),
         "seed": spec.seed,
+        "hardening": spec.hardening,
     }
     return yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=sys.maxsize)
 
@@ -247,4 +250,5 @@ def spec_of(record: Mapping[str, Any]) -> EraseSpec:
         None if closed_form is None else ClosedForm(**closed_form),
         None if finetune is None else Finetune(**finetune),
         record["seed"],
+        record.get("hardening", "off"),
     )

@@ -44,6 +44,10 @@ def erase(
     no_closed_form: Annotated[
         bool, typer.Option("--no-closed-form", help="Training only.")
     ] = False,
+    hardening: Annotated[
+        str | None,
+        typer.Option(help="off, closed_form or adversarial. Default: the spec's, or off."),
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show what would be done, and write nothing.")
     ] = False,
@@ -61,6 +65,7 @@ def erase(
     asked = request_of(spec, model, concept, surrogate, kind)
     changes: dict[str, Any] = {} if seed is None else {"seed": seed}
     changes |= {"finetune": None} if no_finetune else {}
+    changes |= {} if hardening is None else {"hardening": hardening}
     changes |= {"closed_form": None} if no_closed_form else {}
     asked = replace(asked, erase=replace(asked.erase, **changes))
     started = time.perf_counter()

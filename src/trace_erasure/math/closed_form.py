@@ -143,12 +143,38 @@ def equality(
     Raises:
         ValueError: shapes do not agree, or concept and surrogate are the same.
     """
-    d, m = concept.shape
+    d = concept.shape[0]
     if surrogate.shape != concept.shape or keep.shape[0] != d or second_moment.shape != (d, d):
         raise ValueError(
             f"concept {tuple(concept.shape)}, surrogate {tuple(surrogate.shape)}, keep "
             f"{tuple(keep.shape)} and Σ {tuple(second_moment.shape)} do not agree"
         )
+    difference = surrogate - concept
+    mix, discarded = mixture(concept, surrogate, maps_gram, directions, weights)
+    c, target, shift = concept @ mix, surrogate @ mix, difference @ mix
+    inverse, used = left_inverse(torch.cat([c, target, keep], dim=1), second_moment)
+    read = inverse[: c.shape[1]]
+    edit = Edit(shift, read, discarded, used / d)
+    return compress(edit) if directions is None else edit
+
+
+def mixture(
+    concept: Tensor,
+    surrogate: Tensor,
+    maps_gram: Tensor,
+    directions: int | None = None,
+    weights: Tensor | None = None,
+) -> tuple[Tensor, float]:
+    """Combinations of the columns that carry the leading directions of S − C.
+
+    Returns:
+        (m, k) with columns to combine C and S by, the same for both; and the share of the energy
+        of W(S − C) that is left out. Without ``directions`` the columns stay as they are.
+
+    Raises:
+        ValueError: concept and surrogate are the same.
+    """
+    m = concept.shape[1]
     difference = surrogate - concept
     weights = torch.ones(m, dtype=concept.dtype) if weights is None else weights
     _, s, vh = torch.linalg.svd(
@@ -160,15 +186,9 @@ def equality(
     count = count if directions is None else min(count, directions)
     discarded = float(s[count:].square().sum() / s.square().sum())
     if directions is None:
-        mix = torch.eye(m, dtype=concept.dtype)
-    else:
-        # Columns are combined, not selected: each direction of S − C gets its own (c, s) pair.
-        mix = weights[:, None] * vh[:count].mT / s[:count]
-    c, target, shift = concept @ mix, surrogate @ mix, difference @ mix
-    inverse, used = left_inverse(torch.cat([c, target, keep], dim=1), second_moment)
-    read = inverse[: c.shape[1]]
-    edit = Edit(shift, read, discarded, used / d)
-    return compress(edit) if directions is None else edit
+        return torch.eye(m, dtype=concept.dtype), discarded
+    # Columns are combined, not selected: each direction of S − C gets its own (c, s) pair.
+    return weights[:, None] * vh[:count].mT / s[:count], discarded
 
 
 def compress(edit: Edit) -> Edit:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -15,6 +15,7 @@ from trace_erasure.denoiser import EMPTY, Denoiser
 from trace_erasure.errors import InputError
 from trace_erasure.families.table import POOLED
 from trace_erasure.math import closed_form as algebra
+from trace_erasure.math.hardening import harden
 from trace_erasure.math.lowrank import LowRank
 from trace_erasure.share import HALVES
 from trace_erasure.spec import ClosedForm
@@ -38,17 +39,25 @@ HELD_OUT_TOGETHER = {
 }
 HELD_OUT_TOGETHER["explicit"] = HELD_OUT_TOGETHER["object"]
 
+ROUNDS = 8
+"""Most adversarial rounds of a hardened solve."""
+ADDED = 2
+"""Directions that a round redirects, for each population of tokens."""
 INEXACT = 1e-4
 """Residual above which an untruncated solve has plainly run out of dimensions."""
 
 
 @dataclass(frozen=True)
 class Redirect:
-    """The edit of each stream's embeddings, the change of every map, and the certificate."""
+    """The edit of each stream's embeddings, the change of every map, and the certificate.
+
+    ``margins`` are each hardened stream's recovery margins, before and after every round kept.
+    """
 
     edits: dict[str, algebra.Edit]
     delta: dict[str, LowRank]
     certificate: Certificate
+    margins: dict[str, list[float]] = field(default_factory=dict)
 
 
 def redirect(
@@ -57,6 +66,7 @@ def redirect(
     retain: Sequence[str],
     settings: ClosedForm,
     captions: Sequence[str] | None = None,
+    hardened: bool = False,
 ) -> Redirect:
     """Solves stage 1 for all ``concepts`` jointly; every concept names its surrogate.
 
@@ -65,6 +75,8 @@ def redirect(
     Args:
         retain: prompts to hold, beside the empty one.
         captions: ordinary language for Σ; default: the package's.
+        hardened: adversarial rounds until the recovery margin stops rising, see
+            ``math.hardening``; in equality mode.
 
     Raises:
         InputError: for an untruncated solve that needs more dimensions than the embedding has, or
@@ -73,6 +85,12 @@ def redirect(
     edits: dict[str, algebra.Edit] = {}
     delta: dict[str, LowRank] = {}
     figures: dict[str, Figures] = {}
+    margins: dict[str, list[float]] = {}
+    if hardened and settings.mode != "equality":
+        raise InputError(
+            f"closed_form.mode is {settings.mode!r}, and only 'equality' can be hardened. "
+            "Choose it, or set hardening to 'off'."
+        )
     names = [stream.name for stream in denoiser.family.streams]
     for stream in names:
         if stream == POOLED and not settings.pooled:
@@ -81,7 +99,22 @@ def redirect(
         maps = denoiser.maps(stream)
         weights = denoiser.weights(stream, len(sigma))
         maps_gram = algebra.gram(list(weights.values()))
-        edit, moved = _solve(denoiser, stream, concepts, retain, settings, sigma, maps_gram)
+        edit, moved, held, directions = _solve(
+            denoiser, stream, concepts, retain, settings, sigma, maps_gram
+        )
+        if hardened:
+            edit, margins[stream] = harden(
+                edit,
+                moved.concept,
+                moved.surrogate,
+                held,
+                sigma,
+                maps_gram,
+                directions=directions,
+                weights=moved.weights.sqrt(),
+                rounds=ROUNDS,
+                added=ADDED * len(denoiser.populations(stream)),
+            )
         held_out = join([unseen(denoiser, concept, stream) for concept in concepts])
         figures[stream] = certify(denoiser, edit, moved, held_out, retain, sigma, maps_gram, stream)
         residual = figures[stream].residual_listed
@@ -95,7 +128,7 @@ def redirect(
         for path, weight in weights.items():
             delta[path] = edit.change(weight).widen(maps[path].in_features)
     state = "none" if POOLED not in names else "edited" if POOLED in edits else "open"
-    return Redirect(edits, delta, Certificate.over(figures, state))
+    return Redirect(edits, delta, Certificate.over(figures, state), margins)
 
 
 def _exact(settings: ClosedForm) -> bool:
@@ -111,8 +144,8 @@ def _solve(
     settings: ClosedForm,
     sigma: Tensor,
     maps_gram: Tensor,
-) -> tuple[algebra.Edit, Columns]:
-    """The edit of one stream, and the columns that it moves."""
+) -> tuple[algebra.Edit, Columns, Tensor, int | None]:
+    """The edit of one stream, the columns that it moves and holds, and how many directions."""
     parts = [material(denoiser, concept, stream) for concept in concepts]
     moved = join([part.moved for part in parts])
     # The empty prompt and the words before the concept must stay for the redirect to be exact.
@@ -144,7 +177,7 @@ def _solve(
         edit = algebra.ridge(moved.concept * scale, moved.surrogate * scale, sigma, maps_gram)
         if settings.mode == "null_space":
             edit = algebra.null_space(edit, held)
-    return edit, moved
+    return edit, moved, held, directions
 
 
 def unseen(denoiser: Denoiser, concept: Concept, stream: str) -> Columns:

@@ -19,6 +19,7 @@ from trace_erasure.files import atomic
 from trace_erasure.math.lowrank import LowRank
 from trace_erasure.math.objectives import OBJECTIVES, mean_square
 from trace_erasure.spec import Finetune
+from trace_erasure.stages.adversary import regenerate
 from trace_erasure.trajectory import Bank, Profile, collect, predictions, profile
 
 ADAPTER = "trace_steer"
@@ -114,9 +115,17 @@ def draw(index: Tensor, count: int, generator: torch.Generator) -> Tensor:
 
 
 def losses(
-    denoiser: Denoiser, lesson: Lesson, settings: Finetune, generator: torch.Generator
+    denoiser: Denoiser,
+    lesson: Lesson,
+    settings: Finetune,
+    generator: torch.Generator,
+    adversarial: bool = False,
 ) -> dict[str, Tensor]:
-    """The terms of the loss on one random batch, unweighted; absent windows give no term."""
+    """The terms of the loss on one random batch, unweighted; absent windows give no term.
+
+    ``adversarial`` perturbs the prompts of the late states first so that they bring the concept
+    back, see ``stages.adversary``.
+    """
     bank, retain = lesson.bank, lesson.retain_bank
     late = draw(lesson.late, settings.batch, generator) if len(lesson.late) else lesson.late
     early = (
@@ -135,6 +144,12 @@ def losses(
             lesson.retained[retain.prompt[kept]],
         ]
     )
+    if adversarial and len(late):
+        count = len(late)
+        attacked = regenerate(
+            denoiser, states[:count], times[:count], conditioning[:count], lesson.e_p[late]
+        )
+        conditioning = Conditioning.cat([attacked, conditioning[count:]])
     output = denoiser.predict(states, times, conditioning).float()
     e_late, e_early, e_void, e_kept = output.split([len(late), len(early), len(void), len(kept)])
     objective = OBJECTIVES[settings.objective]
@@ -156,6 +171,7 @@ def steer(
     settings: Finetune,
     seed: int,
     checkpoint: Path | None = None,
+    adversarial: bool = False,
 ) -> Iterator[StepRecord]:
     """Trains the adapter ``ADAPTER``, one record a step; resumes from ``checkpoint``.
 
@@ -174,7 +190,7 @@ def steer(
         for group in optimizer.param_groups:
             group["lr"] = settings.learning_rate * min(1.0, (step + 1) / WARMUP) * remaining
         generator = torch.Generator().manual_seed(seed * 1_000_003 + step)
-        terms = losses(denoiser, lesson, settings, generator)
+        terms = losses(denoiser, lesson, settings, generator, adversarial)
         for name, value in terms.items():
             if not torch.isfinite(value):
                 raise NonFiniteError(f"loss term {name!r} is {value.item()} at step {step}.")

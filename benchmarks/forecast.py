@@ -1,0 +1,212 @@
+"""Does the forecast come true? Predicted collateral against what paired pictures show.
+
+    python benchmarks/forecast.py                       # resumes when killed
+    python benchmarks/forecast.py --concepts fox apple house --images 2 --steps 12
+
+For each erased object, every other object of the world is forecast (before any picture) and then
+drawn with and without the erasure from the same noise. Rows go to
+benchmarks/results/forecast.jsonl: task ``forecast``; metric ``spearman`` (network figure against
+the mean paired distance), ``spearman_text`` (text figure alone), ``spearman_judge`` (network figure
+against the judge's lost probability) and ``worst_found`` (of the five worst-hit names, those among
+the first ten forecast).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from scipy.stats import bootstrap, spearmanr
+
+from common import MODEL, RESULTS, load_judges, load_model, write_rows
+from trace_erasure import embedded
+from trace_erasure.concept import Concept, fill
+from trace_erasure.erase import run
+from trace_erasure.erasure import Erasure
+from trace_erasure.evaluate import Row
+from trace_erasure.evaluate.judges import probabilities
+from trace_erasure.evaluate.task import Protocol
+from trace_erasure.files import atomic
+from trace_erasure.generate import ImageStore, generate
+from trace_erasure.guarantees.collateral import forecast
+from trace_erasure.math.statistics import bootstrap_interval
+from trace_erasure.neighbours import FRAMES
+from trace_erasure.spec import EraseSpec, Finetune
+from trace_erasure.world import load_world
+
+FIRST_SEED = 100
+FIRST, WORST = 10, 5
+
+
+def erasure_for(pipe: Any, name: str, finetune: bool, work: Path) -> Erasure:
+    folder = work / "erasures" / ("both" if finetune else "stage-1")
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / f"{name}.safetensors"
+    if not file.exists():
+        spec = EraseSpec((Concept(name),), finetune=Finetune() if finetune else None)
+        run(pipe, spec, workdir=folder).save(file)
+    return Erasure.load(file)
+
+
+def draw(pipe: Any, names: Sequence[str], options: Any) -> list[list[Image.Image]]:
+    """``options.images`` pictures of each name."""
+    texts = [fill(FRAMES["object"], name) for name in names for _ in range(options.images)]
+    seeds = [FIRST_SEED + i for _ in names for i in range(options.images)]
+    found = generate(
+        pipe, texts, seeds, steps=options.steps, guidance_scale=embedded.GUIDANCE, autocast=True,
+        store=ImageStore(options.work / "images"),
+    )  # fmt: skip
+    count = options.images
+    return [found[i : i + count] for i in range(0, len(found), count)]
+
+
+def distance(first: Image.Image, second: Image.Image) -> float:
+    """Root mean square difference of two pictures, 0 to 1."""
+    a, b = (np.asarray(image.convert("RGB"), np.float64) / 255 for image in (first, second))
+    return float(np.sqrt(np.square(a - b).mean()))
+
+
+def measure(pipe: Any, name: str, judge: Any, options: Any) -> list[dict[str, Any]]:
+    """Forecast and measurement of every other object, kept from run to run."""
+    kind = "both" if options.finetune else "stage-1"
+    file = options.work / f"{name}-{kind}-{options.images}-{options.steps}.json"
+    if file.exists():
+        return json.loads(file.read_text("utf-8"))
+    erasure = erasure_for(pipe, name, options.finetune, options.work)
+    concept = Concept(**erasure.record["spec"]["concepts"][0])
+    names = [thing.name for thing in load_world().objects]
+    rows = forecast(pipe, erasure.delta, concept, names, embedded.GUIDANCE)
+    others = [row.name for row in rows]
+    before = draw(pipe, others, options)
+    with erasure.attach(pipe):
+        after = draw(pipe, others, options)
+    found = []
+    for row, a, b in zip(rows, before, after, strict=True):
+        where = judge.labels.index(f"subject/{row.name}")
+        seen = [probabilities(judge.classify(x), judge.labels)[:, where].mean() for x in (a, b)]
+        found.append(
+            {
+                **asdict(row),
+                "distance": float(np.mean([distance(*pair) for pair in zip(a, b, strict=True)])),
+                "lost": float(seen[0] - seen[1]),
+            }
+        )
+    with atomic(file) as partial:
+        partial.write_text(json.dumps(found, indent=1), "utf-8")
+    return found
+
+
+def rank_correlation(first: Sequence[float], second: Sequence[float]) -> float:
+    return float(spearmanr(first, second).statistic)
+
+
+def rows_of(name: str, found: list[dict[str, Any]], judge: Any, options: Any) -> list[Row]:
+    method = "trace" if options.finetune else "stage 1 only"
+    protocol = Protocol(
+        "forecast", "1", f"{len(found)}:{options.images}", "own", str(options.steps),
+        str(embedded.GUIDANCE), "native", "bfloat16",
+    )  # fmt: skip
+    column = {key: [row[key] for row in found] for key in found[0]}
+    rows = []
+    for metric, predicted, measured in (
+        ("spearman", "network", "distance"),
+        ("spearman_text", "text", "distance"),
+        ("spearman_judge", "network", "lost"),
+    ):
+        pair = (column[predicted], column[measured])
+        ends = bootstrap(
+            pair, rank_correlation, paired=True, vectorized=False, n_resamples=1000,
+            method="percentile", rng=np.random.default_rng(0),
+        ).confidence_interval  # fmt: skip
+        rows.append(
+            Row(
+                MODEL,
+                "forecast",
+                method,
+                name,
+                judge.id if measured == "lost" else "pixels",
+                metric,
+                rank_correlation(*pair),
+                None,
+                len(found),
+                float(ends.low),
+                float(ends.high),
+                0,
+                str(protocol),
+            )
+        )
+    first = {row["name"] for row in sorted(found, key=lambda row: -row["network"])[:FIRST]}
+    worst = [row["name"] for row in sorted(found, key=lambda row: -row["distance"])[:WORST]]
+    hits = sum(other in first for other in worst)
+    rows.append(
+        Row(
+            MODEL,
+            "forecast",
+            method,
+            name,
+            "pixels",
+            "worst_found",
+            hits / WORST,
+            hits,
+            WORST,
+            float("nan"),
+            float("nan"),
+            0,
+            str(protocol),
+        )
+    )
+    return rows
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    targets = [thing.name for thing in load_world().targets]
+    parser.add_argument("--concepts", nargs="+", default=targets)
+    parser.add_argument("--images", type=int, default=4, help="pairs of pictures a name")
+    parser.add_argument("--steps", type=int, default=embedded.STEPS)
+    parser.add_argument("--finetune", action="store_true", help="both stages; default: stage 1")
+    parser.add_argument("--work", type=Path, default=Path("runs/forecast"))
+    parser.add_argument("--out", type=Path, default=RESULTS)
+    options = parser.parse_args()
+    pipe, judge = load_model(), load_judges()[0]
+    rows: list[Row] = []
+    for name in options.concepts:
+        rows += rows_of(name, measure(pipe, name, judge, options), judge, options)
+    for metric in dict.fromkeys(row.metric for row in rows):
+        own = [row for row in rows if row.metric == metric]
+        values = torch.tensor([row.value for row in own], dtype=torch.float64)
+        low, high = bootstrap_interval(values, [row.concept for row in own])
+        like = own[0]
+        rows.append(
+            Row(
+                like.model,
+                like.task,
+                like.method,
+                "mean",
+                like.judge,
+                metric,
+                float(values.mean()),
+                None,
+                len(values),
+                low,
+                high,
+                0,
+                like.protocol,
+            )
+        )
+    write_rows("forecast", rows, options.out)
+    for row in rows:
+        print(
+            f"{row.concept:12} {row.metric:16} {row.value:.3f}  ({row.low:.2f} to {row.high:.2f})"
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,50 @@
+"""Relearning: a LoRA on ten pictures of the concept teaches the erased model again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+
+from trace_erasure import adapt
+from trace_erasure.attacks.losses import denoising, pick, rounds
+from trace_erasure.attacks.protocol import Arena, Case, Try
+from trace_erasure.math.lowrank import LowRank
+
+PICTURES = 10
+RANK = 4
+BATCH = 2
+LEARNING_RATE = 1e-3
+ADAPTER = "relearned"
+
+
+def relearn(arena: Arena, case: Case) -> Iterator[Try]:
+    """Trains on the denoising of ``PICTURES`` pictures with the case's prompt; a try after every
+    equal share of the budget. The adapter is taken off at the end."""
+    denoiser = arena.denoiser
+    generator = arena.generator(case)
+    clean = arena.concept_states(case, PICTURES)
+    conditioning = arena.encode([case.prompt])
+    fresh = {}
+    for path, layer in denoiser.family.linears(denoiser.pipe, denoiser.family.adapters).items():
+        down = torch.randn(RANK, layer.in_features, generator=generator) / layer.in_features**0.5
+        fresh[path] = LowRank(down, torch.zeros(layer.out_features, RANK))
+    adapt.attach(denoiser, fresh, ADAPTER)
+    try:
+        factors = [f for pair in adapt.factors_of(denoiser, ADAPTER).values() for f in pair]
+        for factor in factors:
+            factor.requires_grad_(True)
+        optimizer = torch.optim.AdamW(factors, lr=LEARNING_RATE, weight_decay=0.0)
+        while True:
+            for _ in range(rounds(arena, BATCH)):
+                batch = clean[torch.randint(len(clean), (BATCH,), generator=generator)]
+                timestep = pick(arena.plan.timesteps, generator)
+                loss = denoising(arena, conditioning, batch, timestep, generator)
+                for factor, gradient in zip(
+                    factors, torch.autograd.grad(loss, factors), strict=True
+                ):
+                    factor.grad = gradient
+                optimizer.step()
+            yield Try("after relearning", conditioning)
+    finally:
+        adapt.detach(denoiser, ADAPTER)

@@ -1,0 +1,20 @@
+"""Unseen synonyms: other words for the concept, which the erasure was not told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from trace_erasure.attacks.protocol import Arena, Case, Try
+from trace_erasure.attacks.wording import PARAPHRASES
+from trace_erasure.concept import fill
+
+
+def synonym(arena: Arena, case: Case) -> Iterator[Try]:
+    """Every synonym of the target in the case's prompt, then in other sentences."""
+    name = arena.target.name
+    own = case.prompt.replace(name, "{x}", 1)
+    templates = [own] if "{x}" in own else []
+    for template in dict.fromkeys([*templates, *PARAPHRASES[arena.target.kind]]):
+        for word in arena.target.synonyms:
+            text = fill(template, word)
+            yield Try(text, arena.encode([text]))

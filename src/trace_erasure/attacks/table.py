@@ -1,0 +1,76 @@
+"""The table of attacks and probes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from trace_erasure.attacks import (
+    greedy_coordinate,
+    p4d,
+    random_tokens,
+    ring_a_bell,
+    textual_inversion,
+    unlearn_diff,
+)
+from trace_erasure.attacks.completion import completion
+from trace_erasure.attacks.composition import composition
+from trace_erasure.attacks.noise import best_of_noise
+from trace_erasure.attacks.protocol import Attack
+from trace_erasure.attacks.relearn import relearn
+from trace_erasure.attacks.soft_prompt import soft_prompt
+from trace_erasure.attacks.synonym import synonym
+from trace_erasure.attacks.through_pictures import image_to_image, inpainting
+from trace_erasure.attacks.wording import paraphrase, typo
+from trace_erasure.errors import InputError
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One attack.
+
+    Attributes:
+        run: the attack.
+        probe: it reaches beyond prompts, so that no edit of the text's entry can stop it.
+        length: words that its control draws at random.
+        keeps_prompt: whether they stand before the case's prompt or alone.
+        images: pictures that it is defined by; None leaves them to the budget.
+    """
+
+    run: Attack
+    probe: bool = False
+    length: int = 3
+    keeps_prompt: bool = False
+    images: int | None = None
+
+    @property
+    def control(self) -> Attack:
+        """Random tokens of equal length."""
+        return random_tokens.random_tokens(self.length, self.keeps_prompt)
+
+
+ATTACKS: dict[str, Entry] = {
+    "paraphrase": Entry(paraphrase),
+    "typo": Entry(typo),
+    "synonym": Entry(synonym),
+    "composition": Entry(composition, length=6),
+    "ring-a-bell": Entry(ring_a_bell.ring_a_bell, length=ring_a_bell.LENGTH),
+    "unlearn-diff": Entry(unlearn_diff.unlearn_diff, length=unlearn_diff.LENGTH, keeps_prompt=True),
+    "p4d": Entry(p4d.p4d, length=p4d.LENGTH),
+    "greedy-coordinate": Entry(
+        greedy_coordinate.greedy_coordinate, length=greedy_coordinate.LENGTH
+    ),
+    "textual-inversion": Entry(textual_inversion.textual_inversion, length=1),
+    "soft-prompt": Entry(soft_prompt, length=8),
+    "image-to-image": Entry(image_to_image, probe=True),
+    "inpainting": Entry(inpainting, probe=True),
+    "completion": Entry(completion, probe=True),
+    "noise": Entry(best_of_noise, probe=True, images=24),
+    "relearn": Entry(relearn, probe=True),
+}
+
+
+def find(name: str) -> Entry:
+    """The attack called ``name``. Raises ``InputError`` naming the known ones."""
+    if name not in ATTACKS:
+        raise InputError(f"unknown attack {name!r}. Choose one of: {', '.join(ATTACKS)}.")
+    return ATTACKS[name]

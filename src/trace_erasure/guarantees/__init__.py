@@ -1,0 +1,1 @@
+"""What can be promised of an erasure, and what it will cost: certificates and forecasts."""

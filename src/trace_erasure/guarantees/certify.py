@@ -1,0 +1,171 @@
+"""The certificate of an erasure: what holds exactly, what holds with confidence, what does not."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any, TypeVar
+
+from trace_erasure import adapt
+from trace_erasure.concept import Concept, fill
+from trace_erasure.denoiser import Denoiser
+from trace_erasure.erasure import Erasure
+from trace_erasure.errors import InputError
+from trace_erasure.guarantees.exact import ExactPart, exact_part
+from trace_erasure.guarantees.statistical import PathKL, divergence, sampler_name
+
+NOT_COVERED = (
+    "Prompts that are not listed: other words for the concept, other languages, typos, hints and "
+    "strings found by search may reach it.",
+    "Image-to-image and inpainting: the concept can enter through the picture.",
+    "Completion: latents that the original model has begun already show the concept.",
+    "Guidance by a classifier, control networks, adapters and further finetuning, which can teach "
+    "the concept again.",
+    "Other samplers, step counts and guidance scales than the stated one, in the statistical part.",
+    "Other base models than the one whose fingerprint the file carries.",
+)
+T = TypeVar("T")
+SEEDS = 7_000_000
+"""Where the seeds of certified paths begin, away from those of training and of evaluation."""
+
+
+@dataclass(frozen=True)
+class Guarantee:
+    """What is certified of one erasure on one pipeline.
+
+    Attributes:
+        title: of the erasure.
+        exact: without chance, see ``ExactPart``.
+        sampler, steps, guidance_scale, noise_level, gate: what the statistical part is about; τ
+            parts early from late.
+        concept: erased model on concept prompts against the original on surrogate prompts: how
+            far from provable suppression.
+        retained: erased model against the original on retained prompts: what the erasure cost.
+        not_covered: in words.
+    """
+
+    title: str
+    exact: ExactPart
+    sampler: str
+    steps: int
+    guidance_scale: float
+    noise_level: float
+    gate: float | None
+    concept: PathKL | None
+    retained: PathKL | None
+    not_covered: tuple[str, ...] = NOT_COVERED
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON can hold it: bounds without an upper end have None there."""
+        return _finite(asdict(self))
+
+
+def certify(
+    pipe: Any,
+    erasure: Erasure,
+    *,
+    concepts: Sequence[Concept] | None = None,
+    retain: Sequence[str] | None = None,
+    paths: int = 16,
+    steps: int = 20,
+    guidance_scale: float = 3.5,
+    noise_level: float | None = None,
+    gate: float | None = None,
+) -> Guarantee:
+    """Certifies ``erasure`` on ``pipe``, whose adapters stay as they are.
+
+    Args:
+        concepts: with surrogates; default: those of the erasure's record.
+        retain: prompts to compare; default: those of the record.
+        paths: Monte Carlo paths for each comparison; 0 leaves the statistical part out.
+        steps, guidance_scale: of the sampler that it is about.
+        noise_level: τ between early and late; default: the gate's, the finetune's, else 0.5.
+        gate: certify the erasure as ``Erasure.gate`` at this noise level applies it.
+
+    Raises:
+        InputError: no concepts are known, one has no surrogate, or 1 path, of which no interval
+            can be made.
+    """
+    denoiser = Denoiser(pipe)
+    record = erasure.record
+    concepts = _recorded(record) if concepts is None else concepts
+    if not concepts or any(concept.surrogate is None for concept in concepts):
+        raise InputError(
+            "which concepts with which surrogates to certify is not in this erasure's record. "
+            "Pass concepts=[Concept('fox', surrogate='cat')]."
+        )
+    if paths == 1 or paths < 0:
+        raise InputError(f"paths is {paths}; allowed: 0 for no statistical part, or 2 or more.")
+    recorded = (record.get("finetune") or {}).get("noise_level")
+    levels = (noise_level, gate, recorded, 0.5)
+    level: float = next(value for value in levels if value is not None)
+    exact = exact_part(denoiser, erasure, concepts, record.get("certificate"))
+    attached = adapt.attached(pipe, erasure.name)
+    concept = retained = None
+    if paths:
+        kept = list(record.get("retain", ()) if retain is None else retain)
+        if not attached:
+            erasure.attach(pipe)
+        try:
+            options: dict[str, Any] = dict(steps=steps, guidance=guidance_scale, gate=gate)
+            seeds = range(SEEDS, SEEDS + paths)
+            pairs = _spread(_pairs(concepts), paths)
+            own, instead = [a for a, _ in pairs], [b for _, b in pairs]
+            terms, plan = divergence(
+                denoiser, erasure, own, instead, seeds, label="concept paths", **options
+            )
+            words = "erased model on concept prompts against the original on surrogate prompts"
+            concept = PathKL.of(words, len(own), terms, plan, level)
+            if kept:
+                kept = _spread(kept, paths)
+                terms, plan = divergence(
+                    denoiser, erasure, kept, kept, seeds, label="retained paths", **options
+                )
+                words = "erased model against the original on retained prompts"
+                retained = PathKL.of(words, len(kept), terms, plan, level)
+        finally:
+            if not attached:
+                erasure.detach(pipe)
+    return Guarantee(
+        title=record.get("title", "Concept erasure"),
+        exact=exact,
+        sampler=sampler_name(denoiser),
+        steps=steps,
+        guidance_scale=guidance_scale,
+        noise_level=level,
+        gate=gate,
+        concept=concept,
+        retained=retained,
+    )
+
+
+def certified(erasure: Erasure, guarantee: Guarantee) -> Erasure:
+    """``erasure`` with the certificate in its record; the change itself is the same."""
+    return replace(erasure, record={**erasure.record, "guarantee": guarantee.to_dict()})
+
+
+def _recorded(record: Any) -> list[Concept]:
+    return [Concept(**concept) for concept in record.get("spec", {}).get("concepts", ())]
+
+
+def _pairs(concepts: Sequence[Concept]) -> list[tuple[str, str]]:
+    """Every listed concept prompt with the surrogate's prompt."""
+    return [
+        (fill(template, phrase), fill(template, concept.surrogate or ""))
+        for concept in concepts
+        for template, phrase in concept.wordings()
+    ]
+
+
+def _spread(items: list[T], most: int) -> list[T]:
+    """At most ``most`` of ``items``, evenly from first to last."""
+    count = min(most, len(items))
+    return [items[i * len(items) // count] for i in range(count)]
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(inner) for inner in value]
+    return None if isinstance(value, float) and value in (float("inf"), float("-inf")) else value

@@ -1,0 +1,57 @@
+"""The verbs ``certify`` and ``forecast`` on a tiny model in a folder."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from trace_erasure.cli import app
+from trace_erasure.concept import Concept
+from trace_erasure.erase import erase
+from trace_erasure.erasure import Erasure
+from trace_erasure.testing import tiny_stable_diffusion
+
+CAPTIONS = [f"a picture of a {word}" for word in ("dog", "tree", "house", "red car", "boat")]
+
+
+@pytest.fixture
+def made(tmp_path, monkeypatch):
+    """A model's folder and the file of an erasure."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    pipe = tiny_stable_diffusion()
+    pipe.save_pretrained(tmp_path / "model")
+    concept = Concept("fox", surrogate="dog", templates=("a photo of a {x}",))
+    file = erase(pipe, concept, finetune=None, captions=CAPTIONS).save(tmp_path / "fox")
+    return tmp_path / "model", file
+
+
+def test_certify_prints_and_writes(made):
+    model, file = made
+    options = ["certify", str(file), "--model", str(model), "--paths", "2", "--steps", "2"]
+    before = file.read_bytes()
+    shown = CliRunner().invoke(app, options)
+    assert shown.exit_code == 0, shown.output
+    for words in ("exact part", "Residual by position", "Statistical part", "Not covered"):
+        assert words in shown.output
+    assert file.read_bytes() == before
+    whole = CliRunner().invoke(app, [*options, "--json", "--write"])
+    assert whole.exit_code == 0, whole.output
+    found = json.loads(whole.stdout[whole.stdout.index("{") :])
+    assert Erasure.load(file).record["guarantee"] == found
+    wrong = CliRunner().invoke(app, [*options[:-3], "1"])
+    assert wrong.exit_code == 2
+
+
+def test_forecast_sorts_names_and_says_what_it_costs(made):
+    model, _ = made
+    options = ["forecast", "--model", str(model), "--concept", "fox", "--surrogate", "dog"]
+    names = [part for name in ("tree", "house", "horse") for part in ("--name", name)]
+    shown = CliRunner().invoke(app, [*options, *names])
+    assert shown.exit_code == 0, shown.output
+    for words in ("horse", "Plans by mean change", "Least collateral"):
+        assert words in shown.output
+    found = CliRunner().invoke(app, [*options, *names, "--json"])
+    rows = json.loads(found.stdout[found.stdout.index("{") :])["names"]
+    assert [row["network"] for row in rows] == sorted((r["network"] for r in rows), reverse=True)
