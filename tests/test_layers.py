@@ -35,7 +35,7 @@ LAYERS = (
     ("erasure", "stages", "generate", "loading", "testing"),
     ("erase",),
     ("methods", "merge"),
-    ("evaluate",),
+    ("evaluate", "eval_unlearn"),
     ("contact_sheet", "terminal"),
     ("demo", "demo_report"),
     ("cli",),
