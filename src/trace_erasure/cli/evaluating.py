@@ -98,6 +98,9 @@ def evaluate(
     files = erasure or []
     if strength and not files:
         raise InputError("--strength belongs to an erasure. Add --erasure FILE.")
+    for one in strength or ():
+        if not 0 <= one <= 2:
+            raise InputError(f"strength {one:g} is out of range. Choose 0 (off) to 2.")
     removals = [Erasure.load(file) for file in files]
     folder = tasks_folder(tasks_dir)
     tasks = [load_task(name, folder) for name in task]
