@@ -83,7 +83,7 @@ def test_evaluate_keeps_every_verdict_and_prints_controls(measured):
     assert len(found) == 5 * 4
     assert all((out / "images" / f"{v.image}.png").is_file() for v in found)
     words = " ".join(result.stdout.split())
-    for said in ("What the controls say", "random drift", "H_o", "trace-erasure report"):
+    for said in ("What the controls say", "H_c", "trace-erasure report"):
         assert said in words
 
 
