@@ -10,7 +10,13 @@ from trace_erasure import adapt, embedded
 from trace_erasure.concept import Concept, fill
 from trace_erasure.denoiser import EMPTY, Denoiser
 from trace_erasure.erase import erase
-from trace_erasure.evaluate import ImageClassifierJudge
+from trace_erasure.evaluate import (
+    ImageClassifierJudge,
+    blanked,
+    evaluate,
+    load_task,
+    summarise,
+)
 from trace_erasure.generate import generate
 from trace_erasure.spec import ClosedForm
 from trace_erasure.stages.redirect import redirect
@@ -141,3 +147,21 @@ def test_graded_strength_is_monotone_in_the_judges_eyes(pipe, judges, fox):
             chances.append(chance.mean().item())
         assert chances[0] >= chances[1] >= chances[2]
         assert chances[0] - chances[2] > 0.5
+
+
+def test_a_model_that_draws_nothing_scores_badly_overall(pipe, judges, fox):
+    """It has "erased" the fox as well as anything can, and no judge may call that a success."""
+    task = load_task("objects").subset(["fox"], per_group=4)
+    how = dict(model="emoji-sd", autocast=True)
+    with blanked(pipe):
+        blank = evaluate(pipe, task, judges, method="blank", **how)
+    erased = evaluate(pipe, task, judges, method="trace", erasure=fox, **how)
+    of = {
+        (row.method, row.judge, row.metric): row.value
+        for row in summarise([*blank, *erased])
+        if row.concept == "mean"
+    }
+    for judge in judges:
+        assert of["blank", judge.id, "acc_e"] == 0
+        assert of["blank", judge.id, "acc_s"] <= 0.1
+        assert of["blank", judge.id, "h_o"] < 0.3 < of["trace", judge.id, "h_o"]

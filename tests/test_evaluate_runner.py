@@ -11,7 +11,7 @@ from evaluation import LABELS, classifier, save_clip, small_task
 from trace_erasure.denoiser import Denoiser
 from trace_erasure.erasure import Erasure
 from trace_erasure.errors import InputError
-from trace_erasure.evaluate import ClipJudge, blanked, evaluate, summarise
+from trace_erasure.evaluate import ClipJudge, blanked, evaluate, random_drift, summarise
 from trace_erasure.evaluate.controls import is_blank
 from trace_erasure.evaluate.task import Item, Sampling, Task
 from trace_erasure.fingerprint import fingerprint
@@ -203,6 +203,31 @@ def test_the_degenerate_model_is_told_apart(pipe):
     assert blank["acc_e"] == 0 and blank["acc_s"] == 0
     assert blank["h_o"] == 0 and blank["nothing_s"] == 1
     assert rows("base") == base  # the control is gone
+
+
+def test_random_drift_is_as_large_as_the_erasure_and_has_no_aim(pipe):
+    generator = torch.Generator().manual_seed(0)
+    draw = lambda *shape: torch.randn(shape, generator=generator)  # noqa: E731
+    parts = [
+        {
+            path: LowRank(draw(rank, linear.in_features), draw(linear.out_features, rank))
+            for path, linear in Denoiser(pipe).token_maps().items()
+        }
+        for rank in (2, 3)
+    ]
+    erasure = Erasure("stable-diffusion", fingerprint(pipe), *parts, {})
+    drift = random_drift(erasure)
+    assert drift.delta.keys() == erasure.delta.keys()
+    for path, change in erasure.delta.items():
+        other = drift.delta[path]
+        assert other.rank == change.rank == 5
+        torch.testing.assert_close(other.dense().norm(), change.dense().norm())
+        cosine = torch.cosine_similarity(other.dense().flatten(), change.dense().flatten(), dim=0)
+        assert cosine.abs() < 0.5
+    assert random_drift(erasure).name == drift.name != random_drift(erasure, seed=1).name
+    with drift.attach(pipe):
+        drawn = generate(pipe, "a fox", [1], **SHORT)[0]
+    assert not np.array_equal(drawn, generate(pipe, "a fox", [1], **SHORT)[0])
 
 
 def test_single_coloured_pictures_are_blank():

@@ -37,7 +37,7 @@ LAYERS = (
     ("erase",),
     ("methods", "merge"),
     ("guarantees",),
-    ("evaluate",),
+    ("evaluate", "eval_unlearn"),
     ("attacks",),
     ("contact_sheet", "terminal"),
     ("demo", "demo_report"),

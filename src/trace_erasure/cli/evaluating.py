@@ -98,10 +98,17 @@ def evaluate(
     files = erasure or []
     if strength and not files:
         raise InputError("--strength belongs to an erasure. Add --erasure FILE.")
+    for one in strength or ():
+        if not 0 <= one <= 2:
+            raise InputError(f"strength {one:g} is out of range. Choose 0 (off) to 2.")
     removals = [Erasure.load(file) for file in files]
     folder = tasks_folder(tasks_dir)
     tasks = [load_task(name, folder) for name in task]
     chosen = [_concepts(one, removals, concept) for one in tasks]
+    parts = [
+        one.subset(list(found) or concept, per_group)
+        for one, found in zip(tasks, chosen, strict=True)
+    ]
     judges = _judges(model, judge, clip)
     pipe = load(model)
     run, complete = RunFolder(out), True
@@ -113,8 +120,7 @@ def evaluate(
             shard=f"{share[0]}/{share[1]}",
         )
         options: dict[str, Any] = dict(model=model, batch=batch, autocast=bfloat16, shard=share)
-        for whole, by_concept in zip(tasks, chosen, strict=True):
-            part = whole.subset(list(by_concept) or concept, per_group)
+        for part, by_concept in zip(parts, chosen, strict=True):
             todo: list[tuple[str, Any, Any]] = []
             if controls or not removals:
                 todo.append(("base", None, nullcontext()))

@@ -200,7 +200,8 @@ def _task_sections(task: str, rows: Sequence[Row]) -> Iterator[Section]:
         yield _interval_section(task, rows, metric)
     shown = [replace(row, method=label(row.method)) for row in rows]
     have = {row.metric for row in rows if not math.isnan(row.value)}
-    metrics = [name for name in (*DEFAULT, "nothing_s", "blank") if name in have]
+    known = dict.fromkeys([metric or "acc_s", *DEFAULT, "nothing_s", "blank"])
+    metrics = [name for name in known if name in have]
     over = [row for row in shown if row.concept in ("mean", "worst")]
     yield rows_table(over, f"{task}: mean and worst concept", metrics)
     each = [

@@ -1,0 +1,241 @@
+"""The report of an evaluation: a function of verdicts, with its controls, on every screen."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import random
+import shutil
+import subprocess
+from dataclasses import replace
+
+import pytest
+from PIL import Image
+
+from evaluation import verdicts
+from trace_erasure.errors import InputError
+from trace_erasure.evaluate import Verdict, overview, read_verdicts, rows_table, write_verdicts
+from trace_erasure.evaluate.run_folder import RunFolder, overview_of
+from trace_erasure.evaluate.strength import at_strength, parse_strength
+
+GROUPS = ["target"] * 4 + ["synonym"] * 4 + ["retain"] * 8
+BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("chrome")
+
+
+def share(*correct: float) -> list[tuple[str, bool]]:
+    """Flags of which the given share is correct among targets, synonyms and the retained."""
+    rates = dict(zip(("target", "synonym", "retain"), correct, strict=True))
+    seen = dict.fromkeys(rates, 0)
+    flags = []
+    for group in GROUPS:
+        flags.append((group, seen[group] < rates[group] * GROUPS.count(group)))
+        seen[group] += 1
+    return flags
+
+
+METHODS = {
+    "trace": share(0, 0.25, 1),
+    "base": share(1, 1, 1),
+    "blank": share(0, 0, 0),
+    "drift": share(0.75, 0.75, 0.5),
+    "trace × 0.5": share(0.5, 0.5, 1),
+}
+
+
+@pytest.fixture(scope="module")
+def found() -> list[Verdict]:
+    """Two tasks, one of them sensitive, two concepts and two judges."""
+    return [
+        verdict
+        for task in ("small", "hazard")
+        for concept in ("fox", "cat")
+        for judge in ("resnet@1", "regnet@2")
+        for method, flags in METHODS.items()
+        for verdict in of_task(
+            verdicts(flags, concept=concept, method=method, judge=judge, image=method[:5]), task
+        )
+    ]
+
+
+def of_task(some: list[Verdict], task: str) -> list[Verdict]:
+    return [replace(v, task=task, protocol=v.protocol.replace("small", task)) for v in some]
+
+
+@pytest.fixture(scope="module")
+def run(found, tmp_path_factory):
+    """A folder as ``evaluate`` leaves it."""
+    run = RunFolder(tmp_path_factory.mktemp("run"))
+    for i, method in enumerate(METHODS):
+        picture = Image.effect_noise((64, 64), 90).convert("RGB")
+        picture.paste((40 * i, 120, 200 - 30 * i), (12, 12, 52, 52))
+        run.images.save(method[:5], picture)
+    write_verdicts(run.folder / "verdicts" / "a.parquet", found[::2])
+    write_verdicts(run.folder / "verdicts" / "b.parquet", found[1::2])
+    run.note(command="trace-erasure evaluate", model="tiny")
+    return run
+
+
+def test_verdicts_survive_parquet(found, tmp_path):
+    odd = replace(found[0], correct=None, score=31.5, labels=(), blank=True, nothing=None)
+    some = [*found[:7], odd]
+    assert read_verdicts(write_verdicts(tmp_path / "v" / "a.parquet", some)) == some
+    assert [file.name for file in (tmp_path / "v").iterdir()] == ["a.parquet"]
+    (tmp_path / "b.parquet").write_bytes(b"nothing")
+    with pytest.raises(InputError, match=r"b\.parquet"):
+        read_verdicts(tmp_path / "b.parquet")
+    with pytest.raises(InputError, match="no verdicts in"):
+        overview_of([tmp_path / "elsewhere"])
+
+
+def test_every_figure_is_a_function_of_the_verdicts(found, run):
+    rows = overview(found).rows
+    mixed = random.Random(0).sample(found, len(found))
+    key = lambda row: (row.task, row.method, row.concept, row.judge, row.metric)  # noqa: E731
+    for other in (overview(mixed).rows, overview_of([run.folder]).rows):
+        for a, b in zip(sorted(rows, key=key), sorted(other, key=key), strict=True):
+            assert key(a) == key(b) and a.numerator == b.numerator and a.n == b.n
+            assert a.value == b.value or (math.isnan(a.value) and math.isnan(b.value))
+    of = {key(row): row.value for row in rows}
+    assert of["small", "trace", "mean", "resnet@1", "acc_g"] == 0.25
+    assert of["hazard", "drift", "worst", "regnet@2", "acc_s"] == 0.5
+
+
+def test_controls_stand_in_every_table_and_the_blank_one_scores_badly(found):
+    page = overview(found)
+    first = page.sections[0]
+    assert first.title == "What the controls say"
+    assert [line[-1] for line in first.rows] == ["✓ told apart"] * 4
+    for section in page.sections[1:]:
+        if "concept" in getattr(section, "columns", ()):
+            methods = {line[section.columns.index("method")] for line in section.rows}
+            wanted = {"original model (control)", "random drift (control)"}
+            assert methods >= {*wanted, "blank pictures (control)", "trace"}
+    overall = {r.method: r.value for r in page.rows if (r.metric, r.concept) == ("h_o", "mean")}
+    assert overall["blank"] == 0 < overall["base"] + 0.1 < overall["drift"] < overall["trace"]
+
+
+def test_a_control_that_looks_like_a_success_is_called_out(found):
+    good = [v for v in found if v.method in ("base", "trace", "drift")]
+    blank = [replace(v, method="blank") for v in found if v.method == "trace"]
+    lines = overview([*good, *blank]).sections[0].rows
+    assert {line[-1] for line in lines} == {"✗ not below: blank pictures"}
+    lines = overview([v for v in good if v.method != "drift"]).sections[0].rows
+    assert {line[-1] for line in lines} == {"not evaluated: random drift, blank pictures"}
+
+
+def test_what_was_measured_differently_is_refused_with_the_field(found):
+    other = [
+        replace(v, protocol=v.protocol.replace("steps=20", "steps=50"))
+        if v.method == "trace"
+        else v
+        for v in found
+    ]
+    with pytest.raises(InputError, match=r"steps (20|50) against (20|50)"):
+        overview(other)
+    rows = [*overview(found).rows]
+    changed = replace(
+        rows[0], method="x", protocol=rows[0].protocol.replace("steps=20", "steps=30")
+    )
+    with pytest.raises(InputError, match="steps"):
+        rows_table([*rows, changed])
+
+
+def test_strengths_make_a_curve_from_the_original_to_the_method(found):
+    assert parse_strength(at_strength("a × b", 0.25)) == ("a × b", 0.25)
+    assert parse_strength(at_strength("trace", 1)) == ("trace", 1)
+    plots = [s for s in overview(found).sections if "by strength" in s.title]
+    assert [plot.title for plot in plots] == [
+        "small: trace by strength",
+        "hazard: trace by strength",
+    ]
+    assert plots[0].svg.count("<circle") == 4 * 3  # four figures at strengths 0, 0.5 and 1
+
+
+def test_the_three_files_say_the_same(run, tmp_path):
+    html, data, text = overview_of([run.folder], "Foxes").write(tmp_path / "report")
+    assert [file.name for file in (html, data, text)] == ["report.html", "report.json", "report.md"]
+    content = json.loads(data.read_text("utf-8"))
+    page, words = html.read_text("utf-8"), text.read_text("utf-8")
+    assert "trace-erasure evaluate" in page  # the manifest says how
+    for part in ("versions", "machine", "protocols", "judges", "picture_seeds"):
+        assert part in content["manifest"] and part in page and part in words
+    value = next(
+        row["value"]
+        for row in content["rows"]
+        if (row["method"], row["metric"], row["concept"]) == ("trace", "h_o", "mean")
+    )
+    assert f"{100 * value:.1f}" in page and f"{100 * value:.1f}" in words
+
+
+def test_sensitive_pictures_are_blurred_until_clicked(run, found):
+    grids = {s.title: s for s in overview(found, run.images).sections if hasattr(s, "cards")}
+    assert not grids["small: fox, before and after"].sensitive
+    assert grids["hazard: fox, before and after"].sensitive
+    labels = [picture.label for picture in grids["small: fox, before and after"].cards[0].pictures]
+    assert labels == ["original model", "random drift", "trace"]
+    i2p = of_task([v for v in found if v.task == "small"], "paper/i2p-nudity")
+    page = overview(i2p, run.images)
+    cards = [card for s in page.sections if hasattr(s, "cards") for card in s.cards]
+    assert cards and all(card.caption == "prompt not shown" for card in cards)
+
+
+CHECK = """
+<script>
+addEventListener("error", e => { document.title = "error: " + e.message; });
+addEventListener("load", () => {
+  const images = [...document.images], boxes = [...document.querySelectorAll(".veil input")];
+  document.querySelectorAll("details").forEach(d => d.open = true);
+  const blur = () => getComputedStyle(boxes[0].nextElementSibling).filter;
+  document.documentElement.style.setProperty("--x", 0);
+  document.querySelectorAll(".veil img").forEach(i => i.style.transition = "none");
+  const before = blur(); boxes[0].click(); const after = blur();
+  document.body.dataset.found = JSON.stringify({
+    images: images.length, loaded: images.filter(i => i.complete && i.naturalWidth > 0).length,
+    tables: [...document.querySelectorAll("table")].filter(t => t.rows.length > 2).length,
+    width: innerWidth, page: document.documentElement.scrollWidth, before, after,
+    wide: [...document.querySelectorAll(".scroll")]
+      .filter(s => s.scrollWidth > s.clientWidth).length,
+    svg: document.querySelectorAll("svg").length, title: document.title,
+  });
+});
+</script>
+"""
+
+
+@pytest.mark.skipif(BROWSER is None, reason="no Chromium here: apt-get install chromium")
+@pytest.mark.parametrize("width", [390, 1280])
+def test_the_page_in_a_browser(run, tmp_path, width):
+    page = overview_of([run.folder], "Foxes").write(tmp_path)[0]
+    text = page.read_text("utf-8")
+    assert "<script" not in text and "http://" not in text.replace("http://www.w3.org", "")
+    # Headless windows have a least width: a frame of the wanted one has none.
+    (tmp_path / "inner.html").write_text(text.replace("</body>", CHECK + "</body>"), "utf-8")
+    frame = f'<iframe src="inner.html" width="{width}" height="900" style="border:0"></iframe>'
+    outer = """<body><script>
+    const wait = () => { const inner = document.querySelector("iframe").contentDocument;
+      const found = inner && inner.body && inner.body.dataset.found;
+      if (found) document.body.dataset.found = found; else setTimeout(wait, 50); };
+    addEventListener("load", wait);</script>"""
+    (tmp_path / "outer.html").write_text(outer + frame, "utf-8")
+    flags = ["--headless", "--no-sandbox", "--disable-gpu", "--allow-file-access-from-files"]
+    flags += ["--enable-logging=stderr", "--window-size=1400,900", "--virtual-time-budget=20000"]
+    flags += [f"--user-data-dir={tmp_path / 'profile'}", "--dump-dom"]
+    done = subprocess.run(
+        [str(BROWSER), *flags, (tmp_path / "outer.html").as_uri()],
+        capture_output=True,
+        text=True,
+        timeout=180,
+        env={**os.environ, "HOME": str(tmp_path)},
+    )
+    assert 'data-found="' in done.stdout, done.stderr[-2000:]
+    raw = done.stdout.split('data-found="', 1)[1].split('"', 1)[0]
+    seen = json.loads(raw.replace("&quot;", '"').replace("&amp;", "&"))
+    assert "CONSOLE" not in done.stderr, done.stderr[-2000:]
+    assert seen["width"] == width
+    # Nothing to scroll sideways; on a phone, not even within a table.
+    assert seen["page"] <= width and (seen["wide"] == 0 or width > 390)
+    assert seen["images"] > 20 and seen["loaded"] == seen["images"]
+    assert seen["tables"] >= 5 and seen["svg"] >= 4
+    assert "blur" in seen["before"] and seen["after"] == "none"
+    assert not seen["title"].startswith("error")
