@@ -102,11 +102,11 @@ GRID: dict[str, list[Overrides]] = {
     ],
     "ant-multi": [
         {},
-        {**_SENTENCES, "steps": 50},
-        {**_SENTENCES, "steps": 100, "ordinary": 1.0},
-        {**_SENTENCES, "steps": 100, "ordinary": 1.0, "lora_scale": 2.0},
-        {**_SENTENCES, "steps": 100, "ordinary": 1.0, "guidance": 3.0},
         {**_SENTENCES, "steps": 100, "ordinary": 1.0, "learning_rate": 2e-3},
+        {**_SENTENCES, "steps": 100, "ordinary": 1.0, "learning_rate": 5e-3},
+        {**_SENTENCES, "steps": 100, "ordinary": 1.0, "learning_rate": 1e-2},
+        {**_SENTENCES, "steps": 100, "ordinary": 1.0, "learning_rate": 1e-2, "lora_scale": 2.0},
+        {**_SENTENCES, "steps": 100, "ordinary": 1.0, "learning_rate": 5e-3, "guidance": 3.0},
     ],
     "eraseanything": [
         {},
