@@ -101,13 +101,14 @@ GRID: dict[str, list[Overrides]] = {
         {**_SENTENCES, "noise_level": 0.95, "learning_rate": 2e-4},
         {**_SENTENCES, "noise_level": 0.98},
     ],
+    # 40 steps at the published rate change nothing; 60 at 1e-2 leave nothing.
     "ant-multi": [
         {},
-        {**_SENTENCES, "steps": 100, "ordinary": 1.0, "learning_rate": 5e-3},
-        {**_SENTENCES, "steps": 100, "ordinary": 1.0, "learning_rate": 1e-2},
-        {**_SENTENCES, "steps": 100, "ordinary": 1.0, "learning_rate": 1e-2, "noise_level": 0.95},
-        {**_SENTENCES, "steps": 100, "ordinary": 1.0, "learning_rate": 5e-3, "noise_level": 0.95},
-        {**_SENTENCES, "steps": 100, "ordinary": 0.1, "learning_rate": 1e-2, "noise_level": 0.95},
+        {**_SENTENCES, "steps": 60, "ordinary": 1.0, "learning_rate": 2e-3},
+        {**_SENTENCES, "steps": 60, "ordinary": 1.0, "learning_rate": 4e-3},
+        {**_SENTENCES, "steps": 60, "ordinary": 20.0, "learning_rate": 1e-2},
+        {**_SENTENCES, "steps": 60, "ordinary": 1.0, "learning_rate": 2e-3, "noise_level": 0.95},
+        {**_SENTENCES, "steps": 60, "ordinary": 20.0, "learning_rate": 4e-3, "noise_level": 0.95},
     ],
     "eraseanything": [
         {},
