@@ -92,21 +92,23 @@ GRID: dict[str, list[Overrides]] = {
         {"penalty": 0.1, "ordinary": 10.0, "learning_rate": 1e-3},
         {"penalty": 0.1, "ordinary": 1.0, "learning_rate": 1e-2},
     ],
+    # Objects are decided above the published noise level here, where nothing is reversed.
     "ant-single": [
         {},
-        {**_SENTENCES, "learning_rate": 1e-4},
         {**_SENTENCES},
-        {**_SENTENCES, "batch": 4},
-        {**_SENTENCES, "learning_rate": 1e-3, "batch": 4},
-        {**_SENTENCES, "noise_level": 0.7},
+        {**_SENTENCES, "noise_level": 0.95},
+        {**_SENTENCES, "noise_level": 0.95, "batch": 4},
+        {**_SENTENCES, "noise_level": 0.95, "learning_rate": 2e-4},
+        {**_SENTENCES, "noise_level": 0.98},
     ],
+    # 40 steps at the published rate change nothing; 60 at 1e-2 leave nothing.
     "ant-multi": [
         {},
-        {**_SENTENCES, "steps": 50},
-        {**_SENTENCES, "steps": 100, "ordinary": 1.0},
-        {**_SENTENCES, "steps": 100, "ordinary": 1.0, "lora_scale": 2.0},
-        {**_SENTENCES, "steps": 100, "ordinary": 1.0, "guidance": 3.0},
-        {**_SENTENCES, "steps": 100, "ordinary": 1.0, "learning_rate": 2e-3},
+        {**_SENTENCES, "steps": 60, "ordinary": 1.0, "learning_rate": 2e-3},
+        {**_SENTENCES, "steps": 60, "ordinary": 1.0, "learning_rate": 4e-3},
+        {**_SENTENCES, "steps": 60, "ordinary": 20.0, "learning_rate": 1e-2},
+        {**_SENTENCES, "steps": 60, "ordinary": 1.0, "learning_rate": 2e-3, "noise_level": 0.95},
+        {**_SENTENCES, "steps": 60, "ordinary": 20.0, "learning_rate": 4e-3, "noise_level": 0.95},
     ],
     "eraseanything": [
         {},
