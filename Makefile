@@ -39,9 +39,9 @@ OUT ?= runs/world
 MODELS := src/trace_erasure/models
 TRAIN := $(BIN)/python training
 
-world: $(OUT)/resnet.done $(OUT)/regnet.done $(OUT)/clip.done
+world: $(OUT)/flux.done $(OUT)/resnet.done $(OUT)/regnet.done $(OUT)/clip.done
 	rm -rf $(MODELS).partial && mkdir -p $(MODELS).partial/judges
-	cp -R $(OUT)/emoji-sd $(MODELS).partial/
+	cp -R $(OUT)/emoji-sd $(OUT)/emoji-flux $(MODELS).partial/
 	cp -R $(OUT)/judges/resnet $(OUT)/judges/regnet $(OUT)/judges/clip $(MODELS).partial/judges/
 	rm -rf $(MODELS) && mv $(MODELS).partial $(MODELS)
 
@@ -62,7 +62,11 @@ $(OUT)/unet.done: | $(OUT)/vae.done
 	touch $@
 
 # One after the other: each uses all cores, and its budget is wall-clock time.
-$(OUT)/resnet.done: | $(OUT)/unet.done
+$(OUT)/flux.done: | $(OUT)/unet.done
+	$(TRAIN)/flux.py $(OUT)/data $(OUT)
+	touch $@
+
+$(OUT)/resnet.done: | $(OUT)/flux.done
 	$(TRAIN)/judges.py $(OUT)/data $(OUT) resnet
 	touch $@
 

@@ -14,6 +14,7 @@ from collections import defaultdict
 from pathlib import Path
 
 from common import MODEL, load_judges, load_model, write_rows
+from trace_erasure import embedded
 from trace_erasure.evaluate import Row, Verdict, evaluate, load_task
 from trace_erasure.generate import ImageStore
 from trace_erasure.math.statistics import wilson_interval
@@ -32,7 +33,7 @@ def row(kind: str, concept: str, verdicts: list[Verdict]) -> Row:
     low, high = wilson_interval(hits, n)
     like = verdicts[0]
     return Row(
-        MODEL,
+        like.model,
         "base",
         "base",
         concept,
@@ -50,12 +51,19 @@ def row(kind: str, concept: str, verdicts: list[Verdict]) -> Row:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--model", default=MODEL, choices=embedded.PIPELINES)
     parser.add_argument("--work", type=Path, default=Path("runs/bench"))
     options = parser.parse_args()
     store = ImageStore(options.work / "images")
     task = load_task("retention")
     found = evaluate(
-        load_model(), task, load_judges(), model=MODEL, method="base", store=store, autocast=True
+        load_model(options.model),
+        task,
+        load_judges(),
+        model=options.model,
+        method="base",
+        store=store,
+        autocast=True,
     )
     by: dict[tuple[str, str], dict[str, list[Verdict]]] = defaultdict(lambda: defaultdict(list))
     for verdict in found:
@@ -69,7 +77,7 @@ def main() -> None:
             names, key=lambda name: sum(bool(v.correct) for v in names[name]) / len(names[name])
         )
         rows.append(row(kind, f"worst: {worst.partition('/')[2]}", names[worst]))
-    write_rows("base", rows)
+    write_rows("base" if options.model == MODEL else f"{options.model}-base", rows)
     for r in rows:
         print(
             f"{r.judge:28} {r.metric:12} {r.concept:24} "

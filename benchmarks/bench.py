@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from common import MODEL, RESULTS, load_judges, load_model, write_rows
+from trace_erasure import embedded
 from trace_erasure.concept import Concept
 from trace_erasure.erasure import Erasure
 from trace_erasure.evaluate import (
@@ -154,13 +155,19 @@ def erasure_for(
 
 
 def measure(
-    pipe: Any, unit: Unit, seed: int, judges: list[Any], work: RunFolder, draw: bool = True
+    pipe: Any,
+    unit: Unit,
+    seed: int,
+    judges: list[Any],
+    work: RunFolder,
+    draw: bool = True,
+    model: str = MODEL,
 ) -> list[Verdict] | None:
     """All verdicts of one unit, from its files where it was done before.
 
     ``draw=False`` only looks for them; None where some are missing.
     """
-    options: dict[str, Any] = dict(model=MODEL, autocast=True, draw=draw)
+    options: dict[str, Any] = dict(model=model, autocast=True, draw=draw)
     if unit.method in ("base", "blank"):
         with blanked(pipe) if unit.method == "blank" else nullcontext():
             return work.measure(pipe, unit.task, judges, method=unit.method, **options)
@@ -208,17 +215,19 @@ def verdicts_for(
     return found
 
 
-def write(tasks: list[Task], found: dict[str, list[Verdict]], work: RunFolder, out: Path) -> None:
+def write(
+    tasks: list[Task], found: dict[str, list[Verdict]], work: RunFolder, out: Path, model: str
+) -> None:
     """Rows of every task, its table on stdout, and the report."""
     for task in tasks:
         verdicts = found[task.name]
         base = [v for v in verdicts if v.method == "base"]
         rows: list[Row] = summarise(verdicts, base)
-        write_rows(task.name, rows, out)
+        write_rows(task.name if model == MODEL else f"{model}-{task.name}", rows, out)
         over = [row for row in rows if row.concept in ("mean", "worst")]
         print(to_markdown(over, title=task.name))
     everything = [verdict for verdicts in found.values() for verdict in verdicts]
-    title = "TRACE on the embedded world"
+    title = f"TRACE on {model}"
     page = overview(everything, work.images, title=title, runs=work.notes())
     for file in page.write(work.folder / "report"):
         print(file)
@@ -227,6 +236,7 @@ def write(tasks: list[Task], found: dict[str, list[Verdict]], work: RunFolder, o
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     names = [*KINDS, *BORROWED]
+    parser.add_argument("--model", default=MODEL, choices=embedded.PIPELINES)
     parser.add_argument("--tasks", nargs="+", default=names, choices=names)
     methods = ["drift", *METHODS]
     parser.add_argument("--methods", nargs="+", default=methods, choices=methods)
@@ -247,7 +257,7 @@ def main() -> None:
     units = list(units_of(tasks, options.methods))
     owners = list(dict.fromkeys(unit.owner for unit in units))
     mine = [unit for unit in units if owners.index(unit.owner) % share[1] == share[0]]
-    pipe, judges = load_model(), load_judges()
+    pipe, judges = load_model(options.model), load_judges()
     started = time.perf_counter()
     work.note(benchmark="bench.py", small=options.small, shard=f"{share[0]}/{share[1]}")
     for number, unit in enumerate(mine):
@@ -260,15 +270,15 @@ def main() -> None:
             f"{', '.join(unit.concepts)}{left}",
             flush=True,
         )
-        measure(pipe, unit, options.seed, judges, work)
+        measure(pipe, unit, options.seed, judges, work, model=options.model)
     found: dict[str, list[Verdict]] = {task.name: [] for task in tasks}
     for unit in units:
-        part = measure(pipe, unit, options.seed, judges, work, draw=False)
+        part = measure(pipe, unit, options.seed, judges, work, draw=False, model=options.model)
         if part is None:
             print(f"Shard {share[0]}/{share[1]} is done. The last one writes the tables.")
             return
         found[unit.task.name] += part
-    write(tasks, found, work, out)
+    write(tasks, found, work, out, options.model)
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ BLOCK = re.compile(r"^<!-- table:(\S+) -->\n(.*?)^<!-- /table -->$", re.MULTILIN
 OPENING = re.compile(r"^<!-- table:", re.MULTILINE)
 
 Row = Mapping[str, Any]
-Key = tuple[str, str, str, str, str]  # task, method, judge, concept, metric
+Key = tuple[str, str, str, str, str, str]  # model, task, method, judge, concept, metric
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,7 @@ class Table:
     judges: Mapping[str, str]
     columns: tuple[Column, ...]
     command: str
+    model: str = "emoji-sd"
 
 
 BASE = {"base": "original model"}
@@ -93,6 +94,14 @@ TABLES = {
         "python benchmarks/bench.py --tasks objects",
     ),
     "base": Table(TASKS, BASE, JUDGES, DRAWN, "python benchmarks/bench.py"),
+    "flux": Table(
+        TASKS,
+        {**BASE, **TRACE},
+        JUDGES,
+        ERASED,
+        "python benchmarks/bench.py --model emoji-flux",
+        model="emoji-flux",
+    ),
 }
 
 
@@ -111,7 +120,14 @@ def read_rows(folder: Path) -> dict[Key, Row]:
                 row = json.loads(line)
                 # Judges carry a hash of their weights, resnet@0c1d2e3f4a5b.
                 judge = row["judge"].split("@")[0]
-                key = (row["task"], row["method"], judge, row["concept"], row["metric"])
+                key = (
+                    row["model"],
+                    row["task"],
+                    row["method"],
+                    judge,
+                    row["concept"],
+                    row["metric"],
+                )
             except (json.JSONDecodeError, KeyError, TypeError) as error:
                 sys.exit(f"{file}, line {number} is no row of figures ({error!r}). Run bench.py.")
             if key in rows:
@@ -131,14 +147,17 @@ def protocol(row: Row) -> dict[str, str]:
 # Tables -----------------------------------------------------------------------------------
 
 
-def lines(table: Table) -> Iterator[tuple[tuple[str, str, str], list[str]]]:
-    """(task, method, judge) and the labels of each line; a label that never varies is left out."""
+def lines(table: Table) -> Iterator[tuple[tuple[str, str, str, str], list[str]]]:
+    """(model, task, method, judge) and the labels of each line, less those that never vary."""
     for task, task_label in table.tasks.items():
         for method, method_label in table.methods.items():
             for judge, judge_label in table.judges.items():
                 shown = [(table.tasks, task_label), (table.methods, method_label)]
                 shown.append((table.judges, judge_label))
-                yield (task, method, judge), [x for names, x in shown if len(names) > 1]
+                yield (
+                    (table.model, task, method, judge),
+                    [x for names, x in shown if len(names) > 1],
+                )
 
 
 def cell(row: Row | None) -> str:
@@ -189,7 +208,11 @@ def _measured(table: Table, used: Mapping[str, Row], rows: Mapping[Key, Row]) ->
     parts = []
     for task, row in used.items():
         how = protocol(row)
-        means = [r for key, r in rows.items() if key[0] == task and key[3] == "mean"]
+        means = [
+            r
+            for key, r in rows.items()
+            if key[:3] == (table.model, task, row["method"]) and key[4] == "mean"
+        ]
         count = means[0]["n"] if means else "?"
         parts.append(
             f"{table.tasks[task]}: {count} concept{'s' * (count != 1)}, "

@@ -156,7 +156,10 @@ def _solve(
     retained = keep_columns(denoiser, retain, stream) if retain else always[:, :0]
     populations = len(denoiser.populations(stream))
     keep = settings.keep * populations
-    directions = None if settings.directions is None else settings.directions * populations
+    directions = None
+    if settings.directions is not None:
+        # Concepts that go together share most directions: each further one adds a quarter.
+        directions = settings.directions * (len(concepts) + 3) // 4 * populations
     if _exact(settings):
         held = torch.cat([always, algebra.principal(retained, root, keep), *halves], dim=1)
     else:
