@@ -97,7 +97,6 @@ def test_a_sweep_and_a_table_of_one_picture_each(compare, tmp_path, monkeypatch)
     def never(*args, **options):
         raise AssertionError("drawn again")
 
-    bench = importlib.import_module("bench")
-    monkeypatch.setattr(bench, "evaluate", never)
+    monkeypatch.setattr("trace_erasure.evaluate.run_folder.evaluate", never)
     compare.table(table)
     assert file.read_bytes() == before

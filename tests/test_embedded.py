@@ -151,10 +151,10 @@ def test_graded_strength_is_monotone_in_the_judges_eyes(pipe, judges, fox):
 
 def test_a_model_that_draws_nothing_scores_badly_overall(pipe, judges, fox):
     """It has "erased" the fox as well as anything can, and no judge may call that a success."""
-    task = load_task("objects").subset(["fox"], per_group=4)
-    how = dict(model="emoji-sd", autocast=True)
-    with blanked(pipe):
-        blank = evaluate(pipe, task, judges, method="blank", **how)
+    whole = load_task("objects").subset(["fox"])
+    task, how = whole.subset(["fox"], per_group=4), dict(model="emoji-sd", autocast=True)
+    with blanked(pipe):  # nothing is computed, so there can be many
+        blank = evaluate(pipe, whole, judges, method="blank", **how)
     erased = evaluate(pipe, task, judges, method="trace", erasure=fox, **how)
     of = {
         (row.method, row.judge, row.metric): row.value

@@ -294,15 +294,11 @@ def models() -> Table:
 
 def tasks(folder: Path) -> Table:
     """The tasks that ship with the package, and those in ``folder``."""
-    from trace_erasure.evaluate.task_file import list_tasks, load_task
+    from trace_erasure.evaluate.task_file import describe, task_paths
 
-    table = _table(
-        f"Tasks; put files of your own into {folder}", "name", "version", "pictures", "concepts", ""
-    )
-    for name in list_tasks(folder):
-        task = load_task(name, folder)
-        items, concepts = f"{len(task.items)}", f"{len(task.concepts)}"
-        table.add_row(name, str(task.version), items, concepts, task.description)
+    table = _table(f"Tasks; put files of your own into {folder}", "name", "version", "", "needs")
+    for name, path in task_paths(folder).items():
+        table.add_row(name, *describe(path))
     return table
 
 

@@ -43,6 +43,20 @@ def list_tasks(folder: str | os.PathLike[str] | None = None) -> tuple[str, ...]:
     return tuple(task_paths(folder))
 
 
+def describe(path: Path) -> tuple[str, str, str]:
+    """Version, description and the prompt files that the user has to bring, of a task file.
+
+    Without its prompts, which for some tasks are many and for some are elsewhere. Raises
+    ``InputError`` for a file that is not YAML.
+    """
+    try:
+        raw = yaml.safe_load(path.read_text("utf-8"))
+        needed = (raw.get("prompts") or {}).get("read", [])
+        return str(raw.get("version", "")), str(raw.get("description", "")), ", ".join(needed)
+    except (yaml.YAMLError, AttributeError) as error:
+        raise InputError(f"{path} is not a task file: {error}. Correct or remove it.") from error
+
+
 def load_task(
     name_or_path: str | os.PathLike[str],
     folder: str | os.PathLike[str] | None = None,
