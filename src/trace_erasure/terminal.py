@@ -294,15 +294,16 @@ def models() -> Table:
 
 def tasks(folder: Path) -> Table:
     """The tasks that ship with the package, and those in ``folder``."""
-    from trace_erasure.evaluate.task_file import list_tasks, load_task
+    import yaml
 
-    table = _table(
-        f"Tasks; put files of your own into {folder}", "name", "version", "pictures", "concepts", ""
-    )
-    for name in list_tasks(folder):
-        task = load_task(name, folder)
-        items, concepts = f"{len(task.items)}", f"{len(task.concepts)}"
-        table.add_row(name, str(task.version), items, concepts, task.description)
+    from trace_erasure.evaluate.task_file import task_paths
+
+    title = f"Tasks; put files of your own into {folder}"
+    table = _table(title, "name", "version", "prompts", "")
+    for name, path in task_paths(folder).items():
+        raw = yaml.safe_load(path.read_text("utf-8"))
+        prompts = "your copy" if "prompts" in raw else "in it"
+        table.add_row(name, str(raw.get("version")), prompts, raw.get("description", ""))
     return table
 
 
