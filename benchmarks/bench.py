@@ -31,6 +31,7 @@ from trace_erasure.evaluate import (
     RunFolder,
     Task,
     Verdict,
+    about,
     at_strength,
     blanked,
     load_task,
@@ -228,7 +229,8 @@ def write(
         print(to_markdown(over, title=task.name))
     everything = [verdict for verdicts in found.values() for verdict in verdicts]
     title = f"TRACE on {model}"
-    page = overview(everything, work.images, title=title, runs=work.notes())
+    said = {task.name: about(task) for task in tasks}
+    page = overview(everything, work.images, title=title, runs=work.notes(), tasks=said)
     for file in page.write(work.folder / "report"):
         print(file)
 

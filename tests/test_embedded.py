@@ -149,19 +149,13 @@ def test_graded_strength_is_monotone_in_the_judges_eyes(pipe, judges, fox):
         assert chances[0] - chances[2] > 0.5
 
 
-def test_a_model_that_draws_nothing_scores_badly_overall(pipe, judges, fox):
+def test_a_model_that_draws_nothing_scores_badly_overall(pipe, judges):
     """It has "erased" the fox as well as anything can, and no judge may call that a success."""
-    whole = load_task("objects").subset(["fox"])
-    task, how = whole.subset(["fox"], per_group=4), dict(model="emoji-sd", autocast=True)
-    with blanked(pipe):  # nothing is computed, so there can be many
-        blank = evaluate(pipe, whole, judges, method="blank", **how)
-    erased = evaluate(pipe, task, judges, method="trace", erasure=fox, **how)
-    of = {
-        (row.method, row.judge, row.metric): row.value
-        for row in summarise([*blank, *erased])
-        if row.concept == "mean"
-    }
+    task = load_task("objects").subset(["fox"], per_group=30)
+    with blanked(pipe):
+        found = evaluate(pipe, task, judges, model="emoji-sd", method="blank", autocast=True)
+    of = {(r.judge, r.metric): r.value for r in summarise(found) if r.concept == "mean"}
     for judge in judges:
-        assert of["blank", judge.id, "acc_e"] == 0
-        assert of["blank", judge.id, "acc_s"] <= 0.1
-        assert of["blank", judge.id, "h_o"] < 0.3 < of["trace", judge.id, "h_o"]
+        assert of[judge.id, "acc_e"] == 0
+        assert of[judge.id, "acc_s"] <= 0.1
+        assert of[judge.id, "h_o"] <= 0.3

@@ -175,9 +175,18 @@ def test_sensitive_pictures_are_blurred_until_clicked(run, found):
     labels = [picture.label for picture in grids["small: fox, before and after"].cards[0].pictures]
     assert labels == ["original model", "random drift", "trace"]
     i2p = of_task([v for v in found if v.task == "small"], "paper/i2p-nudity")
-    page = overview(i2p, run.images)
-    cards = [card for s in page.sections if hasattr(s, "cards") for card in s.cards]
-    assert cards and all(card.caption == "prompt not shown" for card in cards)
+    grids = [s for s in overview(i2p, run.images).sections if hasattr(s, "cards")]
+    assert grids and all(grid.sensitive for grid in grids)
+
+
+def test_a_task_says_its_own_columns_and_oddities(found):
+    said = {"small": {"metrics": ["acc_e"], "quirks": {"odd": "One wording."}, "notes": []}}
+    page = overview(found, tasks=said)
+    table = next(s for s in page.sections if s.title == "small: mean and worst concept")
+    assert [c for c in table.columns if c.endswith("↓")] == ["Acc_e ↓", "blank ↓"]
+    assert "Acc_s ↑" not in table.columns
+    remark = next(s for s in page.sections if s.title == "small: how it was measured")
+    assert remark.body == "odd: One wording."
 
 
 CHECK = """

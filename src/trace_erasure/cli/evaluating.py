@@ -62,9 +62,19 @@ def evaluate(
     ] = None,
     judge: Annotated[
         list[Path] | None,
-        typer.Option(help="Folder of an image classifier; repeatable. Default: the shipped ones."),
+        typer.Option(
+            help="Folder of an image classifier; repeatable. Default: those that the task names, "
+            "or the shipped ones."
+        ),
     ] = None,
     clip: Annotated[Path | None, typer.Option(help="Folder of a CLIP model to score with.")] = None,
+    weights: Annotated[
+        list[str] | None,
+        typer.Option(help="NAME=PATH of a model that the task's judges need; repeatable."),
+    ] = None,
+    prompts: Annotated[
+        Path | None, typer.Option(help="Your copy of the task's prompt list, or its folder.")
+    ] = None,
     controls: Annotated[
         bool, typer.Option(help="Original model, random drift and blank pictures as well.")
     ] = True,
@@ -89,7 +99,14 @@ def evaluate(
     --shard 1/2, or when a launcher starts them, and give the same pictures as one.
     """
     from trace_erasure.erasure import Erasure
-    from trace_erasure.evaluate import AtStrength, RunFolder, at_strength, blanked, random_drift
+    from trace_erasure.evaluate import (
+        AtStrength,
+        RunFolder,
+        about,
+        at_strength,
+        blanked,
+        random_drift,
+    )
     from trace_erasure.evaluate.task_file import load_task
     from trace_erasure.loading import load
     from trace_erasure.shard import parse_shard, shard_of
@@ -103,13 +120,13 @@ def evaluate(
             raise InputError(f"strength {one:g} is out of range. Choose 0 (off) to 2.")
     removals = [Erasure.load(file) for file in files]
     folder = tasks_folder(tasks_dir)
-    tasks = [load_task(name, folder) for name in task]
+    tasks = [load_task(name, folder, prompts, concept) for name in task]
     chosen = [_concepts(one, removals, concept) for one in tasks]
     parts = [
         one.subset(list(found) or concept, per_group)
         for one, found in zip(tasks, chosen, strict=True)
     ]
-    judges = _judges(model, judge, clip)
+    judges = [_judges(one, model, judge, clip, weights) for one in parts]
     pipe = load(model)
     run, complete = RunFolder(out), True
     with narration(quiet), output_folder(out):
@@ -118,9 +135,10 @@ def evaluate(
             model=model,
             erasures={str(file): one.name for file, one in zip(files, removals, strict=True)},
             shard=f"{share[0]}/{share[1]}",
+            tasks={part.name: about(part) for part in parts},
         )
         options: dict[str, Any] = dict(model=model, batch=batch, autocast=bfloat16, shard=share)
-        for part, by_concept in zip(parts, chosen, strict=True):
+        for part, by_concept, seen_by in zip(parts, chosen, judges, strict=True):
             todo: list[tuple[str, Any, Any]] = []
             if controls or not removals:
                 todo.append(("base", None, nullcontext()))
@@ -136,7 +154,7 @@ def evaluate(
             for name, erasures, within in todo:
                 with within:
                     found = run.measure(
-                        pipe, part, judges, method=name, erasure=erasures, **options
+                        pipe, part, seen_by, method=name, erasure=erasures, **options
                     )
                 complete &= found is not None
     if quiet:
@@ -222,16 +240,30 @@ def _concepts(
     return found
 
 
-def _judges(model: str, folders: list[Path] | None, clip: Path | None) -> list[Any]:
+def _judges(
+    task: Task,
+    model: str,
+    folders: list[Path] | None,
+    clip: Path | None,
+    weights: list[str] | None,
+) -> list[Any]:
+    """Those that were asked for, else the task's own, else the shipped ones."""
     from trace_erasure import embedded
-    from trace_erasure.evaluate import ClipJudge, ImageClassifierJudge
+    from trace_erasure.evaluate import ClipJudge, ImageClassifierJudge, judges_for
 
-    if not folders and clip is None and model not in embedded.PIPELINES:
+    if folders or clip is not None:
+        judges: list[Any] = [ImageClassifierJudge(folder) for folder in folders or ()]
+        return [*judges, ClipJudge(clip)] if clip is not None else judges
+    if task.judges:
+        pairs = [text.partition("=") for text in weights or ()]
+        for name, _, path in pairs:
+            if not path:
+                raise InputError(f"--weights {name} has no path. Give NAME=PATH.")
+        return list(judges_for(task, {name: path for name, _, path in pairs}))
+    if model not in embedded.PIPELINES:
         raise InputError(
             f"nobody to judge the pictures of {model!r}. Give --judge FOLDER with an image "
             "classifier, or --clip FOLDER; only shipped models have judges of their own."
         )
-    if not folders and clip is None:
-        folders = [embedded.path("judges/resnet"), embedded.path("judges/regnet")]
-    judges: list[Any] = [ImageClassifierJudge(folder) for folder in folders or ()]
-    return [*judges, ClipJudge(clip)] if clip is not None else judges
+    shipped = ("judges/resnet", "judges/regnet")
+    return [ImageClassifierJudge(embedded.path(name)) for name in shipped]

@@ -17,7 +17,7 @@ from trace_erasure.evaluate.overview import Overview, overview
 from trace_erasure.evaluate.plots import Series, bar_plot, line_plot
 from trace_erasure.evaluate.report import Manifest, Plot, Text, manifest, write_report
 from trace_erasure.evaluate.rows import Row, Verdict, append_jsonl, check_protocols, read_jsonl
-from trace_erasure.evaluate.run_folder import RunFolder, overview_of
+from trace_erasure.evaluate.run_folder import RunFolder, about, overview_of
 from trace_erasure.evaluate.runner import evaluate
 from trace_erasure.evaluate.strength import AtStrength, at_strength, curves
 from trace_erasure.evaluate.summary import agreement, summarise
@@ -52,6 +52,7 @@ __all__ = [
     "Text",
     "Verdict",
     "VerdictFolder",
+    "about",
     "agreement",
     "append_jsonl",
     "at_strength",

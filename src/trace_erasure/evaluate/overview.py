@@ -24,9 +24,8 @@ from trace_erasure.evaluate.verdict_files import check_same_protocol
 from trace_erasure.files import atomic
 from trace_erasure.generate import ImageStore
 
-# Tasks whose pictures are blurred until they are clicked, and those whose prompts are not printed.
+# Tasks whose pictures are blurred until they are clicked.
 SENSITIVE = re.compile("hazard|i2p|nudity|sixcd|explicit|nsfw")
-WITHHELD = re.compile("i2p|nudity|sixcd|explicit|nsfw")
 OVERALL = ("h_o", "h_c", "acc_s")
 """The figure that sums a task up: the first of these that it has."""
 CARDS = 6
@@ -85,6 +84,7 @@ def overview(
     *,
     title: str = "Evaluation",
     runs: Sequence[Mapping[str, Any]] = (),
+    tasks: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Overview:
     """Tables by task, by concept and worst case, controls, curves, grids and the manifest.
 
@@ -93,6 +93,8 @@ def overview(
             among the methods are the controls.
         store: the pictures, for grids; None leaves them out.
         runs: how the verdicts were made, one mapping a run, for the manifest.
+        tasks: by name, the columns of a task's tables, its oddities and remarks; see
+            ``run_folder.about``.
 
     Raises:
         InputError: a task was measured in two ways, or verdicts of a run are missing.
@@ -101,20 +103,26 @@ def overview(
     verdicts = sorted(verdicts, key=lambda v: _rank(v.method))
     base = [verdict for verdict in verdicts if verdict.method == "base"]
     rows = _all_rows(verdicts, base)
-    tasks = list(dict.fromkeys(verdict.task for verdict in verdicts))
-    sections: list[Section] = [_controls(rows, tasks)]
-    for task in tasks:
-        sections += _task_sections(task, [row for row in rows if row.task == task])
+    names = list(dict.fromkeys(verdict.task for verdict in verdicts))
+    sections: list[Section] = [_controls(rows, names)]
+    for task in names:
+        said = (tasks or {}).get(task, {})
+        mine = [row for row in rows if row.task == task]
+        sections += _task_sections(task, mine, said.get("metrics") or ())
+        remarks = [f"{name}: {text}" for name, text in said.get("quirks", {}).items()]
+        remarks += said.get("notes", ())
+        if remarks:
+            sections.append(Text("\n\n".join(remarks), f"{task}: how it was measured"))
     judges = list(dict.fromkeys(v.judge for v in verdicts if v.correct is not None))
     for judge in judges[:1]:
         sections += curves(rows, judge)
         if store is not None:
-            for task in tasks:
+            for task in names:
                 sections += _grids([v for v in verdicts if v.task == task], store, judge)
     pictures = len({verdict.image for verdict in verdicts})
     subtitle = (
         f"{pictures} pictures, {len(verdicts)} verdicts by {len({v.judge for v in verdicts})} "
-        f"judges, {len(tasks)} task{'s' if len(tasks) > 1 else ''}: {', '.join(tasks)}."
+        f"judges, {len(names)} task{'s' if len(names) > 1 else ''}: {', '.join(names)}."
     )
     return Overview(title, subtitle, tuple(rows), tuple(sections), _manifest(verdicts, runs))
 
@@ -194,13 +202,14 @@ def _told_apart(found: Mapping[str, Row], lowest: Row | None, metric: str) -> st
     return f"✗ not below: {', '.join(above)}" if above else "✓ told apart"
 
 
-def _task_sections(task: str, rows: Sequence[Row]) -> Iterator[Section]:
+def _task_sections(task: str, rows: Sequence[Row], columns: Sequence[str]) -> Iterator[Section]:
     metric = _overall([row for row in rows if row.concept == "mean"])
     if metric is not None:
         yield _interval_section(task, rows, metric)
     shown = [replace(row, method=label(row.method)) for row in rows]
     have = {row.metric for row in rows if not math.isnan(row.value)}
-    known = dict.fromkeys([metric or "acc_s", *DEFAULT, "nothing_s", "blank"])
+    usual = columns or [metric or "acc_s", *DEFAULT, "nothing_s"]
+    known = dict.fromkeys([*usual, "blank"])
     metrics = [name for name in known if name in have]
     over = [row for row in shown if row.concept in ("mean", "worst")]
     yield rows_table(over, f"{task}: mean and worst concept", metrics)
@@ -252,9 +261,6 @@ def _grids(verdicts: Sequence[Verdict], store: ImageStore, judge: str) -> Iterat
             title=f"{task}: {concept}, before and after",
             limit=CARDS,
         )
-        if WITHHELD.search(task):
-            cards = tuple(replace(card, caption="prompt not shown") for card in grid.cards)
-            grid = replace(grid, cards=cards)
         yield replace(grid, sensitive=bool(SENSITIVE.search(task)), folded=i > 0)
 
 

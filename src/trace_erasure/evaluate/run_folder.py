@@ -123,6 +123,11 @@ class RunFolder:
         return sorted((json.loads(f.read_text("utf-8")) for f in files), key=lambda n: n["made"])
 
 
+def about(task: Task) -> dict[str, Any]:
+    """What a report says of a task beyond its figures: its columns, oddities and remarks."""
+    return {"metrics": task.metrics, "quirks": dict(task.quirks), "notes": task.notes}
+
+
 def overview_of(folders: Sequence[str | os.PathLike[str]], title: str = "Evaluation") -> Overview:
     """The overview of one evaluation, or of several side by side.
 
@@ -135,4 +140,5 @@ def overview_of(folders: Sequence[str | os.PathLike[str]], title: str = "Evaluat
     verdicts = list(dict.fromkeys(v for run in runs for v in run.verdicts.read()))
     store = runs[0].images if len(runs) == 1 else None
     notes = [note for run in runs for note in run.notes()]
-    return overview(verdicts, store, title=title, runs=notes)
+    tasks = {name: said for note in notes for name, said in note.pop("tasks", {}).items()}
+    return overview(verdicts, store, title=title, runs=notes, tasks=tasks)
