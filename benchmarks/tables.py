@@ -74,13 +74,14 @@ DRAWN = (
 TABLES = {
     "objects": Table(
         {"objects": "objects"},
-        {
-            **BASE,
-            "blank": "blank pictures (control)",
-            "stage 1 only": "stage 1 alone",
-            "stage 2 only": "stage 2 alone",
-            **TRACE,
-        },
+        {**BASE, "blank": "blank pictures (control)", **TRACE},
+        JUDGES,
+        ERASED,
+        "python benchmarks/bench.py --tasks objects",
+    ),
+    "stages": Table(
+        {"objects": "objects"},
+        {"stage 1 only": "stage 1 alone", "stage 2 only": "stage 2 alone", **TRACE},
         JUDGES,
         ERASED,
         "python benchmarks/bench.py --tasks objects",
