@@ -7,8 +7,10 @@ from trace_erasure.concept import Concept
 from trace_erasure.corpus import broad_captions
 from trace_erasure.denoiser import Denoiser
 from trace_erasure.erase import plan
+from trace_erasure.errors import InputError
 from trace_erasure.likeness import sketches
 from trace_erasure.spec import EraseSpec
+from trace_erasure.testing import tiny_stable_diffusion
 from trace_erasure.world import load_world
 
 
@@ -67,3 +69,9 @@ def test_phrases_are_nouns_with_what_describes_them():
     found = neighbours.phrases(broad_captions(), "object")
     assert "round thing with a lit fuse" in found and "fox" in found
     assert not [text for text in found if "picture" in text or "style" in text]
+
+
+def test_captions_that_name_nobody_are_an_error_that_says_so():
+    spec = EraseSpec((Concept("Mira Solberg", kind="identity"),))
+    with pytest.raises(InputError, match="the captions name nothing of kind 'identity'"):
+        plan(Denoiser(tiny_stable_diffusion()), spec, ["a dog", "a cat"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -30,9 +30,22 @@ def broad_captions() -> tuple[str, ...]:
 
 
 def cache_folder() -> Path:
-    """Where second moments are kept between runs: ``$XDG_CACHE_HOME/trace-erasure``."""
+    """Where what is slow to compute is kept between runs: ``$XDG_CACHE_HOME/trace-erasure``."""
     root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(root) / "trace-erasure"
+
+
+def cached(name: str, key: hashlib._Hash, make: Callable[[], Tensor]) -> Tensor:
+    """The tensor that ``make`` gives, kept on disk under ``name`` and the digest of ``key``."""
+    file = cache_folder() / f"{name}-{key.hexdigest()[:24]}.safetensors"
+    if file.exists():
+        (value,) = load_file(file).values()
+        return value
+    value = make()
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with atomic(file) as partial:
+        save_file({"value": value}, partial)
+    return value
 
 
 def second_moment(
@@ -48,9 +61,10 @@ def second_moment(
     key = hashlib.sha256(repr(captions).encode())
     for part in denoiser.embeddings(["", captions[0]], stream):
         key.update(part.float().numpy().tobytes())
-    file = cache_folder() / f"second-moment-{key.hexdigest()[:24]}.safetensors"
-    if file.exists():
-        return load_file(file)["second_moment"]
+    return cached("second-moment", key, lambda: _second_moment(denoiser, captions, stream))
+
+
+def _second_moment(denoiser: Denoiser, captions: Sequence[str], stream: str) -> Tensor:
     moment, count = None, 0.0
     starts = range(0, len(captions), BATCH)
     for start in tqdm(starts, desc="second moment", leave=False, disable=None):
@@ -66,8 +80,4 @@ def second_moment(
             moment = added if moment is None else moment + added
             count += float(weight.sum())
     assert moment is not None
-    moment /= count
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with atomic(file) as partial:
-        save_file({"second_moment": moment}, partial)
-    return moment
+    return moment / count

@@ -42,8 +42,6 @@ class Erasure:
             browsers show.
         shares: what each concept brings to a joint solve with other artifacts; none in an
             artifact that is itself the result of one.
-        shares: what each concept brings to a joint solve with other artifacts; none in an
-            artifact that is itself the result of one.
 
     Raises ``InputError`` where neither part changes anything.
     """

@@ -10,13 +10,11 @@ import hashlib
 from collections.abc import Sequence
 
 import torch
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 from tqdm import tqdm
 
-from trace_erasure.corpus import cache_folder
+from trace_erasure.corpus import cached
 from trace_erasure.denoiser import EMPTY, Denoiser
-from trace_erasure.files import atomic
 from trace_erasure.trajectory import Bank, collect
 
 STATES = 2
@@ -40,18 +38,14 @@ def sketches(denoiser: Denoiser, prompts: Sequence[str]) -> Tensor:
         first = _predict(denoiser, bank, prompts[:1])
         key = hashlib.sha256(repr(list(prompts)).encode())
         key.update(first.half().numpy().tobytes())
-        file = cache_folder() / f"sketches-{key.hexdigest()[:24]}.safetensors"
-        if file.exists():
-            return load_file(file)["sketches"]
-        parts = [first]
-        starts = range(1, len(prompts), BATCH)
-        for start in tqdm(starts, desc="what words draw", leave=False, disable=None):
-            parts.append(_predict(denoiser, bank, prompts[start : start + BATCH]))
-    found = torch.cat(parts)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with atomic(file) as partial:
-        save_file({"sketches": found}, partial)
-    return found
+
+        def every() -> Tensor:
+            starts = range(1, len(prompts), BATCH)
+            bar = tqdm(starts, desc="what words draw", leave=False, disable=None)
+            rest = [_predict(denoiser, bank, prompts[i : i + BATCH]) for i in bar]
+            return torch.cat([first, *rest])
+
+        return cached("sketches", key, every)
 
 
 @torch.no_grad()

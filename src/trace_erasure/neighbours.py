@@ -81,6 +81,8 @@ def phrases(captions: Sequence[str], kind: str) -> list[str]:
 
 def likeness(denoiser: Denoiser, concept: Concept, among: Sequence[str]) -> dict[str, float]:
     """How far from the concept the network draws each phrase in ``among``; 1 is the mean."""
+    if not among:
+        return {}
     frame = FRAMES[concept.kind]
     # All of them at once, so that what is kept on disk serves every concept.
     found = sketches(denoiser, [fill(frame, phrase) for phrase in among])
