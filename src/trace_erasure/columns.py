@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -128,32 +128,32 @@ def balance(parts: Sequence[Tensor]) -> list[float]:
 
 def concept_columns(
     denoiser: Denoiser,
-    templates: Sequence[str],
-    phrase: str,
+    wordings: Sequence[tuple[str, str]],
     surrogate: str,
     stream: str = TOKENS,
 ) -> Columns:
-    """Aligned columns of ``phrase`` and ``surrogate`` in every template.
+    """Aligned columns of ``wordings``, see ``Concept.wordings``, and of ``surrogate`` in them.
 
     Each token population is aligned by its own tokenizer; a pooled vector is one column a prompt.
     """
-    with_concept = [fill(t, phrase) for t in templates]
-    with_surrogate = [fill(t, surrogate) for t in templates]
-    populations = denoiser.populations(stream)
-    own = denoiser.embeddings(with_concept, stream)
-    others = denoiser.embeddings(with_surrogate, stream)
+    asked = [(fill(template, phrase), phrase) for template, phrase in wordings]
+    instead = [fill(template, surrogate) for template, _ in wordings]
+    place = {text: k for k, text in enumerate(dict.fromkeys(instead))}
+    own = denoiser.embeddings([text for text, _ in asked], stream)
+    others = denoiser.embeddings(list(place), stream)
     concept, target, weights, roles, prompt = [], [], [], [], []
+    populations = denoiser.populations(stream)
     for (tokenizer, length), c, s, size in zip(populations, own, others, balance(own), strict=True):
-        for k, (a, b) in enumerate(zip(with_concept, with_surrogate, strict=True)):
+        spans = {} if tokenizer is None else _spans(tokenizer, place, surrogate, length)
+        for k, ((text, phrase), other) in enumerate(zip(asked, instead, strict=True)):
             if tokenizer is None:
                 pairs = [(0, 0, "pooled")]
             else:
-                p = locate(tokenizer, a, phrase, length)
-                pairs = align(p, locate(tokenizer, b, surrogate, length))
+                pairs = align(locate(tokenizer, text, phrase, length), spans[other])
             padding = sum(role == "padding" for _, _, role in pairs)
             for i, j, role in pairs:
                 concept.append(c[k, i])
-                target.append(s[k, j])
+                target.append(s[place[other], j])
                 share = PADDING_WEIGHT / padding if role == "padding" else 1.0
                 weights.append(share * size**2)
                 roles.append(role)
@@ -165,6 +165,10 @@ def concept_columns(
         tuple(roles),
         torch.tensor(prompt),
     )
+
+
+def _spans(tokenizer: Any, prompts: Iterable[str], phrase: str, length: int) -> dict[str, Span]:
+    return {prompt: locate(tokenizer, prompt, phrase, length) for prompt in prompts}
 
 
 @dataclass(frozen=True)
@@ -192,11 +196,7 @@ def material(
     """The columns of ``concept``, which names its surrogate, in its sentences or ``templates``."""
     assert concept.surrogate is not None
     wordings = concept.wordings(templates)
-    found = []
-    for phrase in dict.fromkeys(phrase for _, phrase in wordings):
-        sentences = [template for template, own in wordings if own == phrase]
-        found.append(concept_columns(denoiser, sentences, phrase, concept.surrogate, stream))
-    columns = join(found)
+    columns = concept_columns(denoiser, wordings, concept.surrogate, stream)
     moved = columns.moved
     if concept.only_with is None:
         kept = columns.concept[:, :0]
@@ -213,9 +213,24 @@ def material(
 
 def keep_columns(denoiser: Denoiser, prompts: Sequence[str], stream: str = TOKENS) -> Tensor:
     """All distinct embeddings of ``prompts`` in a stream, (d, n) float64, in balanced sizes."""
+    return torch.unique(_kept(denoiser, prompts, stream).flatten(0, 1), dim=0).mT
+
+
+def keep_columns_each(
+    denoiser: Denoiser, prompts: Sequence[str], stream: str = TOKENS
+) -> dict[str, Tensor]:
+    """``keep_columns`` of every prompt by itself."""
+    if not prompts:
+        return {}
+    rows = _kept(denoiser, prompts, stream)
+    return {text: torch.unique(own, dim=0).mT for text, own in zip(prompts, rows, strict=True)}
+
+
+def _kept(denoiser: Denoiser, prompts: Sequence[str], stream: str) -> Tensor:
+    """Embeddings in balanced sizes, (prompts, positions, d)."""
     parts = denoiser.embeddings(prompts, stream)
-    rows = [part.flatten(0, 1) * size for part, size in zip(parts, balance(parts), strict=True)]
-    return torch.unique(torch.cat(rows), dim=0).mT
+    sized = [part * size for part, size in zip(parts, balance(parts), strict=True)]
+    return torch.cat(sized, dim=1)
 
 
 def join(parts: Sequence[Columns]) -> Columns:

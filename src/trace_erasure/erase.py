@@ -7,7 +7,7 @@ import json
 import logging
 import platform
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from itertools import zip_longest
@@ -106,9 +106,13 @@ def plan(
                 "too. Name another surrogate."
             )
     everything = (*resolved, *beside)
-    ordinary = [text for text in captions if not any(c.forbids(text) for c in everything)]
+
+    def stays(texts: Iterable[str]) -> tuple[str, ...]:
+        return tuple(text for text in texts if not any(c.forbids(text) for c in everything))
+
+    # What one concept has as its neighbour may be a synonym of another's.
     spec = replace(spec, concepts=tuple(resolved))
-    return Plan(spec, tuple(dict.fromkeys(retain)), tuple(ordinary))
+    return Plan(spec, stays(dict.fromkeys(retain)), stays(captions))
 
 
 def gone(concepts: Sequence[Concept]) -> set[str]:
@@ -191,8 +195,8 @@ def run(
         # An exact solve has to stay exact among others, so it carries all of its columns.
         columns = COLUMNS if spec.closed_form.directions is not None else None
         shares = tuple(
-            gather(denoiser, concept, planned.retain, roots=roots, columns=columns)
-            for concept in concepts
+            gather(denoiser, concept, planned.retain, roots=roots, columns=columns, found=found)
+            for concept, found in zip(concepts, result.material, strict=True)
         )
         for stream, margins in result.margins.items():
             text = " → ".join(f"{margin:.2g}" for margin in margins)

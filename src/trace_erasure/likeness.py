@@ -26,26 +26,29 @@ SKETCH = 1024
 BATCH = 32
 
 
-def sketches(denoiser: Denoiser, prompts: Sequence[str]) -> Tensor:
-    """What the network predicts for each prompt, (n, visits, ``SKETCH``): a random projection.
+def sketches(
+    denoiser: Denoiser, prompts: Sequence[str], own: Sequence[str] = ()
+) -> tuple[Tensor, Tensor]:
+    """What the network predicts for ``prompts`` and for ``own``, each (n, visits, ``SKETCH``).
 
-    At fixed states, early and late, on the way from noise to a picture of nothing in particular,
-    with adapters off. Kept on disk, by the prompts and the network's answer to the first of them.
+    Random projections, at fixed states, early and late, on the way from noise to a picture of
+    nothing in particular, with adapters off. Those of ``prompts`` are kept on disk, by the
+    prompts, the first one's embedding and the states.
     """
     with denoiser.without_adapters():
         empty = denoiser.encode([EMPTY])
         bank = collect(denoiser, empty, range(STATES), steps=STEPS, guidance_scale=1.0)
-        first = _predict(denoiser, bank, prompts[:1])
         key = hashlib.sha256(repr(list(prompts)).encode())
-        key.update(first.half().numpy().tobytes())
+        for known in (*denoiser.embeddings(prompts[:1]), bank.states.cpu()):
+            key.update(known.half().numpy().tobytes())
 
         def every() -> Tensor:
-            starts = range(1, len(prompts), BATCH)
+            starts = range(0, len(prompts), BATCH)
             bar = tqdm(starts, desc="what words draw", leave=False, disable=None)
-            rest = [_predict(denoiser, bank, prompts[i : i + BATCH]) for i in bar]
-            return torch.cat([first, *rest])
+            return torch.cat([_predict(denoiser, bank, prompts[i : i + BATCH]) for i in bar])
 
-        return cached("sketches", key, every)
+        found = cached("sketches", key, every)
+        return found, _predict(denoiser, bank, own) if own else found[:0]
 
 
 @torch.no_grad()

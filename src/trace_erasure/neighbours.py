@@ -79,16 +79,22 @@ def phrases(captions: Sequence[str], kind: str) -> list[str]:
     return list(found)
 
 
-def likeness(denoiser: Denoiser, concept: Concept, among: Sequence[str]) -> dict[str, float]:
-    """How far from the concept the network draws each phrase in ``among``; 1 is the mean."""
+def likeness(
+    denoiser: Denoiser, concepts: Sequence[Concept], among: Sequence[str]
+) -> list[dict[str, float]]:
+    """How far from each concept the network draws each phrase in ``among``; 1 is the mean.
+
+    All ``concepts`` are of one kind.
+    """
     if not among:
-        return {}
-    frame = FRAMES[concept.kind]
+        return [{} for _ in concepts]
+    frame = FRAMES[concepts[0].kind]
     # All of them at once, so that what is kept on disk serves every concept.
-    found = sketches(denoiser, [fill(frame, phrase) for phrase in among])
-    distance = (found - sketches(denoiser, [fill(frame, concept.phrase)])).norm(dim=2)
-    relative = (distance / distance.mean(dim=0)).mean(dim=1)  # of early and late states
-    return dict(zip(among, relative.tolist(), strict=True))
+    asked = [fill(frame, concept.phrase) for concept in concepts]
+    found, own = sketches(denoiser, [fill(frame, phrase) for phrase in among], asked)
+    distance = (found[:, None] - own).norm(dim=3)
+    relative = (distance / distance.mean(dim=0)).mean(dim=2)  # of early and late states
+    return [dict(zip(among, column.tolist(), strict=True)) for column in relative.mT]
 
 
 def distances(denoiser: Denoiser, prompt: str, others: Sequence[str]) -> Tensor:
@@ -157,7 +163,8 @@ def survey(
 
     Raises ``InputError`` where no surrogate is given and none can be proposed.
     """
-    drawn = likeness(denoiser, concept, phrases)
+    looks = likeness(denoiser, [concept, *others], phrases)
+    drawn = looks[0]
     own = {phrase.lower() for phrase in concept.phrases}
     near = (text for text in sorted(drawn, key=drawn.__getitem__) if text.lower() not in own)
     # People have no synonyms: two names that sound alike are two people.
@@ -171,7 +178,6 @@ def survey(
         ranked = list(zip(around.words, around.distances, strict=True))
     surrogate = concept.surrogate
     if surrogate is None:
-        looks = [drawn, *(likeness(denoiser, other, phrases) for other in others)]
         surrogate = _propose(concept, left, ranked, looks)
     retain = [word for word, _ in ranked if word != surrogate][:RETAINED]
     return Survey(heard, surrogate, tuple(retain))
@@ -194,4 +200,6 @@ def _propose(
     known = [pair for pair in known if not UNFIT.fullmatch(pair[0])] or list(ranked)
     known = [pair for pair in known if pair[1] >= DISTINCT] or known[-1:]
     unlike = {word: min(look[word] for look in looks) for word, _ in known}
-    return next((word for word in unlike if unlike[word] >= UNLIKE), max(unlike, key=unlike.get))
+    return next(
+        (word for word in unlike if unlike[word] >= UNLIKE), max(unlike, key=unlike.__getitem__)
+    )

@@ -12,7 +12,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
-from trace_erasure.columns import keep_columns, material
+from trace_erasure.columns import Material, keep_columns_each, material
 from trace_erasure.concept import Concept
 from trace_erasure.denoiser import EMPTY, Denoiser
 from trace_erasure.errors import InputError
@@ -64,6 +64,7 @@ def gather(
     *,
     roots: Mapping[str, Tensor],
     columns: int | None = COLUMNS,
+    found: Mapping[str, Material] | None = None,
 ) -> Share:
     """The share of ``concept``, which names its surrogate.
 
@@ -71,18 +72,19 @@ def gather(
         retain: prompts to hold, as in ``redirect``.
         roots: G^½ of every stream that is edited, by its name.
         columns: how many combinations to keep; None keeps all, for exact solves.
+        found: what each stream has of the concept, where it is known already.
     """
     streams = {}
     for stream, root in roots.items():
-        found = material(denoiser, concept, stream)
-        moved = found.moved
+        own = found[stream] if found else material(denoiser, concept, stream)
+        moved = own.moved
         streams[stream] = Part(
             Pairs.of(moved.concept, moved.surrogate, moved.weights, columns),
-            principal(found.before, root, BEFORE if columns is not None else None),
-            principal(found.alone, root, HALVES if columns is not None else None),
+            principal(own.before, root, BEFORE if columns is not None else None),
+            principal(own.alone, root, HALVES if columns is not None else None),
             {
-                prompt: principal(keep_columns(denoiser, [prompt], stream), root, RETAINED)
-                for prompt in retain
+                prompt: principal(columns_of, root, RETAINED)
+                for prompt, columns_of in keep_columns_each(denoiser, retain, stream).items()
             },
         )
     return Share(concept, streams)

@@ -18,7 +18,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from trace_erasure import adapt, neighbours
-from trace_erasure.columns import concept_columns, join
+from trace_erasure.columns import concept_columns
 from trace_erasure.concept import Concept, fill, mentions
 from trace_erasure.corpus import broad_captions, second_moment
 from trace_erasure.denoiser import Denoiser
@@ -267,11 +267,6 @@ def limits(
     assert concept.surrogate is not None
     sigma = algebra.regularised(second_moment(denoiser, captions, TOKENS), settings.ridge)
     maps_gram = algebra.gram(list(denoiser.weights(TOKENS, len(sigma)).values()))
-    columns = join(
-        [
-            concept_columns(denoiser, concept.sentences, phrase, concept.surrogate)
-            for phrase in concept.phrases
-        ]
-    )
+    columns = concept_columns(denoiser, concept.wordings(), concept.surrogate)
     moved = columns.select(columns.moved)
     return frontier(moved.concept, moved.surrogate, sigma, maps_gram, moved.weights)

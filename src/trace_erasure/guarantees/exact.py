@@ -141,7 +141,7 @@ def exact_part(
         for concept in concepts:
             assert concept.surrogate is not None
             for template, phrase in concept.wordings():
-                found = concept_columns(denoiser, [template], phrase, concept.surrogate, stream)
+                found = concept_columns(denoiser, [(template, phrase)], concept.surrogate, stream)
                 parts.append(found)
                 text, (value,) = fill(template, phrase), _by_prompt(maps, found)
                 residuals[text] = max(residuals.get(text, 0.0), value)

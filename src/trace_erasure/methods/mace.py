@@ -153,9 +153,8 @@ class MACE(Baseline):
         denoiser = job.denoiser
         columns = join(
             [
-                concept_columns(denoiser, concept.sentences, phrase, surrogate_of(concept))
+                concept_columns(denoiser, concept.wordings(), surrogate_of(concept))
                 for concept in job.concepts
-                for phrase in concept.phrases
             ]
         )
         columns = columns.select(torch.tensor([role != "concept" for role in columns.roles]))

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, fields
 
 from torch import Tensor
 
-from trace_erasure.columns import Columns, keep_columns
+from trace_erasure.columns import Columns, keep_columns_each
 from trace_erasure.denoiser import EMPTY, Denoiser
 from trace_erasure.families.table import TOKENS
 from trace_erasure.math import closed_form as algebra
@@ -86,16 +86,17 @@ def certify(
 ) -> Figures:
     """Measures the ``edit`` of one stream; see ``Figures`` for the quantities."""
 
-    def worst(prompt: str) -> float:
-        columns = keep_columns(denoiser, [prompt], stream)
-        return float(algebra.collateral(edit, columns, maps_gram).max())
-
+    kept = keep_columns_each(denoiser, [EMPTY, *retain], stream)
+    worst = {
+        prompt: float(algebra.collateral(edit, columns, maps_gram).max())
+        for prompt, columns in kept.items()
+    }
     return Figures(
         residual_listed=algebra.residual(edit, listed.concept, listed.surrogate, maps_gram),
         residual_held_out=algebra.residual(edit, held_out.concept, held_out.surrogate, maps_gram),
         expected_collateral=algebra.expected_collateral(edit, sigma, maps_gram),
-        retained={prompt: worst(prompt) for prompt in retain},
-        empty_prompt=worst(EMPTY),
+        retained={prompt: worst[prompt] for prompt in retain},
+        empty_prompt=worst[EMPTY],
         recovery_margin=algebra.recovery_margin(edit, listed.concept, listed.surrogate, maps_gram),
         capacity=edit.capacity,
         discarded=edit.discarded,

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from trace_erasure.columns import Columns, join, keep_columns, material
+from trace_erasure.columns import Columns, Material, join, keep_columns, material
 from trace_erasure.concept import Concept
 from trace_erasure.corpus import second_moment
 from trace_erasure.denoiser import EMPTY, Denoiser
@@ -51,12 +51,14 @@ INEXACT = 1e-4
 class Redirect:
     """The edit of each stream's embeddings, the change of every map, and the certificate.
 
-    ``margins`` are each hardened stream's recovery margins, before and after every round kept.
+    ``material`` is what the solve was made of: of each concept, by stream. ``margins`` are
+    each hardened stream's recovery margins, before and after every round kept.
     """
 
     edits: dict[str, algebra.Edit]
     delta: dict[str, LowRank]
     certificate: Certificate
+    material: list[dict[str, Material]]
     margins: dict[str, list[float]] = field(default_factory=dict)
 
 
@@ -85,6 +87,7 @@ def redirect(
     edits: dict[str, algebra.Edit] = {}
     delta: dict[str, LowRank] = {}
     figures: dict[str, Figures] = {}
+    parts: list[dict[str, Material]] = [{} for _ in concepts]
     margins: dict[str, list[float]] = {}
     if hardened and settings.mode != "equality":
         raise InputError(
@@ -99,8 +102,11 @@ def redirect(
         maps = denoiser.maps(stream)
         weights = denoiser.weights(stream, len(sigma))
         maps_gram = algebra.gram(list(weights.values()))
+        for part, concept in zip(parts, concepts, strict=True):
+            part[stream] = material(denoiser, concept, stream)
+        own = [part[stream] for part in parts]
         edit, moved, held, directions = _solve(
-            denoiser, stream, concepts, retain, settings, sigma, maps_gram
+            denoiser, stream, own, retain, settings, sigma, maps_gram
         )
         if hardened:
             edit, margins[stream] = harden(
@@ -128,7 +134,7 @@ def redirect(
         for path, weight in weights.items():
             delta[path] = edit.change(weight).widen(maps[path].in_features)
     state = "none" if POOLED not in names else "edited" if POOLED in edits else "open"
-    return Redirect(edits, delta, Certificate.over(figures, state), margins)
+    return Redirect(edits, delta, Certificate.over(figures, state), parts, margins)
 
 
 def _exact(settings: ClosedForm) -> bool:
@@ -139,14 +145,13 @@ def _exact(settings: ClosedForm) -> bool:
 def _solve(
     denoiser: Denoiser,
     stream: str,
-    concepts: Sequence[Concept],
+    parts: Sequence[Material],
     retain: Sequence[str],
     settings: ClosedForm,
     sigma: Tensor,
     maps_gram: Tensor,
 ) -> tuple[algebra.Edit, Columns, Tensor, int | None]:
     """The edit of one stream, the columns that it moves and holds, and how many directions."""
-    parts = [material(denoiser, concept, stream) for concept in concepts]
     moved = join([part.moved for part in parts])
     # The empty prompt and the words before the concept must stay for the redirect to be exact.
     empty = keep_columns(denoiser, [EMPTY], stream)
@@ -159,7 +164,7 @@ def _solve(
     directions = None
     if settings.directions is not None:
         # Concepts that go together share most directions: each further one adds a quarter.
-        directions = settings.directions * (len(concepts) + 3) // 4 * populations
+        directions = settings.directions * (len(parts) + 3) // 4 * populations
     if _exact(settings):
         held = torch.cat([always, algebra.principal(retained, root, keep), *halves], dim=1)
     else:
