@@ -180,11 +180,13 @@ class Material:
         before: (d, n) columns of the concept's sentences that stay: the words before it.
         alone: (d, n) columns of what must stay although it resembles the concept: the halves of
             a concept that is erased beside another thing only.
+        described: columns of each description of the concept, most of which had better stay.
     """
 
     moved: Columns
     before: Tensor
     alone: Tensor
+    described: tuple[Columns, ...]
 
 
 def material(
@@ -193,7 +195,10 @@ def material(
     stream: str = TOKENS,
     templates: Sequence[str] | None = None,
 ) -> Material:
-    """The columns of ``concept``, which names its surrogate, in its sentences or ``templates``."""
+    """The columns of ``concept``, which names its surrogate, in its sentences or ``templates``.
+
+    Descriptions are asked for in its own sentences only.
+    """
     assert concept.surrogate is not None
     wordings = concept.wordings(templates)
     columns = concept_columns(denoiser, wordings, concept.surrogate, stream)
@@ -208,7 +213,12 @@ def material(
         kept = keep_columns(denoiser, [*alone(concept), *begun], stream)
         nearest = torch.cdist(columns.concept.mT, kept.mT).min(dim=1).values
         moved &= nearest > 1e-4 * columns.concept.norm(dim=0)
-    return Material(columns.select(moved), columns.select(~moved).concept, kept)
+    described = []
+    for text in concept.descriptions if templates is None else ():
+        both = concept.wordings(phrases=[text])
+        found = concept_columns(denoiser, both, concept.surrogate, stream)
+        described.append(found.select(found.moved))
+    return Material(columns.select(moved), columns.select(~moved).concept, kept, tuple(described))
 
 
 def keep_columns(denoiser: Denoiser, prompts: Sequence[str], stream: str = TOKENS) -> Tensor:

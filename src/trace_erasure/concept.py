@@ -83,8 +83,8 @@ class Concept:
         surrogate: what prompts should give instead; None proposes one and says which.
         kind: one of ``KINDS``; chooses the templates and how captions are searched for it.
         synonyms: further phrases for the same concept, erased with it.
-        descriptions: wordings that never name it ("a round thing with a lit fuse"), erased by the
-            finetune alone: to redirect their words would be to redirect ordinary words.
+        descriptions: wordings that never name it ("a round thing with a lit fuse"). Their words
+            are ordinary ones, so the closed form redirects only what leads in each.
         retain: phrases of the same kind that must stay, beside those that are found automatically.
         templates: sentences with ``{x}`` in the concept's place; default by kind.
         only_with: erase the concept in sentences that name this, too, and nowhere else: ``knife``
@@ -147,14 +147,17 @@ class Concept:
         """For people: the phrase, and what it is erased with."""
         return self.phrase if self.only_with is None else f"{self.phrase} with {self.only_with}"
 
-    def wordings(self, templates: Sequence[str] | None = None) -> tuple[tuple[str, str], ...]:
+    def wordings(
+        self, templates: Sequence[str] | None = None, phrases: Sequence[str] | None = None
+    ) -> tuple[tuple[str, str], ...]:
         """(sentence with ``{x}``, what its ``{x}`` stands for and the surrogate replaces).
 
+        By default the concept's own sentences, with each of its own phrases.
         Beside another thing, the later of two objects is the one that is replaced: the words
         before it are those of a sentence that has to stay.
         """
         found = []
-        for phrase in self.phrases:
+        for phrase in self.phrases if phrases is None else phrases:
             for template in templates or self.sentences:
                 if self.only_with is None:
                     found.append((template, phrase))

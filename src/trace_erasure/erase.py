@@ -252,9 +252,8 @@ def pairs(concepts: Sequence[Concept]) -> tuple[list[str], list[str], list[int]]
     by_phrase = []
     for i, concept in enumerate(concepts):
         surrogate, count = concept.surrogate or "", len(concept.sentences)
-        both = [(fill(t, p), fill(t, surrogate), i) for t, p in concept.wordings()]
-        for text in concept.descriptions:
-            both += [(fill(t, text), fill(t, surrogate), i) for t in concept.sentences]
+        wordings = (*concept.wordings(), *concept.wordings(phrases=concept.descriptions))
+        both = [(fill(t, p), fill(t, surrogate), i) for t, p in wordings]
         by_phrase += [both[i : i + count] for i in range(0, len(both), count)]
     found = [pair for turn in zip_longest(*by_phrase) for pair in turn if pair]
     return [one for one, _, _ in found], [one for _, one, _ in found], [i for _, _, i in found]

@@ -314,7 +314,11 @@ def _side_by_side(
     before = after = 0.0
     for stream, solved in together.solved.items():
         own = [
-            [p.concept for p, owner in zip(solved.pairs, owners, strict=True) if owner == i]
+            [
+                p.concept
+                for p, share in zip(solved.pairs, together.owners, strict=True)
+                if owners[share] == i
+            ]
             for i in range(len(artifacts))
         ]
         columns = [torch.cat(found, dim=1) for found in own]

@@ -33,12 +33,14 @@ class Part:
 
     Attributes:
         pairs: columns to redirect.
+        described: what leads in each description of the concept, to be redirected, too.
         before: (d, n) combinations of the words before the concept.
         alone: (d, n) combinations of what must stay although it resembles the concept.
         retained: retained prompt to (d, n) combinations of its columns.
     """
 
     pairs: Pairs
+    described: tuple[Pairs, ...]
     before: Tensor
     alone: Tensor
     retained: Mapping[str, Tensor]
@@ -77,9 +79,13 @@ def gather(
     streams = {}
     for stream, root in roots.items():
         own = found[stream] if found else material(denoiser, concept, stream)
-        moved = own.moved
+        moved, populations = own.moved, len(denoiser.populations(stream))
         streams[stream] = Part(
             Pairs.of(moved.concept, moved.surrogate, moved.weights, columns),
+            tuple(
+                Pairs.of(one.concept, one.surrogate, one.weights).leading(root, populations)
+                for one in own.described
+            ),
             principal(own.before, root, BEFORE if columns is not None else None),
             principal(own.alone, root, HALVES if columns is not None else None),
             {
@@ -112,8 +118,9 @@ def to_text(shares: Sequence[Share]) -> str:
         parts = {}
         for name, part in share.streams.items():
             stem = f"{i}.{name}"
-            tensors[f"{stem}.concept"] = part.pairs.concept
-            tensors[f"{stem}.surrogate"] = part.pairs.surrogate
+            for k, pairs in enumerate((part.pairs, *part.described)):
+                tensors[f"{stem}.{k}.concept"] = pairs.concept
+                tensors[f"{stem}.{k}.surrogate"] = pairs.surrogate
             tensors[f"{stem}.before"] = part.before
             tensors[f"{stem}.alone"] = part.alone
             for k, columns in enumerate(part.retained.values()):
@@ -141,13 +148,18 @@ def from_text(text: str) -> tuple[Share, ...]:
 
 
 def _share(tensors: Mapping[str, Tensor], i: int, entry: Mapping) -> Share:
-    streams = {}
+    concept, streams = Concept(**entry["concept"]), {}
     for name, prompts in entry["retained"].items():
         stem = f"{i}.{name}"
+        pairs = [
+            Pairs(tensors[f"{stem}.{k}.concept"], tensors[f"{stem}.{k}.surrogate"])
+            for k in range(1 + len(concept.descriptions))
+        ]
         streams[name] = Part(
-            Pairs(tensors[f"{stem}.concept"], tensors[f"{stem}.surrogate"]),
+            pairs[0],
+            tuple(pairs[1:]),
             tensors[f"{stem}.before"],
             tensors[f"{stem}.alone"],
             {prompt: tensors[f"{stem}.retained.{k}"] for k, prompt in enumerate(prompts)},
         )
-    return Share(Concept(**entry["concept"]), streams)
+    return Share(concept, streams)

@@ -24,9 +24,9 @@ class ClosedForm:
     Attributes:
         mode: ``equality`` (redirect exactly along the chosen directions), ``ridge`` or
             ``null_space`` (never touch the retained span).
-        directions: how many leading directions of surrogate − concept to redirect; each further
-            concept of the same run adds a quarter of it. None solves untruncated: exact on the
-            listed prompts, badly conditioned with many of them.
+        directions: how many leading directions of surrogate − concept to redirect; several
+            concepts of one run share them out, at least one each. None solves untruncated: exact
+            on the listed prompts, badly conditioned with many of them.
         ridge: λ of Σ + λ·mean(diag Σ)·I.
         keep: how many leading directions of the retained embeddings are held exactly.
         pooled: whether the pooled vector, in families that have one, is redirected too; without

@@ -149,46 +149,41 @@ def equality(
             f"concept {tuple(concept.shape)}, surrogate {tuple(surrogate.shape)}, keep "
             f"{tuple(keep.shape)} and Σ {tuple(second_moment.shape)} do not agree"
         )
-    difference = surrogate - concept
-    mix, discarded = mixture(concept, surrogate, maps_gram, directions, weights)
-    c, target, shift = concept @ mix, surrogate @ mix, difference @ mix
-    inverse, used = left_inverse(torch.cat([c, target, keep], dim=1), second_moment)
-    read = inverse[: c.shape[1]]
-    edit = Edit(shift, read, discarded, used / d)
+    c, s, discarded = leading_pairs(concept, surrogate, maps_gram, directions, weights)
+    inverse, used = left_inverse(torch.cat([c, s, keep], dim=1), second_moment)
+    edit = Edit(s - c, inverse[: c.shape[1]], discarded, used / d)
     return compress(edit) if directions is None else edit
 
 
-def mixture(
+def leading_pairs(
     concept: Tensor,
     surrogate: Tensor,
     maps_gram: Tensor,
     directions: int | None = None,
     weights: Tensor | None = None,
-) -> tuple[Tensor, float]:
+) -> tuple[Tensor, Tensor, float]:
     """Combinations of the columns that carry the leading directions of S − C.
 
     Returns:
-        (m, k) with columns to combine C and S by, the same for both; and the share of the energy
-        of W(S − C) that is left out. Without ``directions`` the columns stay as they are.
+        (d, k) each, C and S combined in the same way; and the share of the energy of W(S − C)
+        that is left out. Without ``directions`` the columns stay as they are.
 
     Raises:
         ValueError: concept and surrogate are the same.
     """
-    m = concept.shape[1]
-    difference = surrogate - concept
-    weights = torch.ones(m, dtype=concept.dtype) if weights is None else weights
-    _, s, vh = torch.linalg.svd(
-        symmetric_root(maps_gram) @ (difference * weights), full_matrices=False
-    )
+    weights = torch.ones(concept.shape[1], dtype=concept.dtype) if weights is None else weights
+    difference = (surrogate - concept) * weights
+    _, s, vh = torch.linalg.svd(symmetric_root(maps_gram) @ difference, full_matrices=False)
     count = int((s > RANK_TOLERANCE * s[0]).sum()) if s.numel() and s[0] > 0 else 0
     if count == 0:
         raise ValueError("concept and surrogate have the same embeddings: nothing to edit")
     count = count if directions is None else min(count, directions)
     discarded = float(s[count:].square().sum() / s.square().sum())
     if directions is None:
-        return torch.eye(m, dtype=concept.dtype), discarded
+        return concept, surrogate, discarded
     # Columns are combined, not selected: each direction of S − C gets its own (c, s) pair.
-    return weights[:, None] * vh[:count].mT / s[:count], discarded
+    mix = weights[:, None] * vh[:count].mT / s[:count]
+    return concept @ mix, surrogate @ mix, discarded
 
 
 def compress(edit: Edit) -> Edit:

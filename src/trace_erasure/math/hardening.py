@@ -19,7 +19,7 @@ from trace_erasure.math.closed_form import (
     Edit,
     equality,
     expected_collateral,
-    mixture,
+    leading_pairs,
     recovery_margin,
 )
 
@@ -51,12 +51,12 @@ def harden(
     second_moment: Tensor,
     maps_gram: Tensor,
     *,
-    directions: int | None,
+    redirected: tuple[Tensor, Tensor],
     weights: Tensor | None,
     rounds: int,
     added: int,
 ) -> tuple[Edit, list[float]]:
-    """Adversarial rounds on ``edit``, an ``equality`` edit with these settings.
+    """Adversarial rounds on ``edit``, the ``equality`` edit of the ``redirected`` columns.
 
     Each round attacks all concept columns at once and redirects the ``added`` leading directions
     of what it found. Stops when the recovery margin stops rising, or at the price of ``COST``.
@@ -64,15 +64,14 @@ def harden(
     Returns:
         The edit, and the margin before the first round and after each that was kept.
     """
-    mix, discarded = mixture(concept, surrogate, maps_gram, directions, weights)
-    columns, targets = [concept @ mix], [surrogate @ mix]
+    columns, targets = ([part] for part in redirected)
     margins = [recovery_margin(edit, concept, surrogate, maps_gram)]
     affordable = COST * expected_collateral(edit, second_moment, maps_gram)
     for _ in range(rounds):
         found = regenerating(edit, concept, maps_gram)
-        mix, _ = mixture(found, surrogate, maps_gram, added, weights)
-        columns.append(found @ mix)
-        targets.append(surrogate @ mix)
+        c, s, _ = leading_pairs(found, surrogate, maps_gram, added, weights)
+        columns.append(c)
+        targets.append(s)
         solved = equality(
             torch.cat(columns, dim=1), torch.cat(targets, dim=1), keep, second_moment, maps_gram
         )
@@ -80,6 +79,6 @@ def harden(
         spent = expected_collateral(solved, second_moment, maps_gram)
         if margin < RISE * margins[-1] or spent > affordable:
             break
-        edit = replace(solved, discarded=discarded)
+        edit = replace(solved, discarded=edit.discarded)
         margins.append(margin)
     return edit, margins

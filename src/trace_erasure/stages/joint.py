@@ -64,11 +64,13 @@ class Together:
         solved: the solution of each stream at full strength.
         edits: the same at the strengths that were asked for.
         sigmas: Σ of each stream, as it was used.
+        owners: of each part of ``solved``, the number of its share.
     """
 
     solved: dict[str, Joint]
     edits: dict[str, algebra.Edit]
     sigmas: dict[str, torch.Tensor]
+    owners: list[int]
     delta: dict[str, LowRank]
     capacity: dict[str, Capacity]
 
@@ -87,6 +89,9 @@ def solve(
         captions: ordinary language for Σ, without the concepts.
     """
     solved, edits, sigmas, capacity = {}, {}, {}, {}
+    # A description is a part of its own, at its concept's strength.
+    parts = [len(next(iter(share.streams.values())).described) + 1 for share in shares]
+    owners = [i for i, count in enumerate(parts) for _ in range(count)]
     delta: dict[str, LowRank] = {}
     for stream in shares[0].streams:
         sigma = algebra.regularised(second_moment(denoiser, captions, stream), settings.ridge)
@@ -95,10 +100,10 @@ def solve(
         weights = denoiser.weights(stream, len(sigma))
         found = _solve(denoiser, stream, shares, settings, sigma, algebra.gram([*weights.values()]))
         solved[stream], capacity[stream] = found
-        edits[stream] = algebra.compress(solved[stream].at(strengths))
+        edits[stream] = algebra.compress(solved[stream].at([strengths[i] for i in owners]))
         for path, weight in weights.items():
             delta[path] = edits[stream].change(weight).widen(maps[path].in_features)
-    return Together(solved, edits, sigmas, delta, capacity)
+    return Together(solved, edits, sigmas, owners, delta, capacity)
 
 
 def _solve(
@@ -110,7 +115,7 @@ def _solve(
     maps_gram: torch.Tensor,
 ) -> tuple[Joint, Capacity]:
     parts = [share.streams[stream] for share in shares]
-    pairs = [part.pairs for part in parts]
+    pairs = [pairs for part in parts for pairs in (part.pairs, *part.described)]
     populations = len(denoiser.populations(stream))
     root = algebra.symmetric_root(maps_gram)
     # A prompt that several artifacts retain counts once.
@@ -123,7 +128,11 @@ def _solve(
     counts = counts if settings.mode == "auto" else ()
     best, trials = joint.solve(pairs, keep, sigma, maps_gram, [n * populations for n in counts])
     taken = next(trial for trial in trials if trial.directions == best.directions)
-    names = [share.concept.name for share in shares]
+    names = [
+        name
+        for concept in (share.concept for share in shares)
+        for name in (concept.name, *(f"{concept.name}: {x}" for x in concept.descriptions))
+    ]
     collisions = _collisions(names, pairs, root, sigma, populations)
     room = (joint.ROOM * len(sigma) - keep.shape[1]) / (2 * populations)
     capacity = Capacity(

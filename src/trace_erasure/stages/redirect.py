@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -105,7 +105,7 @@ def redirect(
         for part, concept in zip(parts, concepts, strict=True):
             part[stream] = material(denoiser, concept, stream)
         own = [part[stream] for part in parts]
-        edit, moved, held, directions = _solve(
+        edit, moved, held, redirected = _solve(
             denoiser, stream, own, retain, settings, sigma, maps_gram
         )
         if hardened:
@@ -116,7 +116,7 @@ def redirect(
                 held,
                 sigma,
                 maps_gram,
-                directions=directions,
+                redirected=redirected,
                 weights=moved.weights.sqrt(),
                 rounds=ROUNDS,
                 added=ADDED * len(denoiser.populations(stream)),
@@ -150,8 +150,9 @@ def _solve(
     settings: ClosedForm,
     sigma: Tensor,
     maps_gram: Tensor,
-) -> tuple[algebra.Edit, Columns, Tensor, int | None]:
-    """The edit of one stream, the columns that it moves and holds, and how many directions."""
+) -> tuple[algebra.Edit, Columns, Tensor, tuple[Tensor, Tensor]]:
+    """The edit of one stream, the columns that it is for, those that it holds, and the
+    combinations of columns that it redirects, with where they go."""
     moved = join([part.moved for part in parts])
     # The empty prompt and the words before the concept must stay for the redirect to be exact.
     empty = keep_columns(denoiser, [EMPTY], stream)
@@ -161,31 +162,33 @@ def _solve(
     retained = keep_columns(denoiser, retain, stream) if retain else always[:, :0]
     populations = len(denoiser.populations(stream))
     keep = settings.keep * populations
-    directions = None
-    if settings.directions is not None:
-        # Concepts that go together share most directions: each further one adds a quarter.
-        directions = settings.directions * (len(parts) + 3) // 4 * populations
+    each = settings.directions
+    if each is not None:
+        each = max(1, each // len(parts)) * populations
+    # Ordinary words stand in a description, so that only what leads in it may move.
+    chosen = [(part.moved, each) for part in parts]
+    chosen += [(found, populations) for part in parts for found in part.described]
+    pairs = [
+        algebra.leading_pairs(
+            found.concept, found.surrogate, maps_gram, count, found.weights.sqrt()
+        )
+        for found, count in chosen
+    ]
+    c, s = (torch.cat([pair[k] for pair in pairs], dim=1) for k in range(2))
     if _exact(settings):
         held = torch.cat([always, algebra.principal(retained, root, keep), *halves], dim=1)
     else:
         general = algebra.principal(torch.cat([always, retained], dim=1), root, keep)
         held = torch.cat([general, *halves], dim=1)
-    scale = moved.weights.sqrt()
     if settings.mode == "equality":
-        edit = algebra.equality(
-            moved.concept,
-            moved.surrogate,
-            held,
-            sigma,
-            maps_gram,
-            directions=directions,
-            weights=scale,
-        )
+        edit = algebra.equality(c, s, held, sigma, maps_gram)
+        edit = replace(edit, discarded=max(pair[2] for pair in pairs[: len(parts)]))
     else:
+        scale = moved.weights.sqrt()
         edit = algebra.ridge(moved.concept * scale, moved.surrogate * scale, sigma, maps_gram)
         if settings.mode == "null_space":
             edit = algebra.null_space(edit, held)
-    return edit, moved, held, directions
+    return edit, moved, held, (c, s)
 
 
 def unseen(denoiser: Denoiser, concept: Concept, stream: str) -> Columns:
