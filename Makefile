@@ -15,6 +15,7 @@ test: $(READY)
 # The whole benchmark takes hours on two cores, bench-small about twenty minutes; both resume.
 bench: $(READY)
 	$(BIN)/python benchmarks/bench.py
+	$(BIN)/python benchmarks/bench.py --stages
 
 bench-small: $(READY)
 	$(BIN)/python benchmarks/bench.py --small --work runs/bench-small

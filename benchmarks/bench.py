@@ -2,6 +2,7 @@
 
     python benchmarks/bench.py                    # everything; resumes when killed
     python benchmarks/bench.py --small            # the subset SMALL below, with a report
+    python benchmarks/bench.py --stages           # what each stage and objective buys, on STAGES
     python benchmarks/bench.py --tasks objects --methods trace --concepts fox cat
     python benchmarks/bench.py --shard 0/2 &      # two processes on one --work folder
     python benchmarks/bench.py --shard 1/2
@@ -70,6 +71,12 @@ SMALL = {
     "strength": (None, 8),
 }
 """--small: concepts and the most pictures a group of each task; TRACE alone, default settings."""
+STAGES = {
+    "objects": (("fox", "car"), 100),
+    "styles": (("neon", "ink"), 100),
+    "identities": (("Mira Solberg", "Tobias Okafor"), 100),
+}
+"""--stages: the same for all of ``METHODS``; tasks and their rows are called stages-objects, …"""
 
 
 @dataclass(frozen=True)
@@ -93,6 +100,9 @@ def tasks_of(options: argparse.Namespace) -> list[Task]:
         concepts, per_group = options.concepts, options.per_group
         if options.small:
             concepts, per_group = SMALL[name]
+        if options.stages:
+            concepts, per_group = STAGES[name]
+            task = replace(task, name=f"stages-{name}")
         if name in BORROWED:
             concepts = None
         tasks.append(task.subset(concepts, per_group))
@@ -239,19 +249,27 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     names = [*KINDS, *BORROWED]
     parser.add_argument("--model", default=MODEL, choices=embedded.PIPELINES)
-    parser.add_argument("--tasks", nargs="+", default=names, choices=names)
+    parser.add_argument("--tasks", nargs="+", choices=names)
     methods = ["drift", *METHODS]
-    parser.add_argument("--methods", nargs="+", default=methods, choices=methods)
+    parser.add_argument(
+        "--methods",
+        nargs="+",
+        default=["drift", "trace"],
+        choices=methods,
+        help="default: drift trace; all others too with --stages",
+    )
     parser.add_argument("--concepts", nargs="+", help="only these concepts of each task")
     parser.add_argument("--per-group", type=int, help="at most so many pictures a group")
     parser.add_argument("--small", action="store_true", help=f"only {SMALL}, and only TRACE")
+    parser.add_argument("--stages", action="store_true", help=f"only {STAGES}, by every method")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--shard", type=parse_shard, help="i/n: this process's share of the work")
     parser.add_argument("--work", type=Path, default=Path("runs/bench"))
     parser.add_argument("--out", type=Path, default=None, help="default: benchmarks/results")
     options = parser.parse_args()
-    if options.small:
-        options.methods = ["drift", "trace"]
+    if options.stages:
+        options.methods = list(METHODS)
+    options.tasks = options.tasks or list(STAGES if options.stages else names)
     out = options.out or (options.work / "results" if options.small else RESULTS)
     share: Shard = options.shard or shard_of()
     tasks, work = tasks_of(options), RunFolder(options.work)

@@ -58,6 +58,7 @@ TASKS = {
     "identities": "people",
     "hazard": "weapons, all at once",
 }
+STAGES = {f"stages-{task}": TASKS[task] for task in ("objects", "styles", "identities")}
 ERASED = (
     Column("Acc_e ↓", "acc_e"),
     Column("Acc_g ↓", "acc_g"),
@@ -80,19 +81,19 @@ TABLES = {
         "python benchmarks/bench.py --tasks objects",
     ),
     "stages": Table(
-        {"objects": "objects"},
-        {"stage 1 only": "stage 1 alone", "stage 2 only": "stage 2 alone", **TRACE},
+        STAGES,
+        {**BASE, "stage 1 only": "stage 1 alone", "stage 2 only": "stage 2 alone", **TRACE},
         JUDGES,
         ERASED,
-        "python benchmarks/bench.py --tasks objects",
+        "python benchmarks/bench.py --stages",
     ),
     "kinds": Table(TASKS, {**BASE, **TRACE}, JUDGES, ERASED, "python benchmarks/bench.py"),
     "objectives": Table(
-        {"objects": "objects"},
+        STAGES,
         {"trace": "`anchor` (default)", "reverse_cfg": "`reverse_cfg`", "margin": "`margin`"},
         JUDGES,
         ERASED,
-        "python benchmarks/bench.py --tasks objects",
+        "python benchmarks/bench.py --stages",
     ),
     "base": Table(TASKS, BASE, JUDGES, DRAWN, "python benchmarks/bench.py"),
     "flux": Table(
