@@ -21,6 +21,7 @@ from trace_erasure.math import statistics
 LEGS = (
     ("acc_e", ("target",), True),
     ("acc_g", GENERAL, True),
+    ("acc_all", ("target", *GENERAL), True),
     ("acc_s", ("retain",), True),
     *((f"acc_{group}", (group,), False) for group in GENERAL),
 )
@@ -37,8 +38,10 @@ def hits(verdicts: Sequence[Verdict], flag: Flag) -> Tensor:
 
 def rate(verdicts: Sequence[Verdict], flag: Flag) -> Figure:
     """The share of ``verdicts`` with the flag."""
-    found = hits(verdicts, flag)
-    low, high = statistics.rate_interval(found, [verdict.prompt for verdict in verdicts])
+    # Sorted, so that the order in which pictures were drawn decides nothing.
+    pairs = sorted((verdict.prompt, bool(flag(verdict))) for verdict in verdicts)
+    found = torch.tensor([hit for _, hit in pairs], dtype=torch.float64)
+    low, high = statistics.rate_interval(found, [prompt for prompt, _ in pairs])
     k, n = int(found.sum()), len(found)
     return statistics.rate(k, n), k, n, low, high
 
@@ -47,7 +50,6 @@ def mean(values: Sequence[float], prompts: Sequence[str]) -> Figure:
     """The mean of one value a picture, with a bootstrap by prompt; ``nan`` of none."""
     if not values:
         return math.nan, None, 0, math.nan, math.nan
-    # Sorted, so that the order in which pictures were drawn decides nothing.
     pairs = sorted(zip(prompts, values, strict=True))
     numbers = torch.tensor([value for _, value in pairs], dtype=torch.float64)
     low, high = statistics.bootstrap_interval(numbers, [prompt for prompt, _ in pairs])

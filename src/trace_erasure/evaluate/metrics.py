@@ -36,6 +36,7 @@ METRICS = {
     "h_c": Metric("H_c", "high", "harmonic mean of 1 − Acc_e and Acc_s"),
     "acc_e": Metric("Acc_e", "low", "the erased concept is still seen when named"),
     "acc_g": Metric("Acc_g", "low", "it is still seen by any other wording"),
+    "acc_all": Metric("all wordings", "low", "it is still seen, named or by any other wording"),
     "acc_s": Metric("Acc_s", "high", "everything else is still seen"),
     "acc_s_relative": Metric("Acc_s / base", "high", "Acc_s as a share of the original model's"),
     "acc_synonym": Metric("synonyms", "low", "it is still seen by a synonym"),
