@@ -210,16 +210,22 @@ def train_clip(data: Path, out: Path, minutes: float) -> None:
     held_out = [
         i for i in range(len(scenes) - HELD_OUT, len(scenes)) if len(scenes[i].objects) == 1
     ]
-    texts = [f"{thing.article} {thing.name}".strip() for thing in world.objects]
-    with torch.no_grad():
-        logits = model(
-            input_ids=tokens(texts), pixel_values=pixels(pictures[held_out])
-        ).logits_per_image
-    truth = torch.tensor(
-        [[t.name for t in world.objects].index(scenes[i].objects[0]) for i in held_out]
+    names = [thing.name for thing in world.objects]
+    right = 0
+    for style, words in world.styles.items():
+        own = [i for i in held_out if scenes[i].style == style]
+        ending = "" if style == world.plain_style else f", {words} style"
+        texts = [f"{thing.article} {thing.name}".strip() + ending for thing in world.objects]
+        with torch.no_grad():
+            logits = model(
+                input_ids=tokens(texts), pixel_values=pixels(pictures[own])
+            ).logits_per_image
+        truth = torch.tensor([names.index(scenes[i].objects[0]) for i in own])
+        right += int((logits.argmax(-1) == truth).sum())
+    print(
+        f"clip: zero-shot object accuracy, style named, on {len(held_out)} held-out renders: "
+        f"{right / len(held_out):.4f}"
     )
-    accuracy = (logits.argmax(-1) == truth).float().mean()
-    print(f"clip: zero-shot object accuracy on {len(held_out)} held-out renders: {accuracy:.4f}")
     model.half().save_pretrained(out / "judges" / "clip")
     tokenizer.save_pretrained(out / "judges" / "clip")
 
