@@ -26,7 +26,7 @@ from typing import Any
 from PIL import Image
 from scipy.stats import spearmanr
 
-from common import MODEL, RESULTS, load_judges, load_model, write_rows
+from common import MODEL, RESULTS, load_model, write_rows
 from trace_erasure import adapt, embedded
 from trace_erasure.attacks import unknown
 from trace_erasure.attacks.protocol import (
@@ -44,7 +44,7 @@ from trace_erasure.concept import Concept, fill
 from trace_erasure.denoiser import Denoiser
 from trace_erasure.erase import run
 from trace_erasure.erasure import Erasure
-from trace_erasure.evaluate import Row
+from trace_erasure.evaluate import Row, shipped_classifiers
 from trace_erasure.evaluate.judges import group_of
 from trace_erasure.evaluate.task import Protocol
 from trace_erasure.math.statistics import wilson_interval
@@ -197,7 +197,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path("runs/attacks"))
     parser.add_argument("--out", type=Path, default=RESULTS)
     options = parser.parse_args()
-    pipe, judge = load_model(), load_judges()[0]
+    pipe, judge = load_model(), shipped_classifiers()[0]
     for attack in options.attacks:
         rows: list[Row] = []
         points: list[tuple[float, float]] = []  # (recovery margin, success)

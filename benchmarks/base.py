@@ -13,9 +13,9 @@ import argparse
 from collections import defaultdict
 from pathlib import Path
 
-from common import MODEL, load_judges, load_model, write_rows
+from common import MODEL, load_model, write_rows
 from trace_erasure import embedded
-from trace_erasure.evaluate import Row, Verdict, evaluate, load_task
+from trace_erasure.evaluate import Row, Verdict, evaluate, load_task, shipped_classifiers
 from trace_erasure.generate import ImageStore
 from trace_erasure.math.statistics import wilson_interval
 from trace_erasure.world import load_world
@@ -59,7 +59,7 @@ def main() -> None:
     found = evaluate(
         load_model(options.model),
         task,
-        load_judges(),
+        shipped_classifiers(),
         model=options.model,
         method="base",
         store=store,

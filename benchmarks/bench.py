@@ -22,7 +22,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from common import MODEL, RESULTS, load_judges, load_model, write_rows
+from common import MODEL, RESULTS, load_model, write_rows
 from trace_erasure import embedded
 from trace_erasure.concept import Concept
 from trace_erasure.erasure import Erasure
@@ -38,6 +38,7 @@ from trace_erasure.evaluate import (
     load_task,
     overview,
     random_drift,
+    shipped_judges,
     summarise,
     to_markdown,
 )
@@ -277,7 +278,7 @@ def main() -> None:
     units = list(units_of(tasks, options.methods))
     owners = list(dict.fromkeys(unit.owner for unit in units))
     mine = [unit for unit in units if owners.index(unit.owner) % share[1] == share[0]]
-    pipe, judges = load_model(options.model), load_judges()
+    pipe, judges = load_model(options.model), shipped_judges()
     started = time.perf_counter()
     work.note(benchmark="bench.py", small=options.small, shard=f"{share[0]}/{share[1]}")
     for number, unit in enumerate(mine):

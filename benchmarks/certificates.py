@@ -21,12 +21,12 @@ import numpy as np
 import torch
 from PIL import Image
 
-from common import MODEL, RESULTS, load_judges, load_model, write_rows
+from common import MODEL, RESULTS, load_model, write_rows
 from trace_erasure import embedded
 from trace_erasure.concept import Concept, fill
 from trace_erasure.denoiser import Denoiser
 from trace_erasure.erase import run
-from trace_erasure.evaluate import Row
+from trace_erasure.evaluate import Row, shipped_classifiers
 from trace_erasure.evaluate.task import Protocol
 from trace_erasure.guarantees.statistical import END, divergence
 from trace_erasure.math.paths import detector_bound, mean_estimate
@@ -80,7 +80,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=embedded.STEPS)
     parser.add_argument("--out", type=Path, default=RESULTS)
     options = parser.parse_args()
-    pipe, judges = load_model(), load_judges()
+    pipe, judges = load_model(), shipped_classifiers()
     denoiser, found = Denoiser(pipe), detectors(judges)
     rows: list[Row] = []
     for name in options.concepts:

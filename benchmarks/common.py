@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from trace_erasure import embedded
-from trace_erasure.evaluate import ImageClassifierJudge, Row, append_jsonl
+from trace_erasure.evaluate import Row, append_jsonl
 from trace_erasure.files import atomic
 
 MODEL = "emoji-sd"
@@ -18,13 +18,6 @@ def load_model(name: str = MODEL) -> Any:
     pipe = embedded.load_pipeline(name)
     pipe.set_progress_bar_config(disable=True)
     return pipe
-
-
-def load_judges() -> list[Any]:
-    return [
-        ImageClassifierJudge(embedded.path("judges/resnet")),
-        ImageClassifierJudge(embedded.path("judges/regnet")),
-    ]
 
 
 def write_rows(name: str, rows: Sequence[Row], folder: Path = RESULTS) -> Path:

@@ -32,11 +32,11 @@ from typing import Any
 import yaml
 
 from bench import BASE, BLANK, KINDS, verdicts_for
-from common import MODEL, RESULTS, load_judges, load_model, write_rows
+from common import MODEL, RESULTS, load_model, write_rows
 from trace_erasure import embedded
 from trace_erasure.denoiser import Denoiser
 from trace_erasure.errors import InputError
-from trace_erasure.evaluate import Row, Task, load_task, summarise, to_markdown
+from trace_erasure.evaluate import Row, Task, load_task, shipped_classifiers, summarise, to_markdown
 from trace_erasure.files import atomic
 from trace_erasure.methods.method import Baseline, Method
 from trace_erasure.methods.registry import METHODS
@@ -199,7 +199,7 @@ def score(rows: Sequence[Row], judge: str) -> dict[str, float]:
 
 
 def sweep(options: argparse.Namespace) -> None:
-    pipe, judges = load_model(options.model), load_judges()
+    pipe, judges = load_model(options.model), shipped_classifiers()
     tasks = development(options.per_group, options.concepts)
     chosen: dict[str, Any] = {}
     for name in usable(pipe, options.methods):
@@ -268,7 +268,7 @@ def costs(work: Path, tasks: Sequence[str], keys: Mapping[str, str]) -> list[dic
 
 
 def table(options: argparse.Namespace) -> None:
-    pipe, judges = load_model(options.model), load_judges()
+    pipe, judges = load_model(options.model), shipped_classifiers()
     names = usable(pipe, options.methods)
     if options.published:
         methods = {name: METHODS[name] for name in names}

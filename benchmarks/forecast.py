@@ -25,12 +25,12 @@ import torch
 from PIL import Image
 from scipy.stats import bootstrap, spearmanr
 
-from common import MODEL, RESULTS, load_judges, load_model, write_rows
+from common import MODEL, RESULTS, load_model, write_rows
 from trace_erasure import embedded
 from trace_erasure.concept import Concept, fill
 from trace_erasure.erase import run
 from trace_erasure.erasure import Erasure
-from trace_erasure.evaluate import Row
+from trace_erasure.evaluate import Row, shipped_classifiers
 from trace_erasure.evaluate.judges import probabilities
 from trace_erasure.evaluate.task import Protocol
 from trace_erasure.files import atomic
@@ -175,7 +175,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path("runs/forecast"))
     parser.add_argument("--out", type=Path, default=RESULTS)
     options = parser.parse_args()
-    pipe, judge = load_model(), load_judges()[0]
+    pipe, judge = load_model(), shipped_classifiers()[0]
     rows: list[Row] = []
     for name in options.concepts:
         rows += rows_of(name, measure(pipe, name, judge, options), judge, options)

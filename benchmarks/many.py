@@ -19,7 +19,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from common import MODEL, RESULTS, load_judges, load_model, write_rows
+from common import MODEL, RESULTS, load_model, write_rows
 from trace_erasure.concept import Concept
 from trace_erasure.erasure import Erasure
 from trace_erasure.evaluate import (
@@ -32,6 +32,7 @@ from trace_erasure.evaluate import (
     blanked,
     evaluate,
     read_jsonl,
+    shipped_classifiers,
     summarise,
     to_markdown,
 )
@@ -205,7 +206,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=RESULTS)
     options = parser.parse_args()
     pipe, world = load_model(), load_world()
-    judges = [judge for judge in load_judges() if judge.id.split("@")[0] in options.judges]
+    judges = [judge for judge in shipped_classifiers() if judge.id.split("@")[0] in options.judges]
     everything = concepts_of(world)
     work = options.work / ("stage-1" if options.stage_1 else "both")
     work.mkdir(parents=True, exist_ok=True)

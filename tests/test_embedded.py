@@ -11,10 +11,11 @@ from trace_erasure.concept import Concept, fill
 from trace_erasure.denoiser import EMPTY, Denoiser
 from trace_erasure.erase import erase
 from trace_erasure.evaluate import (
-    ImageClassifierJudge,
     blanked,
     evaluate,
     load_task,
+    Judge,
+    shipped_classifiers,
     summarise,
 )
 from trace_erasure.generate import generate
@@ -33,7 +34,7 @@ def pipe():
 
 @pytest.fixture(scope="module")
 def judges():
-    return [ImageClassifierJudge(embedded.path(f"judges/{name}")) for name in ("resnet", "regnet")]
+    return shipped_classifiers()
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +43,7 @@ def fox(pipe):
     return erase(pipe, "fox", seed=0)
 
 
-def seen(judge: ImageClassifierJudge, images: list) -> list[str]:
+def seen(judge: Judge, images: list) -> list[str]:
     """The judge's best subject for each image."""
     subjects = [i for i, label in enumerate(judge.labels) if label.startswith("subject/")]
     best = judge.classify(images)[:, subjects].argmax(1).tolist()

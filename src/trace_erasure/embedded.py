@@ -10,6 +10,8 @@ from trace_erasure.errors import InputError
 from trace_erasure.quiet import quiet_loading
 
 PIPELINES = ("emoji-sd", "emoji-flux")
+CLASSIFIERS = ("judges/resnet", "judges/regnet")
+CLIP = "judges/clip"
 STEPS = 20
 GUIDANCE = 3.5
 LATENT_SIDE = 16
@@ -21,7 +23,7 @@ def path(name: str) -> Path:
     if not folder.is_dir():
         raise InputError(
             f"there is no shipped model {name!r}. Pipelines: {', '.join(PIPELINES)}; "
-            "judges: judges/resnet, judges/regnet."
+            f"judges: {', '.join((*CLASSIFIERS, CLIP))}."
         )
     return folder
 

@@ -249,7 +249,12 @@ def _judges(
 ) -> list[Any]:
     """Those that were asked for, else the task's own, else the shipped ones."""
     from trace_erasure import embedded
-    from trace_erasure.evaluate import ClipJudge, ImageClassifierJudge, judges_for
+    from trace_erasure.evaluate import (
+        ClipJudge,
+        ImageClassifierJudge,
+        judges_for,
+        shipped_judges,
+    )
 
     if folders or clip is not None:
         judges: list[Any] = [ImageClassifierJudge(folder) for folder in folders or ()]
@@ -265,5 +270,4 @@ def _judges(
             f"nobody to judge the pictures of {model!r}. Give --judge FOLDER with an image "
             "classifier, or --clip FOLDER; only shipped models have judges of their own."
         )
-    shipped = ("judges/resnet", "judges/regnet")
-    return [ImageClassifierJudge(embedded.path(name)) for name in shipped]
+    return shipped_judges()

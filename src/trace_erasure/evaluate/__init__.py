@@ -11,6 +11,8 @@ from trace_erasure.evaluate.judges import (
     ImageClassifierJudge,
     Judge,
     Scorer,
+    shipped_classifiers,
+    shipped_judges,
 )
 from trace_erasure.evaluate.metrics import METRICS
 from trace_erasure.evaluate.overview import Overview, overview
@@ -76,6 +78,8 @@ __all__ = [
     "read_verdicts",
     "rows_table",
     "set_distances",
+    "shipped_classifiers",
+    "shipped_judges",
     "summarise",
     "to_json_text",
     "to_markdown",

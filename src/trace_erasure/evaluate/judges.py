@@ -14,6 +14,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from trace_erasure import embedded
 from trace_erasure.errors import InputError
 from trace_erasure.quiet import quiet_loading
 
@@ -268,3 +269,13 @@ class ClipJudge:
             pixel_values=pixels.to(device),
         )
         return output.image_embeds.cpu(), output.text_embeds.cpu()
+
+
+def shipped_classifiers() -> list[ImageClassifierJudge]:
+    """Two classifiers of different architecture, for the shipped pipelines."""
+    return [ImageClassifierJudge(embedded.path(name)) for name in embedded.CLASSIFIERS]
+
+
+def shipped_judges() -> list[Judge | Scorer]:
+    """Everyone who judges the shipped pipelines: the classifiers, and CLIP for scores."""
+    return [*shipped_classifiers(), ClipJudge(embedded.path(embedded.CLIP))]
