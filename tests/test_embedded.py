@@ -11,10 +11,10 @@ from trace_erasure.concept import Concept, fill
 from trace_erasure.denoiser import EMPTY, Denoiser
 from trace_erasure.erase import erase
 from trace_erasure.evaluate import (
+    Judge,
     blanked,
     evaluate,
     load_task,
-    Judge,
     shipped_classifiers,
     summarise,
 )
