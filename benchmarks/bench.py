@@ -106,6 +106,10 @@ def tasks_of(options: argparse.Namespace) -> list[Task]:
             task = replace(task, name=f"stages-{name}")
         if name in BORROWED:
             concepts = None
+        if name == "retention":  # what is erased on purpose is not lost
+            gone = concepts_of(*BORROWED[name])
+            kept = [item for item in task.items if not any(c.forbids(item.prompt) for c in gone)]
+            task = replace(task, items=tuple(kept))
         tasks.append(task.subset(concepts, per_group))
     return tasks
 
