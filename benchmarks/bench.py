@@ -58,10 +58,11 @@ METHODS: dict[str, Method] = {
     "reverse_cfg": Trace(finetune=Finetune(objective="reverse_cfg")),
     "margin": Trace(finetune=Finetune(objective="margin")),
 }
-BASE, BLANK = "base", "blank"
-"""The original model and the degenerate control: nothing is made for them."""
-ELSEWHERE = ("drift", "trace")
-"""What is run on the tasks of BORROWED: the default, and random drift of the same size."""
+BASE, BLANK, DRIFT = "base", "blank", "drift"
+"""Controls, drawn once for all concepts of a task: the original model, a network that says nothing,
+and as large a change as TRACE's of the task's first concept, in any direction."""
+ELSEWHERE = "trace"
+"""The one method that is run on the tasks of BORROWED."""
 STRENGTHS = (0.25, 0.5, 0.75, 1.0, 1.5)
 SMALL = {
     "objects": (("fox", "car"), 12),
@@ -117,13 +118,15 @@ def tasks_of(options: argparse.Namespace) -> list[Task]:
 def units_of(tasks: list[Task], methods: list[str]) -> Iterator[Unit]:
     """All the work, in the order in which a single process does it."""
     for task in tasks:
-        for control in ("base", "blank"):
+        for control in (BASE, BLANK):
             yield Unit(task, control, task.concepts, (task.name, control))
-        for name in task.concepts:
+        for i, name in enumerate(task.concepts):
             owner = BORROWED.get(task.name, (task.name, name))
-            named = [m for m in methods if task.name not in BORROWED or m in ELSEWHERE]
-            for method in named:
-                yield Unit(task.subset([name]), method, (name,), owner)
+            if DRIFT in methods and i == 0:
+                yield Unit(task, DRIFT, task.concepts, owner)
+            for method in methods:
+                if method in METHODS and (task.name not in BORROWED or method == ELSEWHERE):
+                    yield Unit(task.subset([name]), method, (name,), owner)
 
 
 def concepts_of(task: str, name: str) -> tuple[Concept, ...]:
@@ -184,17 +187,16 @@ def measure(
     ``draw=False`` only looks for them; None where some are missing.
     """
     options: dict[str, Any] = dict(model=model, autocast=True, draw=draw)
-    if unit.method in ("base", "blank"):
-        with blanked(pipe) if unit.method == "blank" else nullcontext():
+    if unit.method in (BASE, BLANK):
+        with blanked(pipe) if unit.method == BLANK else nullcontext():
             return work.measure(pipe, unit.task, judges, method=unit.method, **options)
-    # Random drift is as large as TRACE's own change.
-    plain = "trace" if unit.method == "drift" else unit.method
+    plain = "trace" if unit.method == DRIFT else unit.method
     if not draw and not erasure_file(unit.owner, plain, seed, work.folder).exists():
         return None
     erasure = erasure_for(pipe, unit.owner, plain, METHODS[plain], seed, work.folder)
-    if unit.method == "drift":
+    if unit.method == DRIFT:
         erasure = random_drift(erasure, seed)
-    several = unit.task.name == "strength" and unit.method != "drift"
+    several = unit.task.name == "strength" and unit.method != DRIFT
     found: list[Verdict] = []
     for strength in STRENGTHS if several else (1.0,):
         method, attached = at_strength(unit.method, strength), AtStrength(erasure, strength)
@@ -237,7 +239,7 @@ def write(
     """Rows of every task, its table on stdout, and the report."""
     for task in tasks:
         verdicts = found[task.name]
-        base = [v for v in verdicts if v.method == "base"]
+        base = [v for v in verdicts if v.method == BASE]
         rows: list[Row] = summarise(verdicts, base)
         write_rows(task.name if model == MODEL else f"{model}-{task.name}", rows, out)
         over = [row for row in rows if row.concept in ("mean", "worst")]
@@ -255,11 +257,11 @@ def main() -> None:
     names = [*KINDS, *BORROWED]
     parser.add_argument("--model", default=MODEL, choices=embedded.PIPELINES)
     parser.add_argument("--tasks", nargs="+", choices=names)
-    methods = ["drift", *METHODS]
+    methods = [DRIFT, *METHODS]
     parser.add_argument(
         "--methods",
         nargs="+",
-        default=["drift", "trace"],
+        default=[DRIFT, "trace"],
         choices=methods,
         help="default: drift trace; all others too with --stages",
     )

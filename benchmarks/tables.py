@@ -50,6 +50,7 @@ class Table:
 
 
 BASE = {"base": "original model"}
+CONTROLS = {**BASE, "drift": "random drift (control)", "blank": "blank pictures (control)"}
 TRACE = {"trace": "**TRACE**, both stages"}
 JUDGES = {"resnet": "ResNet", "regnet": "RegNet"}
 TASKS = {
@@ -75,7 +76,7 @@ DRAWN = (
 TABLES = {
     "objects": Table(
         {"objects": "objects"},
-        {**BASE, "blank": "blank pictures (control)", **TRACE},
+        {**CONTROLS, **TRACE},
         JUDGES,
         ERASED,
         "python benchmarks/bench.py --tasks objects",
@@ -87,7 +88,7 @@ TABLES = {
         ERASED,
         "python benchmarks/bench.py --stages",
     ),
-    "kinds": Table(TASKS, {**BASE, **TRACE}, JUDGES, ERASED, "python benchmarks/bench.py"),
+    "kinds": Table(TASKS, {**CONTROLS, **TRACE}, JUDGES, ERASED, "python benchmarks/bench.py"),
     "objectives": Table(
         STAGES,
         {"trace": "`anchor` (default)", "reverse_cfg": "`reverse_cfg`", "margin": "`margin`"},
@@ -98,7 +99,7 @@ TABLES = {
     "base": Table(TASKS, BASE, JUDGES, DRAWN, "python benchmarks/bench.py"),
     "flux": Table(
         TASKS,
-        {**BASE, **TRACE},
+        {**CONTROLS, **TRACE},
         JUDGES,
         ERASED,
         "python benchmarks/bench.py --model emoji-flux",

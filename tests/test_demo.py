@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
-from evaluation import save_classifier
+from evaluation import save_classifier, save_clip
 from trace_erasure import ClosedForm, Erasure, Finetune, demo
 from trace_erasure.evaluate.task import Sampling
 from trace_erasure.testing import tiny_stable_diffusion
@@ -40,6 +40,8 @@ def tiny_world(monkeypatch, tmp_path):
         f"judges/{name}": save_classifier(tmp_path / "judges" / name, labels, seed)
         for seed, name in enumerate(("resnet", "regnet"))
     }
+    clip = tmp_path / "judges" / "clip"
+    judges["judges/clip"] = save_clip(clip, tiny_stable_diffusion().tokenizer)
     monkeypatch.setattr(demo.embedded, "load_pipeline", lambda name: tiny_stable_diffusion())
     monkeypatch.setattr(demo.embedded, "path", judges.__getitem__)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
@@ -97,7 +99,8 @@ def test_everything_is_left_and_said(tiny_world):
     assert not re.search(r"""(src|href)=["']?(https?:|//)""", html)
     for title in ("certificate of the closed form", "loss", "along the trajectory", "neighbours"):
         assert html.count(f"<h2>fox: {title}</h2>") == 1
-    assert "resnet: " in html and "regnet: " in html
+    assert "resnet: " in html and "regnet: " in html and "clip: " not in html
+    assert html.count("<h2>CLIP scores</h2>") == 1
     assert f"noise level {erasure.record['finetune']['noise_level']:.2f}" in html
 
 

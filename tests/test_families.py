@@ -87,7 +87,7 @@ def rollout(denoiser: Denoiser, prompt: str, steps: int = 5, seed: int = 3) -> l
     seen: list[torch.Tensor] = []
     last = denoiser.rollout(
         denoiser.encode([prompt]), denoiser.unconditional(), [seed], steps=steps, guidance=4.0,
-        visit=lambda states, _: seen.append(states.clone()),
+        visit=lambda states, *_: seen.append(states.clone()),
     )  # fmt: skip
     return [*seen, last]
 

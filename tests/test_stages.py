@@ -47,7 +47,7 @@ def outputs(denoiser: Denoiser, prompt: str, steps: int = 6) -> list[torch.Tenso
         [3],
         steps=steps,
         guidance=4.0,
-        visit=lambda states, _: seen.append(states.clone()),
+        visit=lambda states, *_: seen.append(states.clone()),
     )
     return [*seen, last]
 

@@ -34,7 +34,7 @@ from vae import pixels
 BATCH = 64
 HELD_OUT = 1000  # pictures at the end of the set that no model trains on
 NOTHING = "subject/nothing"
-MINUTES = {"resnet": 6.0, "regnet": 6.0, "clip": 8.0}
+MINUTES = {"resnet": 6.0, "regnet": 6.0, "clip": 14.0}
 
 
 def label_names() -> list[str]:

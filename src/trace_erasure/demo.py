@@ -22,7 +22,7 @@ from trace_erasure.demo_report import Result, sheet, spread, terminal_table, wri
 from trace_erasure.erase import run
 from trace_erasure.erasure import Erasure
 from trace_erasure.errors import InputError
-from trace_erasure.evaluate.judges import shipped_classifiers
+from trace_erasure.evaluate.judges import shipped_judges
 from trace_erasure.evaluate.runner import evaluate
 from trace_erasure.evaluate.task import Item, Sampling, Task
 from trace_erasure.evaluate.task_file import load_task
@@ -89,7 +89,7 @@ def run_demo(out: Path, console: Console | None = None) -> Path:
     console = console or Console(highlight=False)
     started = time.perf_counter()
     pipe = embedded.load_pipeline(MODEL)
-    judges = shipped_classifiers()
+    judges = shipped_judges()
     task, store = demo_task(), ImageStore(out / "images")
     how: dict[str, Any] = dict(model=MODEL, store=store)
 

@@ -24,6 +24,7 @@ T = TypeVar("T")
 COLUMNS = 6
 CARDS = 12
 METRICS = {"acc_e": "concept seen", "acc_s": "others seen"}
+SCORES = {"clip_e": "prompts of the concept", "clip_s": "others"}
 CERTIFICATE = {
     "residual_listed": "left of the concept in the sentences of the solve; 0 is exact",
     "residual_held_out": "the same in wordings that the solve never saw",
@@ -63,7 +64,15 @@ class Result:
 
     @property
     def judges(self) -> list[str]:
-        return list(dict.fromkeys(verdict.judge for verdict in self.before))
+        """Those that say what they see."""
+        seen = [verdict.judge for verdict in self.before if verdict.correct is not None]
+        return list(dict.fromkeys(seen))
+
+    @property
+    def scorers(self) -> list[str]:
+        """Those that say how well a picture fits its prompt."""
+        scored = [verdict.judge for verdict in self.before if verdict.score is not None]
+        return list(dict.fromkeys(scored))
 
     def figures(self) -> dict[tuple[str, str, str], Row]:
         """(judge, method, metric) to the figure of this concept."""
@@ -76,9 +85,12 @@ class Result:
         """All judges' verdicts before and after, for each target item or for each neighbour."""
         after: dict[str, list[Verdict]] = {}
         for verdict in self.after:
-            after.setdefault(verdict.item, []).append(verdict)
+            if verdict.judge in self.judges:
+                after.setdefault(verdict.item, []).append(verdict)
         before: dict[str, list[Verdict]] = {}
         for verdict in self.before:
+            if verdict.judge not in self.judges:
+                continue
             if verdict.item in self.neighbours if retained else verdict.group == "target":
                 before.setdefault(verdict.item, []).append(verdict)
         return [(verdicts, after[item]) for item, verdicts in before.items()]
@@ -141,6 +153,7 @@ def write(
             "`Erasure.load(file).attach(pipe)`, or as any LoRA in other tools."
         ),
         _summary(results),
+        _scores(results),
     ]
     for result in results:
         sections += _about(result, store)
@@ -148,7 +161,7 @@ def write(
     times.append(("this run, everything", Number(f"{seconds:.1f} s")))
     caption = "Erasing as it was timed when the file was made; pictures that are kept take no time."
     sections.append(Table("Time", ("what", "seconds"), tuple(times), caption))
-    how = {"judges": results[0].judges, "protocol": str(task.protocol())}
+    how = {"judges": [*results[0].judges, *results[0].scorers], "protocol": str(task.protocol())}
     sections.append(manifest(model=results[0].before[0].model, **how))
     return write_report(path, sections, title="Three concepts, erased")
 
@@ -167,6 +180,22 @@ def _summary(results: Sequence[Result]) -> Table:
     heads = [f"{title}, {when}" for title in METRICS.values() for when in ("before", "after")]
     caption = "Per cent of pictures, 95 % intervals, number of pictures."
     return Table("Recognised", ("concept", "surrogate", "judge", *heads), tuple(lines), caption)
+
+
+def _scores(results: Sequence[Result]) -> Table:
+    lines: list[tuple[str | Number, ...]] = []
+    for result in results:
+        figures = result.figures()
+        for judge in result.scorers:
+            numbers = [
+                number(figures[judge, method, metric])
+                for metric in SCORES
+                for method in ("before", "after")
+            ]
+            lines.append((result.concept, judge.split("@")[0], *numbers))
+    heads = [f"{title}, {when}" for title in SCORES.values() for when in ("before", "after")]
+    caption = "100 cos between picture and prompt, mean, 95 % intervals, number of pictures."
+    return Table("CLIP scores", ("concept", "model", *heads), tuple(lines), caption)
 
 
 def _about(result: Result, store: ImageStore) -> list[Section]:

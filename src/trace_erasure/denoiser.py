@@ -15,6 +15,8 @@ from trace_erasure.families.table import TOKENS, Conditioning, Family, family_of
 from trace_erasure.math.diffusion import Path, guide
 
 EMPTY = ""
+Guided = tuple[Tensor, Tensor]
+"""The network's outputs for the empty prompt and for the prompts, at the same states."""
 
 
 class Denoiser:
@@ -179,12 +181,14 @@ class Denoiser:
         *,
         steps: int,
         guidance: float,
-        visit: Callable[[Tensor, Tensor], None] | None = None,
+        visit: Callable[[Tensor, Tensor, Guided | None], None] | None = None,
     ) -> Tensor:
         """Samples final states with the deterministic sampler of the model's own noise schedule.
 
-        ``visit(states, timestep)`` sees every state before its step; guidance 1 is unguided.
-        Networks that are distilled from guidance take it as an input and never see ``empty``.
+        ``visit(states, timestep, outputs)`` sees every state before its step, and what the network
+        said there for ``empty`` and for ``conditioning``; None where it was not asked for both.
+        Guidance 1 is unguided. Networks that are distilled from guidance take it as an input and
+        never see ``empty``.
         """
         n = len(seeds)
         if len(conditioning) == 1:
@@ -192,14 +196,15 @@ class Denoiser:
         both = Conditioning.cat([empty[[0] * n], conditioning])
         states = self.initial_states(seeds)
         for timestep in self.timesteps(steps):
-            if visit is not None:
-                visit(states, timestep)
+            outputs: Guided | None = None
             if guidance == 1 or self.family.distilled:
                 output = self.predict(states, timestep, conditioning, guidance)
             else:
-                output = guide(
-                    *self.predict(torch.cat([states] * 2), timestep, both).chunk(2), guidance
-                )
+                twice = self.predict(torch.cat([states] * 2), timestep, both)
+                outputs = twice[:n], twice[n:]
+                output = guide(*outputs, guidance)
+            if visit is not None:
+                visit(states, timestep, outputs)
             states = self.scheduler.step(output, timestep, states, return_dict=False)[0]
         return states
 

@@ -31,7 +31,7 @@ from trace_erasure.spec_file import slug
 from trace_erasure.stages import joint
 from trace_erasure.stages.joint import Capacity
 from trace_erasure.stages.steer import prepare, steer, trained
-from trace_erasure.trajectory import Bank, predictions
+from trace_erasure.trajectory import predictions
 
 log = logging.getLogger("trace_erasure")
 
@@ -376,9 +376,8 @@ def _integrate(
                 index = (owner == i).nonzero()[:, 0]
                 if not len(index):
                     continue
-                bank = Bank(*(getattr(lesson.bank, n)[index] for n in Bank.__dataclass_fields__))
                 adapt.attach(denoiser, delta, MERGED, strength)
-                lesson.e_s[index] = predictions(denoiser, bank, lesson.concept)
+                lesson.e_s[index] = predictions(denoiser, lesson.bank[index], lesson.concept)
                 adapt.detach(denoiser, MERGED)
             adapt.attach(denoiser, whole, MERGED)
             goal = replace(settings, objective="anchor", eta=1.0)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from trace_erasure.denoiser import Denoiser
+from trace_erasure.denoiser import Denoiser, Guided
 from trace_erasure.families.table import Conditioning
 from trace_erasure.math.objectives import mean_square
 
@@ -26,6 +26,8 @@ class Bank:
         noise_levels: (n,) in 0..1.
         prompt: (n,) index of the prompt whose trajectory it is.
         seeds: (n,) seed of the trajectory.
+        unprompted, prompted: (n, …) the network's outputs at each for the empty prompt and for the
+            trajectory's own, where the rollout asked for both.
     """
 
     states: Tensor
@@ -33,9 +35,22 @@ class Bank:
     noise_levels: Tensor
     prompt: Tensor
     seeds: Tensor
+    unprompted: Tensor | None = None
+    prompted: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.states)
+
+    def __getitem__(self, index: Tensor) -> Bank:
+        """Some of the states."""
+        parts = (getattr(self, field.name) for field in fields(self))
+        return Bank(*(None if part is None else part[index] for part in parts))
+
+    @classmethod
+    def cat(cls, banks: Sequence[Bank]) -> Bank:
+        """Several banks as one."""
+        columns = zip(*(vars(bank).values() for bank in banks), strict=True)
+        return cls(*(None if part[0] is None else torch.cat(part) for part in columns))
 
 
 def collect(
@@ -56,11 +71,16 @@ def collect(
         chunk = torch.tensor(list(seeds[start : start + CHUNK]))
 
         def visit(
-            states: Tensor, timestep: Tensor, index: Tensor = index, chunk: Tensor = chunk
+            states: Tensor,
+            timestep: Tensor,
+            outputs: Guided | None,
+            index: Tensor = index,
+            chunk: Tensor = chunk,
         ) -> None:
             times = timestep.cpu().expand(len(states))
             levels = denoiser.noise_levels(times).float()
-            parts.append(Bank(states.clone(), times.clone(), levels, index, chunk))
+            said = (part.float() for part in outputs or ())
+            parts.append(Bank(states.clone(), times.clone(), levels, index, chunk, *said))
 
         denoiser.rollout(
             conditioning[index],
@@ -70,9 +90,7 @@ def collect(
             guidance=guidance_scale,
             visit=visit,
         )
-    return Bank(
-        *(torch.cat([getattr(part, name) for part in parts]) for name in Bank.__dataclass_fields__)
-    )
+    return Bank.cat(parts)
 
 
 @torch.no_grad()

@@ -37,8 +37,7 @@ class States:
     def of(self, prompts: Sequence[int]) -> States:
         """The states of some prompts' trajectories."""
         own = torch.isin(self.bank.prompt, torch.tensor(list(prompts))).nonzero()[:, 0]
-        bank = Bank(*(getattr(self.bank, name)[own] for name in Bank.__dataclass_fields__))
-        return replace(self, bank=bank, e_p=self.e_p[own], e_0=self.e_0[own])
+        return replace(self, bank=self.bank[own], e_p=self.e_p[own], e_0=self.e_0[own])
 
     def without_prompt(self, index: Tensor) -> Conditioning:
         """The empty prompt as often as there are entries."""

@@ -92,15 +92,20 @@ def prepare(
     sampler = dict(steps=settings.sampler_steps, guidance_scale=settings.guidance_scale)
     seeds = [seed * 100_003 + i for i in range(settings.trajectories)]
     retain_seeds = [seed * 100_003 + 50_000 + i for i in range(settings.retain_trajectories)]
+
+    def said(known: Tensor | None, bank: Bank, conditioning: Conditioning) -> Tensor:
+        """What the rollout did not have to ask for is asked for now."""
+        return predictions(denoiser, bank, conditioning) if known is None else known
+
     with denoiser.without_adapters():
         bank = collect(denoiser, concept, seeds, **sampler, label="concept trajectories")
         retain_bank = collect(
             denoiser, retained, retain_seeds, **sampler, label="retain trajectories"
         )
-        e_p = predictions(denoiser, bank, concept)
-        e_0 = predictions(denoiser, bank, empty)
+        e_p = said(bank.prompted, bank, concept)
+        e_0 = said(bank.unprompted, bank, empty)
         e_s = predictions(denoiser, bank, surrogate)
-        e_r = predictions(denoiser, retain_bank, retained)
+        e_r = said(retain_bank.prompted, retain_bank, retained)
     e_ref = predictions(denoiser, bank, concept)
     measured = profile(bank, e_p, e_s)
     level = settings.noise_level or measured.level_below(PROFILE_SHARE)
