@@ -78,7 +78,9 @@ STAGES = {
     "styles": (("neon", "ink"), 100),
     "identities": (("Mira Solberg", "Tobias Okafor"), 100),
 }
-"""--stages: the same for all of ``METHODS``; tasks and their rows are called stages-objects, …"""
+PART = "stages-"
+"""--stages: the same for all of ``METHODS``. Tasks and their rows are called stages-objects, …, and
+use the erasures that the whole tasks have made."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +106,7 @@ def tasks_of(options: argparse.Namespace) -> list[Task]:
             concepts, per_group = SMALL[name]
         if options.stages:
             concepts, per_group = STAGES[name]
-            task = replace(task, name=f"stages-{name}")
+            task = replace(task, name=PART + name)
         if name in BORROWED:
             concepts = None
         if name == "retention":  # what is erased on purpose is not lost
@@ -121,7 +123,7 @@ def units_of(tasks: list[Task], methods: list[str]) -> Iterator[Unit]:
         for control in (BASE, BLANK):
             yield Unit(task, control, task.concepts, (task.name, control))
         for i, name in enumerate(task.concepts):
-            owner = BORROWED.get(task.name, (task.name, name))
+            owner = BORROWED.get(task.name, (task.name.removeprefix(PART), name))
             if DRIFT in methods and i == 0:
                 yield Unit(task, DRIFT, task.concepts, owner)
             for method in methods:
