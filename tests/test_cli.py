@@ -43,9 +43,7 @@ def model(tmp_path_factory):
 def small_world(monkeypatch, tmp_path):
     """Short captions, and a cache that ends with the test."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    for module in ("corpus", "erase"):
-        home = importlib.import_module(f"trace_erasure.{module}")
-        monkeypatch.setattr(home, "broad_captions", lambda: CAPTIONS)
+    monkeypatch.setattr("trace_erasure.corpus.broad_captions", lambda: CAPTIONS)
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import re
 from dataclasses import replace
 
@@ -45,9 +44,7 @@ def tiny_world(monkeypatch, tmp_path):
     monkeypatch.setattr(demo.embedded, "load_pipeline", lambda name: tiny_stable_diffusion())
     monkeypatch.setattr(demo.embedded, "path", judges.__getitem__)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    for module in ("corpus", "erase"):
-        home = importlib.import_module(f"trace_erasure.{module}")
-        monkeypatch.setattr(home, "broad_captions", lambda: CAPTIONS)
+    monkeypatch.setattr("trace_erasure.corpus.broad_captions", lambda: CAPTIONS)
     cases = tuple(
         replace(case, spec=replace(case.spec, closed_form=ClosedForm(keep=2), finetune=FINETUNE))
         for case in demo.CASES

@@ -28,6 +28,8 @@ LAYERS = (
         "fingerprint",
         "likeness",
         "neighbours",
+        "plan",
+        "provenance",
         "share",
         "sampler",
         "spec_file",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import logging
 from dataclasses import replace
 
@@ -427,8 +426,7 @@ def test_the_command_line_merges_and_says_what_fits(tmp_path, monkeypatch, pipe)
 
     pipe = tiny_stable_diffusion(width=256, positions=44)
     monkeypatch.setattr("trace_erasure.loading.load", lambda model: pipe)
-    module = importlib.import_module("trace_erasure.merge")  # the name is the function's
-    monkeypatch.setattr(module, "broad_captions", lambda: tuple(CAPTIONS))
+    monkeypatch.setattr("trace_erasure.corpus.broad_captions", lambda: tuple(CAPTIONS))
     files = [
         single(pipe, word, surrogate).save(tmp_path / word)
         for word, surrogate in (("fox", "dog"), ("cat", "bird"))

@@ -10,7 +10,6 @@ import torch
 
 from trace_erasure.concept import Concept
 from trace_erasure.denoiser import Denoiser
-from trace_erasure.erase import plan
 from trace_erasure.families.table import TOKENS, Conditioning
 from trace_erasure.math import attention as maps
 from trace_erasure.math import edits
@@ -26,6 +25,7 @@ from trace_erasure.methods.method import Job
 from trace_erasure.methods.states import States
 from trace_erasure.methods.tokens import last_columns, tail_columns
 from trace_erasure.methods.uce import UCE
+from trace_erasure.plan import plan
 from trace_erasure.spec import EraseSpec
 from trace_erasure.testing import tiny_flux, tiny_sd3, tiny_stable_diffusion
 from trace_erasure.trajectory import Bank

@@ -6,9 +6,9 @@ from trace_erasure import embedded, neighbours
 from trace_erasure.concept import Concept
 from trace_erasure.corpus import broad_captions
 from trace_erasure.denoiser import Denoiser
-from trace_erasure.erase import plan
 from trace_erasure.errors import InputError
 from trace_erasure.likeness import sketches
+from trace_erasure.plan import plan
 from trace_erasure.spec import EraseSpec
 from trace_erasure.testing import tiny_stable_diffusion
 from trace_erasure.world import load_world

@@ -237,3 +237,21 @@ def gradient_flags(network: nn.Module) -> Iterator[None]:
     finally:
         for parameter in network.parameters():
             parameter.requires_grad_(before.get(id(parameter), False))
+
+
+@contextmanager
+def frozen(target: Any, *names: str) -> Iterator[None]:
+    """Within it the network's own parameters ask for no gradients, so that training is of adapters.
+
+    Whatever happens in it, afterwards every ``requires_grad`` is as before and the adapters called
+    ``names`` are off.
+    """
+    network = _network(target)
+    with gradient_flags(network):
+        network.requires_grad_(False)
+        try:
+            yield
+        finally:
+            for name in names:
+                if attached(network, name):
+                    detach(network, name)

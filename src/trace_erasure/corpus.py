@@ -29,6 +29,11 @@ def broad_captions() -> tuple[str, ...]:
     return tuple(text.splitlines())
 
 
+def captions_or_broad(captions: Sequence[str] | None) -> tuple[str, ...]:
+    """``captions`` where they are given, else ``broad_captions``."""
+    return broad_captions() if captions is None else tuple(captions)
+
+
 def cache_folder() -> Path:
     """Where what is slow to compute is kept between runs: ``$XDG_CACHE_HOME/trace-erasure``."""
     root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
@@ -57,7 +62,7 @@ def second_moment(
     counts one. Depends on the text encoders alone, so it is computed once and cached on disk by
     the encoders' hash.
     """
-    captions = broad_captions() if captions is None else tuple(captions)
+    captions = captions_or_broad(captions)
     key = hashlib.sha256(repr(captions).encode())
     for part in denoiser.embeddings(["", captions[0]], stream):
         key.update(part.float().numpy().tobytes())

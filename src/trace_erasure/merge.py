@@ -16,14 +16,16 @@ from tqdm import tqdm
 
 from trace_erasure import adapt, neighbours
 from trace_erasure.concept import Concept, mentions
-from trace_erasure.corpus import broad_captions
+from trace_erasure.corpus import captions_or_broad
 from trace_erasure.denoiser import Denoiser
-from trace_erasure.erase import gone, pairs, plan, run, versions
+from trace_erasure.erase import run
 from trace_erasure.erasure import SUFFIX, Erasure
 from trace_erasure.errors import InputError
 from trace_erasure.fingerprint import difference, fingerprint
 from trace_erasure.math import joint as algebra
 from trace_erasure.math.lowrank import LowRank, cat, scale
+from trace_erasure.plan import gone, pairs, plan
+from trace_erasure.provenance import heading, versions
 from trace_erasure.shard import check_shard
 from trace_erasure.share import Share, gather, roots_of
 from trace_erasure.spec import EraseSpec, Finetune, Merge
@@ -73,7 +75,7 @@ def merge(
     denoiser = Denoiser(pipe)
     base = fingerprint(pipe)
     strengths = _check(artifacts, base, strengths)
-    captions = broad_captions() if captions is None else tuple(captions)
+    captions = captions_or_broad(captions)
     # An artifact of several concepts has one share for each, and one trained part for all.
     shares = [share for artifact in artifacts for share in artifact.shares]
     saved = [s * a.strength for a, s in zip(artifacts, strengths, strict=True) for _ in a.shares]
@@ -94,15 +96,13 @@ def merge(
         )
         tuned = cat([tuned, extra])
     closed, tuned, lost = _budget(together.delta, tuned, settings.rank)
-    names = ", ".join(concept.name for concept in concepts)
     erasure = Erasure(
         family=denoiser.family.name,
         base=base,
         closed_form=closed,
         finetuned=tuned,
         record={
-            "title": f"Erases: {names}",
-            "description": f"Removes {names} from text-to-image generation. Use at strength 1.",
+            **heading(concepts),
             "merged": {
                 "parts": [a.name for a in artifacts],
                 "strengths": list(strengths),
@@ -133,7 +133,7 @@ def capacity(
         what: concepts that are to be erased together, or artifacts that are to be merged.
     """
     denoiser = Denoiser(pipe)
-    captions = broad_captions() if captions is None else tuple(captions)
+    captions = captions_or_broad(captions)
     artifacts = [one for one in what if isinstance(one, Erasure)]
     concepts = [one for one in what if isinstance(one, Concept)]
     if not what:

@@ -122,7 +122,7 @@ def request_of(
 def _show_plan(pipe: Any, asked: RunSpec) -> None:
     """What ``erase`` would do: the resolved spec as YAML on stdout, the rest on stderr."""
     from trace_erasure.denoiser import Denoiser
-    from trace_erasure.erase import plan
+    from trace_erasure.plan import plan
     from trace_erasure.spec_file import to_yaml
 
     planned = plan(Denoiser(pipe), asked.erase)

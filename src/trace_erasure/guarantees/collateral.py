@@ -20,14 +20,14 @@ from tqdm import tqdm
 from trace_erasure import adapt, neighbours
 from trace_erasure.columns import concept_columns
 from trace_erasure.concept import Concept, fill, mentions
-from trace_erasure.corpus import broad_captions, second_moment
+from trace_erasure.corpus import captions_or_broad, second_moment
 from trace_erasure.denoiser import Denoiser
-from trace_erasure.erase import plan
 from trace_erasure.families.table import TOKENS
 from trace_erasure.math import closed_form as algebra
 from trace_erasure.math.diffusion import guide
 from trace_erasure.math.frontier import Frontier, frontier
 from trace_erasure.math.lowrank import Delta
+from trace_erasure.plan import plan
 from trace_erasure.spec import ClosedForm, EraseSpec
 from trace_erasure.stages.redirect import redirect
 
@@ -220,7 +220,7 @@ def outlook(
     planned = plan(denoiser, spec, captions)
     resolved = planned.spec.concepts[0]
     kind = resolved.kind
-    spoken = neighbours.candidates(broad_captions() if captions is None else captions, kind)
+    spoken = neighbours.candidates(captions_or_broad(captions), kind)
     names = list(spoken) if names is None else list(names)
     others = [name for name in dict.fromkeys(names) if not mentions(name, resolved.phrases)]
     prompts = [fill(neighbours.FRAMES[kind], name) for name in others]

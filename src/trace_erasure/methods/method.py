@@ -13,13 +13,14 @@ from typing import Any, ClassVar, Protocol
 
 from trace_erasure import adapt
 from trace_erasure.concept import Concept, fill
-from trace_erasure.corpus import broad_captions
+from trace_erasure.corpus import captions_or_broad
 from trace_erasure.denoiser import Denoiser
-from trace_erasure.erase import Plan, plan, versions
 from trace_erasure.erasure import Erasure
 from trace_erasure.errors import InputError
 from trace_erasure.fingerprint import fingerprint
 from trace_erasure.math.lowrank import LowRank
+from trace_erasure.plan import Plan, plan
+from trace_erasure.provenance import versions
 from trace_erasure.spec import EraseSpec
 
 
@@ -153,10 +154,8 @@ class Baseline:
             decides = [settings, named, planned.retain, planned.captions, base, seed]
             digest = hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()
             checkpoint = Path(workdir) / f"{self.NAME}-{digest[:12]}"
-        every = tuple(broad_captions() if captions is None else captions)
-        job = Job(denoiser, planned, every, seed, checkpoint)
-        with adapt.gradient_flags(denoiser.network):
-            denoiser.network.requires_grad_(False)
+        job = Job(denoiser, planned, captions_or_broad(captions), seed, checkpoint)
+        with adapt.frozen(denoiser):
             change = self.solve(job)
         if checkpoint is not None:
             for file in checkpoint.parent.glob(f"{checkpoint.name}-*.safetensors"):
