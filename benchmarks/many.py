@@ -21,6 +21,7 @@ from typing import Any
 
 from common import MODEL, RESULTS, load_model, write_rows
 from trace_erasure.concept import Concept
+from trace_erasure.erase_each import erase_each
 from trace_erasure.erasure import Erasure
 from trace_erasure.evaluate import (
     Item,
@@ -39,7 +40,7 @@ from trace_erasure.evaluate import (
 from trace_erasure.files import atomic
 from trace_erasure.generate import ImageStore
 from trace_erasure.math.lowrank import LowRank, cat
-from trace_erasure.merge import erase_each, merge
+from trace_erasure.merge import merge
 from trace_erasure.spec import EraseSpec, Merge
 from trace_erasure.world import World, load_world, with_article
 from trace_erasure.world.vocabulary import indefinite_article

@@ -36,8 +36,8 @@ LAYERS = (
         "trajectory",
     ),
     ("erasure", "stages", "generate", "loading", "testing"),
-    ("erase",),
-    ("methods", "merge"),
+    ("agreement", "erase"),
+    ("capacity", "erase_each", "merge", "methods"),
     ("guarantees",),
     ("evaluate", "eval_unlearn"),
     ("attacks",),
@@ -120,7 +120,7 @@ def test_public_names_are_what_they_say():
         _ = trace_erasure.eraser  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize("name", ["erase", "generate"])
+@pytest.mark.parametrize("name", ["capacity", "erase", "erase_each", "generate", "merge"])
 def test_functions_are_not_hidden_by_their_modules(name):
     module = importlib.import_module(f"trace_erasure.{name}")
     assert getattr(trace_erasure, name) is getattr(module, name)

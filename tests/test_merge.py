@@ -9,16 +9,18 @@ import pytest
 import torch
 
 from trace_erasure import adapt
+from trace_erasure.capacity import capacity
 from trace_erasure.columns import keep_columns, material
 from trace_erasure.concept import Concept, alone, fill, prompts
 from trace_erasure.denoiser import Denoiser
 from trace_erasure.erase import erase
+from trace_erasure.erase_each import erase_each
 from trace_erasure.erasure import Erasure
 from trace_erasure.errors import InputError
 from trace_erasure.header import read_header
 from trace_erasure.math import closed_form, joint
 from trace_erasure.math.lowrank import LowRank
-from trace_erasure.merge import capacity, erase_each, merge
+from trace_erasure.merge import merge
 from trace_erasure.spec import ClosedForm, EraseSpec, Finetune, Merge
 from trace_erasure.testing import tiny_stable_diffusion
 

@@ -12,13 +12,15 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from trace_erasure.capacity import capacity
     from trace_erasure.concept import Concept
     from trace_erasure.embedded import load_pipeline
     from trace_erasure.erase import erase
+    from trace_erasure.erase_each import erase_each
     from trace_erasure.erasure import Erasure
     from trace_erasure.errors import InputError, NonFiniteError
     from trace_erasure.generate import generate
-    from trace_erasure.merge import capacity, erase_each, merge
+    from trace_erasure.merge import merge
     from trace_erasure.spec import ClosedForm, EraseSpec, Finetune, Merge
 
 __version__ = "0.1.0"
@@ -50,9 +52,9 @@ _HOMES = {
     "InputError": "errors",
     "Merge": "spec",
     "NonFiniteError": "errors",
-    "capacity": "merge",
+    "capacity": "capacity",
     "erase": "erase",
-    "erase_each": "merge",
+    "erase_each": "erase_each",
     "generate": "generate",
     "load_pipeline": "embedded",
     "merge": "merge",
@@ -74,7 +76,7 @@ def __dir__() -> list[str]:
 class _Package(ModuleType):
     """Keeps ``trace_erasure.erase`` the function, whatever was imported before.
 
-    Importing a submodule sets an attribute of the package, and the functions ``erase`` and
+    Importing a submodule sets an attribute of the package, and functions such as ``erase`` and
     ``generate`` have the names of the modules that they live in.
     """
 

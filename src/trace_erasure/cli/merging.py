@@ -46,9 +46,9 @@ def merge(
 
     To add or remove a concept, merge the new list. Broken off, the same command goes on.
     """
+    from trace_erasure.erase_each import erase_each
     from trace_erasure.erasure import Erasure
     from trace_erasure.loading import load
-    from trace_erasure.merge import erase_each
     from trace_erasure.merge import merge as put_together
     from trace_erasure.shard import parse_shard
     from trace_erasure.spec import Merge
@@ -100,9 +100,9 @@ def capacity(
     quiet: Annotated[bool, typer.Option("--quiet", help="Only the table.")] = False,
 ) -> None:
     """Say, before any work, how many concepts fit together, which collide, what stays inexact."""
+    from trace_erasure.capacity import capacity as room_for
     from trace_erasure.erasure import Erasure
     from trace_erasure.loading import load
-    from trace_erasure.merge import capacity as room_for
     from trace_erasure.terminal import about_capacity, print_table
 
     run = _spec_among(what or [])
