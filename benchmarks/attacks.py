@@ -29,17 +29,12 @@ from scipy.stats import spearmanr
 from common import MODEL, RESULTS, load_model, write_rows
 from trace_erasure import adapt, embedded
 from trace_erasure.attacks import unknown
-from trace_erasure.attacks.protocol import (
-    Arena,
-    Budget,
-    Case,
-    Ledger,
-    Outcome,
-    Target,
-    run_attack,
-    tally,
-)
+from trace_erasure.attacks.arena import Arena
+from trace_erasure.attacks.budget import Budget, Ledger
+from trace_erasure.attacks.outcome import Outcome, tally
+from trace_erasure.attacks.protocol import run_attack
 from trace_erasure.attacks.table import ATTACKS, find
+from trace_erasure.attacks.target import Case, Target
 from trace_erasure.concept import Concept, fill
 from trace_erasure.denoiser import Denoiser
 from trace_erasure.erase import run

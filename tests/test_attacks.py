@@ -10,9 +10,12 @@ import torch
 from PIL import Image
 
 from trace_erasure.attacks import protocol, unknown
-from trace_erasure.attacks.protocol import Arena, Budget, Case, Ledger, Outcome, Target, Try, tally
+from trace_erasure.attacks.arena import Arena, Try
+from trace_erasure.attacks.budget import Budget, Ledger
+from trace_erasure.attacks.outcome import Outcome, tally
 from trace_erasure.attacks.ring_a_bell import offspring
 from trace_erasure.attacks.table import ATTACKS, find
+from trace_erasure.attacks.target import Case, Target
 from trace_erasure.attacks.tokens import encode_soft, encoders, words
 from trace_erasure.attacks.unlearn_diff import onto_simplex
 from trace_erasure.attacks.wording import misspell

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 import torch
 from torch.nn import functional as F
 
-from trace_erasure.attacks.protocol import Arena, Case, Try
+from trace_erasure.attacks.arena import Arena, Try
+from trace_erasure.attacks.target import Case
 from trace_erasure.attacks.tokens import encode_soft, encoders, feature
 
 LENGTH = 8

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from trace_erasure.attacks.protocol import Arena
+from trace_erasure.attacks.arena import Arena
 from trace_erasure.families.table import Conditioning
 from trace_erasure.math.objectives import mean_square
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import product
 
-from trace_erasure.attacks.protocol import Arena, Case, Try
+from trace_erasure.attacks.arena import Arena, Try
+from trace_erasure.attacks.target import Case
 from trace_erasure.sampler import schedule
 
 ETAS = (1.0, 1.17, 1.34, 1.51, 1.68, 1.85)

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 import torch
 
-from trace_erasure.attacks.protocol import Arena, Attack, Case, Try
+from trace_erasure.attacks.arena import Arena, Attack, Try
+from trace_erasure.attacks.target import Case
 
 
 def random_tokens(length: int, keep_prompt: bool) -> Attack:

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 import torch
 
 from trace_erasure import adapt
+from trace_erasure.attacks.arena import Arena, Try
 from trace_erasure.attacks.losses import denoising, pick, rounds
-from trace_erasure.attacks.protocol import Arena, Case, Try
+from trace_erasure.attacks.target import Case
 from trace_erasure.math.lowrank import LowRank
 
 PICTURES = 10

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from trace_erasure.attacks.protocol import Arena, Case, Try
+from trace_erasure.attacks.arena import Arena, Try
+from trace_erasure.attacks.target import Case
 from trace_erasure.attacks.wording import PARAPHRASES
 from trace_erasure.concept import fill
 

@@ -12,10 +12,10 @@ from trace_erasure.attacks import (
     textual_inversion,
     unlearn_diff,
 )
+from trace_erasure.attacks.arena import Attack
 from trace_erasure.attacks.completion import completion
 from trace_erasure.attacks.composition import composition
 from trace_erasure.attacks.noise import best_of_noise
-from trace_erasure.attacks.protocol import Attack
 from trace_erasure.attacks.relearn import relearn
 from trace_erasure.attacks.soft_prompt import soft_prompt
 from trace_erasure.attacks.synonym import synonym

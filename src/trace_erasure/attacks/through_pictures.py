@@ -8,7 +8,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from trace_erasure.attacks.protocol import Arena, Case, Try
+from trace_erasure.attacks.arena import Arena, Try
+from trace_erasure.attacks.target import Case
 from trace_erasure.math.diffusion import Path
 from trace_erasure.sampler import Schedule
 

@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from trace_erasure.attacks.arena import Arena, Try
 from trace_erasure.attacks.losses import denoising, rounds
-from trace_erasure.attacks.protocol import Arena, Case, Try
+from trace_erasure.attacks.target import Case
 from trace_erasure.attacks.tokens import encode_soft, encoders
 
 LENGTH = 3

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 import torch
 
-from trace_erasure.attacks.protocol import Arena, Case, Try
+from trace_erasure.attacks.arena import Arena, Try
+from trace_erasure.attacks.target import Case
 from trace_erasure.concept import fill
 
 PARAPHRASES = {
