@@ -15,8 +15,6 @@ from typer.core import TyperGroup
 
 from trace_erasure.errors import InputError, NonFiniteError
 
-DEFAULT_MODEL = "emoji-sd"
-MODEL_HELP = "A shipped model (see `ls models`), or the folder of a diffusers pipeline."
 FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
 
 

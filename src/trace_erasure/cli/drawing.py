@@ -7,22 +7,23 @@ from typing import Annotated
 
 import typer
 
-from trace_erasure.cli.app import DEFAULT_MODEL, MODEL_HELP, app, narration, output_folder
+from trace_erasure.cli import options
+from trace_erasure.cli.app import app, narration, output_folder
 from trace_erasure.errors import InputError
 
 
 @app.command()
 def generate(
     prompt: Annotated[list[str], typer.Option(help="What to draw; repeatable.")],
-    model: Annotated[str, typer.Option(help=MODEL_HELP)] = DEFAULT_MODEL,
+    model: options.Model = options.DEFAULT_MODEL,
     erasure: Annotated[Path | None, typer.Option(help="A file that `erase` wrote.")] = None,
     strength: Annotated[
         float | None, typer.Option(help="Of the erasure, 0 to 2. Default: 1, as made.")
     ] = None,
     seed: Annotated[int, typer.Option(help="Of the first picture of every prompt.", min=0)] = 0,
     count: Annotated[int, typer.Option(help="Pictures a prompt, seeds counting up.", min=1)] = 1,
-    steps: Annotated[int, typer.Option(help="Sampler steps.", min=1)] = 20,
-    guidance_scale: Annotated[float, typer.Option(help="1 is no guidance.")] = 3.5,
+    steps: options.Steps = 20,
+    guidance_scale: options.GuidanceScale = 3.5,
     out: Annotated[Path, typer.Option(help="Folder for the PNG files.")] = Path("out"),
 ) -> None:
     """Draw pictures, with an erasure or without: the same seeds show the difference."""

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from trace_erasure.cli.app import DEFAULT_MODEL, MODEL_HELP, app, narration, output_folder
+from trace_erasure.cli import options
+from trace_erasure.cli.app import app, narration, output_folder
 from trace_erasure.concept import KINDS, Concept
 from trace_erasure.errors import InputError
 
@@ -22,12 +23,8 @@ def erase(
     spec: Annotated[
         Path | None, typer.Argument(help="A YAML file with model, concepts and settings.")
     ] = None,
-    model: Annotated[
-        str | None, typer.Option(help=f"{MODEL_HELP} Default: the spec's, or {DEFAULT_MODEL}.")
-    ] = None,
-    concept: Annotated[
-        list[str] | None, typer.Option(help="What to erase, without an article; repeatable.")
-    ] = None,
+    model: options.ModelOfSpec = None,
+    concept: options.Concepts = None,
     surrogate: Annotated[
         str | None, typer.Option(help="What to show instead. Default: one is proposed.")
     ] = None,
@@ -51,7 +48,7 @@ def erase(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show what would be done, and write nothing.")
     ] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="No progress and no summary.")] = False,
+    quiet: options.Quiet = False,
 ) -> None:
     """Erase concepts and write one small LoRA file.
 
@@ -116,7 +113,7 @@ def request_of(
     if not concept:
         raise InputError("nothing to erase. Give --concept fox, or a spec file.")
     made = tuple(Concept(phrase, surrogate, kind or KINDS[0]) for phrase in concept)
-    return RunSpec(model or DEFAULT_MODEL, EraseSpec(made))
+    return RunSpec(model or options.DEFAULT_MODEL, EraseSpec(made))
 
 
 def _show_plan(pipe: Any, asked: RunSpec) -> None:

@@ -13,15 +13,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from trace_erasure.cli.app import DEFAULT_MODEL, MODEL_HELP, app, narration, output_folder
+from trace_erasure.cli import options
+from trace_erasure.cli.app import app, narration, output_folder
 from trace_erasure.errors import InputError
 
 if TYPE_CHECKING:
     from trace_erasure.erasure import Erasure
     from trace_erasure.evaluate import Task
-
-TASKS_HELP = "Folder with task files of your own. Default: $XDG_CONFIG_HOME/trace-erasure/tasks."
-RUNS_HELP = "Folders that `evaluate` wrote into."
 
 
 class Form(StrEnum):
@@ -54,7 +52,7 @@ def evaluate(
         list[str] | None,
         typer.Option(help="Of the task; repeatable. Default: those that the erasures name."),
     ] = None,
-    model: Annotated[str, typer.Option(help=MODEL_HELP)] = DEFAULT_MODEL,
+    model: options.Model = options.DEFAULT_MODEL,
     method: Annotated[str, typer.Option(help="Name of the erasures in tables.")] = "trace",
     strength: Annotated[
         list[float] | None,
@@ -89,7 +87,7 @@ def evaluate(
         str | None,
         typer.Option(help="i/n: this process's share. Default: from torchrun, MPI or SLURM."),
     ] = None,
-    tasks_dir: Annotated[Path | None, typer.Option(help=TASKS_HELP)] = None,
+    tasks_dir: options.TasksDir = None,
     out: Annotated[Path, typer.Option(help="Folder for everything.")] = Path("evaluation"),
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress and no table.")] = False,
 ) -> None:
@@ -137,7 +135,7 @@ def evaluate(
             shard=f"{share[0]}/{share[1]}",
             tasks={part.name: about(part) for part in parts},
         )
-        options: dict[str, Any] = dict(model=model, batch=batch, autocast=bfloat16, shard=share)
+        how: dict[str, Any] = dict(model=model, batch=batch, autocast=bfloat16, shard=share)
         for part, by_concept, seen_by in zip(parts, chosen, judges, strict=True):
             todo: list[tuple[str, Any, Any]] = []
             if controls or not removals:
@@ -153,9 +151,7 @@ def evaluate(
                     todo.append((at_strength(method, s), scaled, nullcontext()))
             for name, erasures, within in todo:
                 with within:
-                    found = run.measure(
-                        pipe, part, seen_by, method=name, erasure=erasures, **options
-                    )
+                    found = run.measure(pipe, part, seen_by, method=name, erasure=erasures, **how)
                 complete &= found is not None
     if quiet:
         return
@@ -168,7 +164,7 @@ def evaluate(
 
 @app.command()
 def compare(
-    runs: Annotated[list[Path], typer.Argument(help=RUNS_HELP)],
+    runs: options.Runs,
     form: Annotated[Form, typer.Option("--format", help="How to print.")] = Form.table,
 ) -> None:
     """Print all methods of one or several evaluations side by side, controls included.
@@ -180,7 +176,7 @@ def compare(
 
 @app.command()
 def report(
-    runs: Annotated[list[Path], typer.Argument(help=RUNS_HELP)],
+    runs: options.Runs,
     out: Annotated[
         Path | None, typer.Option(help="Folder for the report. Default: `report` in the first.")
     ] = None,

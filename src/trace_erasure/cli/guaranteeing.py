@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from trace_erasure.cli.app import DEFAULT_MODEL, MODEL_HELP, app, narration
+from trace_erasure.cli import options
+from trace_erasure.cli.app import app, narration
 from trace_erasure.concept import KINDS, Concept
 
 
 @app.command()
 def certify(
-    file: Annotated[Path, typer.Argument(help="A file that `erase` wrote.")],
-    model: Annotated[str, typer.Option(help=MODEL_HELP)] = DEFAULT_MODEL,
+    file: options.Artifact,
+    model: options.Model = options.DEFAULT_MODEL,
     paths: Annotated[
         int, typer.Option(help="Sampling paths for each comparison; 0: exact part only.", min=0)
     ] = 16,
-    steps: Annotated[int, typer.Option(help="Sampler steps.", min=1)] = 20,
-    guidance_scale: Annotated[float, typer.Option(help="1 is no guidance.")] = 3.5,
+    steps: options.Steps = 20,
+    guidance_scale: options.GuidanceScale = 3.5,
     noise_level: Annotated[
         float | None, typer.Option(help="τ between early and late. Default: the file's, or 0.5.")
     ] = None,
@@ -30,7 +30,7 @@ def certify(
     write: Annotated[
         bool, typer.Option("--write", help="Write the certificate into the file too.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Everything, for programs.")] = False,
+    as_json: options.AsJson = False,
 ) -> None:
     """Say what can be guaranteed of an erasure on a model: exactly, and with confidence."""
     from trace_erasure.erasure import Erasure
@@ -63,7 +63,7 @@ def certify(
 @app.command()
 def forecast(
     concept: Annotated[str, typer.Option(help="What would be erased, without an article.")],
-    model: Annotated[str, typer.Option(help=MODEL_HELP)] = DEFAULT_MODEL,
+    model: options.Model = options.DEFAULT_MODEL,
     surrogate: Annotated[
         str | None, typer.Option(help="What would be shown instead. Default: one is proposed.")
     ] = None,
@@ -72,7 +72,7 @@ def forecast(
         list[str] | None, typer.Option(help="What to look at; repeatable. Default: a vocabulary.")
     ] = None,
     most: Annotated[int, typer.Option(help="How many names to show.", min=1)] = 20,
-    as_json: Annotated[bool, typer.Option("--json", help="Everything, for programs.")] = False,
+    as_json: options.AsJson = False,
 ) -> None:
     """Say what an erasure would do to other names, before anything is erased or drawn."""
     from dataclasses import asdict

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from enum import StrEnum
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from trace_erasure.cli import options
 from trace_erasure.cli.app import app
-from trace_erasure.cli.evaluating import TASKS_HELP, tasks_folder
+from trace_erasure.cli.evaluating import tasks_folder
 
 
 class Listing(StrEnum):
@@ -25,8 +25,8 @@ class Listing(StrEnum):
 
 @app.command()
 def info(
-    file: Annotated[Path, typer.Argument(help="A file that `erase` wrote.")],
-    as_json: Annotated[bool, typer.Option("--json", help="Everything, for programs.")] = False,
+    file: options.Artifact,
+    as_json: options.AsJson = False,
 ) -> None:
     """Say what a file erases, from which model, and how it was made. Reads the header only."""
     from trace_erasure.header import read_header
@@ -43,7 +43,7 @@ def info(
 @app.command()
 def ls(
     what: Annotated[Listing, typer.Argument(help="What to list.")],
-    tasks_dir: Annotated[Path | None, typer.Option(help=TASKS_HELP)] = None,
+    tasks_dir: options.TasksDir = None,
 ) -> None:
     """List what there is to choose from."""
     from trace_erasure import terminal

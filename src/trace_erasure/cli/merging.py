@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from trace_erasure.cli.app import DEFAULT_MODEL, MODEL_HELP, app, narration, output_folder
+from trace_erasure.cli import options
+from trace_erasure.cli.app import app, narration, output_folder
 from trace_erasure.cli.erasing import request_of
 from trace_erasure.errors import InputError
 
@@ -25,9 +26,7 @@ def merge(
             "YAML spec, whose concepts are then erased one by one and merged."
         ),
     ],
-    model: Annotated[
-        str | None, typer.Option(help=f"{MODEL_HELP} Default: the spec's, or {DEFAULT_MODEL}.")
-    ] = None,
+    model: options.ModelOfSpec = None,
     out: Annotated[Path, typer.Option(help="Folder for the LoRA file.")] = Path("out"),
     strength: Annotated[float, typer.Option(help="Of all together, 0 to 2.")] = 1.0,
     rank: Annotated[
@@ -40,7 +39,7 @@ def merge(
     dense: Annotated[
         bool, typer.Option("--dense", help="Write a whole pipeline with changed weights.")
     ] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="No progress and no summary.")] = False,
+    quiet: options.Quiet = False,
 ) -> None:
     """Put erasures together: solved jointly, nothing trained again, one LoRA file.
 
@@ -48,7 +47,6 @@ def merge(
     """
     from trace_erasure.erase_each import erase_each
     from trace_erasure.erasure import Erasure
-    from trace_erasure.loading import load
     from trace_erasure.merge import merge as put_together
     from trace_erasure.shard import parse_shard
     from trace_erasure.spec import Merge
@@ -60,7 +58,7 @@ def merge(
         raise InputError(f"shard {shard} is for a spec, whose concepts are made. Leave it out.")
     started = time.perf_counter()
     with narration(quiet), output_folder(out):
-        pipe = load(model or (run.model if run else DEFAULT_MODEL))
+        pipe = _pipeline(model, run)
         if run is not None:
             files = erase_each(
                 pipe, run.erase, out / "parts", shard=parse_shard(shard) if shard else (0, 1)
@@ -91,18 +89,13 @@ def capacity(
     what: Annotated[
         list[str] | None, typer.Argument(help="A YAML spec, or files that `erase` wrote.")
     ] = None,
-    model: Annotated[
-        str | None, typer.Option(help=f"{MODEL_HELP} Default: the spec's, or {DEFAULT_MODEL}.")
-    ] = None,
-    concept: Annotated[
-        list[str] | None, typer.Option(help="What to erase, without an article; repeatable.")
-    ] = None,
+    model: options.ModelOfSpec = None,
+    concept: options.Concepts = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="Only the table.")] = False,
 ) -> None:
     """Say, before any work, how many concepts fit together, which collide, what stays inexact."""
     from trace_erasure.capacity import capacity as room_for
     from trace_erasure.erasure import Erasure
-    from trace_erasure.loading import load
     from trace_erasure.terminal import about_capacity, print_table
 
     run = _spec_among(what or [])
@@ -111,11 +104,18 @@ def capacity(
     elif concept:
         raise InputError("--concept and a file both say what to erase. Give one of them.")
     with narration(quiet):
-        pipe = load(model or (run.model if run else DEFAULT_MODEL))
+        pipe = _pipeline(model, run)
         listed = run.erase.concepts if run else [Erasure.load(text) for text in what or []]
         found = room_for(pipe, listed)
     for stream, one in found.items():
         print_table(about_capacity(stream, one.to_dict()))
+
+
+def _pipeline(model: str | None, run: RunSpec | None) -> Any:
+    """The pipeline that --model names, else the spec's, else the default one."""
+    from trace_erasure.loading import load
+
+    return load(model or (run.model if run else options.DEFAULT_MODEL))
 
 
 def _spec_among(what: list[str]) -> RunSpec | None:

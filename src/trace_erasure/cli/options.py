@@ -1,0 +1,31 @@
+"""Options and arguments that several verbs have, declared once; defaults stand at the verb."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+DEFAULT_MODEL = "emoji-sd"
+_MODEL = "A shipped model (see `ls models`), or the folder of a diffusers pipeline."
+
+Model = Annotated[str, typer.Option(help=_MODEL)]
+ModelOfSpec = Annotated[
+    str | None, typer.Option(help=f"{_MODEL} Default: the spec's, or {DEFAULT_MODEL}.")
+]
+Concepts = Annotated[
+    list[str] | None, typer.Option(help="What to erase, without an article; repeatable.")
+]
+Artifact = Annotated[Path, typer.Argument(help="A file that `erase` wrote.")]
+Steps = Annotated[int, typer.Option(help="Sampler steps.", min=1)]
+GuidanceScale = Annotated[float, typer.Option(help="1 is no guidance.")]
+TasksDir = Annotated[
+    Path | None,
+    typer.Option(
+        help="Folder with task files of your own. Default: $XDG_CONFIG_HOME/trace-erasure/tasks."
+    ),
+]
+Runs = Annotated[list[Path], typer.Argument(help="Folders that `evaluate` wrote into.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Everything, for programs.")]
+Quiet = Annotated[bool, typer.Option("--quiet", help="No progress and no summary.")]
