@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from trace_erasure.families.table import Attention
+from trace_erasure.families.table import POOLED, TOKENS, Attention, Population, Stream
 
 TOKEN_MAP = re.compile(r"context_embedder")
 POOLED_MAP = re.compile(r"time_text_embed\.text_embedder\.linear_1")
@@ -24,11 +24,21 @@ JOINT_ATTENTION = Attention(
 )
 
 
-def shift(config: Mapping[str, Any], patches: int, greatest: float) -> float:
+def streams(*populations: Population) -> tuple[Stream, ...]:
+    """The two ways in: the tokens of ``populations``, and the pooled vector."""
+    return (Stream(TOKENS, TOKEN_MAP, populations), Stream(POOLED, POOLED_MAP))
+
+
+def shift(config: Mapping[str, Any], shape: tuple[int, ...], patch: int, greatest: float) -> float:
     """μ of a schedule that shifts with the image's size: linear in the number of its patches.
 
-    ``greatest`` is μ at the largest size, for a scheduler's ``config`` that does not say.
+    Args:
+        config: of the scheduler.
+        shape: of one state, (…, height, width).
+        patch: side of what the network reads as one token.
+        greatest: μ at the largest size, where ``config`` does not say.
     """
+    patches = (shape[-2] // patch) * (shape[-1] // patch)
     few, many = config.get("base_image_seq_len", 256), config.get("max_image_seq_len", 4096)
     low, high = config.get("base_shift", 0.5), config.get("max_shift", greatest)
     return low + (high - low) * (patches - few) / (many - few)

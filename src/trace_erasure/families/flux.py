@@ -10,23 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from trace_erasure.families.flow import (
-    JOINT_ATTENTION,
-    POOLED_MAP,
-    TEXT_ATTENTION,
-    TOKEN_MAP,
-    shift,
-)
-from trace_erasure.families.table import (
-    POOLED,
-    TOKENS,
-    Conditioning,
-    Family,
-    Population,
-    Stream,
-    labelled,
-    latent_shape,
-)
+from trace_erasure.families.flow import JOINT_ATTENTION, TEXT_ATTENTION, shift, streams
+from trace_erasure.families.table import Conditioning, Family, Population, labelled, latent_shape
 
 T5 = Population("tokenizer_2", longest=512)
 PATCH = 2
@@ -82,10 +67,9 @@ def state_shape(pipe: Any, height: int | None, width: int | None) -> tuple[int, 
 
 
 def schedule(pipe: Any, steps: int, shape: tuple[int, ...]) -> dict[str, Any]:
-    patches = (shape[-2] // PATCH) * (shape[-1] // PATCH)
     return {
         "sigmas": np.linspace(1.0, 1 / steps, steps),
-        "mu": shift(pipe.scheduler.config, patches, MAX_SHIFT),
+        "mu": shift(pipe.scheduler.config, shape, PATCH, MAX_SHIFT),
     }
 
 
@@ -93,10 +77,7 @@ FLUX = Family(
     name="flux",
     pipelines=("FluxPipeline",),
     denoiser="transformer",
-    streams=(
-        Stream(TOKENS, TOKEN_MAP, (T5,)),
-        Stream(POOLED, POOLED_MAP),
-    ),
+    streams=streams(T5),
     adapters=TEXT_ATTENTION,
     attention=JOINT_ATTENTION,
     lora_keys="diffusers",

@@ -7,20 +7,12 @@ from typing import Any
 
 from torch import Tensor
 
-from trace_erasure.families.flow import (
-    JOINT_ATTENTION,
-    POOLED_MAP,
-    TEXT_ATTENTION,
-    TOKEN_MAP,
-    shift,
-)
+from trace_erasure.families.flow import JOINT_ATTENTION, TEXT_ATTENTION, shift, streams
 from trace_erasure.families.table import (
-    POOLED,
-    TOKENS,
     Conditioning,
     Family,
     Population,
-    Stream,
+    encoded,
     labelled,
     latent_shape,
 )
@@ -30,15 +22,8 @@ MAX_SHIFT = 1.16
 
 
 def encode(pipe: Any, prompts: list[str]) -> Conditioning:
-    tokens, _, pooled, _ = pipe.encode_prompt(
-        prompts,
-        None,
-        None,
-        device=pipe.device,
-        do_classifier_free_guidance=False,
-        max_sequence_length=T5.length(pipe),
-    )
-    return Conditioning(tokens, pooled)
+    length = T5.length(pipe)
+    return encoded(pipe, prompts, prompt_2=None, prompt_3=None, max_sequence_length=length)
 
 
 def predict(
@@ -61,19 +46,14 @@ def schedule(pipe: Any, steps: int, shape: tuple[int, ...]) -> dict[str, Any]:
     config = pipe.scheduler.config
     if not config.get("use_dynamic_shifting", False):
         return {}
-    patch = pipe.transformer.config.patch_size
-    patches = (shape[-2] // patch) * (shape[-1] // patch)
-    return {"mu": shift(config, patches, MAX_SHIFT)}
+    return {"mu": shift(config, shape, pipe.transformer.config.patch_size, MAX_SHIFT)}
 
 
 STABLE_DIFFUSION_3 = Family(
     name="stable-diffusion-3",
     pipelines=("StableDiffusion3Pipeline",),
     denoiser="transformer",
-    streams=(
-        Stream(TOKENS, TOKEN_MAP, (Population(), T5)),
-        Stream(POOLED, POOLED_MAP),
-    ),
+    streams=streams(Population(), T5),
     adapters=TEXT_ATTENTION,
     attention=JOINT_ATTENTION,
     lora_keys="diffusers",

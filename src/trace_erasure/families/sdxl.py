@@ -17,6 +17,7 @@ from trace_erasure.families.table import (
     Family,
     Population,
     Stream,
+    encoded,
     labelled,
 )
 
@@ -24,10 +25,7 @@ POOLED_MAP = "add_embedding.linear_1"
 
 
 def encode(pipe: Any, prompts: list[str]) -> Conditioning:
-    tokens, _, pooled, _ = pipe.encode_prompt(
-        prompts, device=pipe.device, do_classifier_free_guidance=False
-    )
-    return Conditioning(tokens, pooled)
+    return encoded(pipe, prompts)
 
 
 def unconditional(pipe: Any) -> Conditioning:

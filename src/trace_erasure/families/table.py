@@ -183,6 +183,14 @@ class Family:
         return found
 
 
+def encoded(pipe: Any, prompts: list[str], **options: Any) -> Conditioning:
+    """``prompts`` by a pipeline that gives tokens and pooled vectors, each with their negatives."""
+    tokens, _, pooled, _ = pipe.encode_prompt(
+        prompts, device=pipe.device, do_classifier_free_guidance=False, **options
+    )
+    return Conditioning(tokens, pooled)
+
+
 def labelled(architecture: str, kohya_base: str) -> Callable[[int | None, str], dict[str, str]]:
     """``Family.labels`` of a family that is always called the same."""
     entries = {
