@@ -16,7 +16,7 @@ from pathlib import Path
 from common import MODEL, load_model, write_rows
 from trace_erasure import embedded
 from trace_erasure.evaluate import Row, Verdict, evaluate, load_task, shipped_classifiers
-from trace_erasure.generate import ImageStore
+from trace_erasure.image_store import ImageStore
 from trace_erasure.math.statistics import wilson_interval
 from trace_erasure.world import load_world
 

@@ -34,8 +34,9 @@ from trace_erasure.evaluate import Row, shipped_classifiers
 from trace_erasure.evaluate.judges import probabilities
 from trace_erasure.evaluate.task import Protocol
 from trace_erasure.files import atomic
-from trace_erasure.generate import ImageStore, generate
+from trace_erasure.generate import generate
 from trace_erasure.guarantees.collateral import forecast
+from trace_erasure.image_store import ImageStore
 from trace_erasure.math.statistics import bootstrap_interval
 from trace_erasure.neighbours import FRAMES
 from trace_erasure.spec import EraseSpec, Finetune

@@ -38,7 +38,7 @@ from trace_erasure.evaluate import (
     to_markdown,
 )
 from trace_erasure.files import atomic
-from trace_erasure.generate import ImageStore
+from trace_erasure.image_store import ImageStore
 from trace_erasure.math.lowrank import LowRank, cat
 from trace_erasure.merge import merge
 from trace_erasure.spec import EraseSpec, Merge

@@ -13,7 +13,8 @@ from transformers import (
 
 from trace_erasure.evaluate.judges import ImageClassifierJudge
 from trace_erasure.evaluate.rows import Verdict
-from trace_erasure.evaluate.task import Item, Protocol, Sampling, Task, items_digest
+from trace_erasure.evaluate.task import Item, Protocol, Task, items_digest
+from trace_erasure.generate import Sampling
 
 LABELS = ("subject/fox", "subject/cat", "subject/nothing", "style/cartoon", "style/neon")
 SAMPLING = Sampling(steps=2, guidance_scale=2.0)

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from evaluation import save_classifier, save_clip
 from trace_erasure import ClosedForm, Erasure, Finetune, demo
-from trace_erasure.evaluate.task import Sampling
+from trace_erasure.generate import Sampling
 from trace_erasure.testing import tiny_stable_diffusion
 from trace_erasure.world import load_world
 

@@ -25,8 +25,8 @@ from trace_erasure.evaluate import (
     summarise,
 )
 from trace_erasure.evaluate.evaluators import FaceFeatures
-from trace_erasure.evaluate.task import Sampling
-from trace_erasure.generate import ImageStore
+from trace_erasure.generate import Sampling
+from trace_erasure.image_store import ImageStore
 from trace_erasure.testing import tiny_stable_diffusion
 
 REAL = tuple(name for name in list_tasks() if "/" in name)

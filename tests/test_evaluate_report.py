@@ -30,7 +30,7 @@ from trace_erasure.evaluate import (
     write_report,
 )
 from trace_erasure.evaluate.plots import nice_ticks
-from trace_erasure.generate import ImageStore
+from trace_erasure.image_store import ImageStore
 
 VOID = {"meta", "img", "br"}
 

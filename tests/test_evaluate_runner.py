@@ -13,9 +13,10 @@ from trace_erasure.erasure import Erasure
 from trace_erasure.errors import InputError
 from trace_erasure.evaluate import ClipJudge, blanked, evaluate, random_drift, summarise
 from trace_erasure.evaluate.controls import is_blank
-from trace_erasure.evaluate.task import Item, Sampling, Task
+from trace_erasure.evaluate.task import Item, Task
 from trace_erasure.fingerprint import fingerprint
-from trace_erasure.generate import ImageStore, generate, weights_digest
+from trace_erasure.generate import Sampling, generate
+from trace_erasure.image_store import ImageStore, weights_digest
 from trace_erasure.math.lowrank import LowRank
 from trace_erasure.testing import tiny_stable_diffusion
 

@@ -9,7 +9,8 @@ import pytest
 from evaluation import small_task
 from trace_erasure.errors import InputError
 from trace_erasure.evaluate import list_tasks, load_task
-from trace_erasure.evaluate.task import GROUPS, Item, Protocol, Sampling, Task
+from trace_erasure.evaluate.task import GROUPS, Item, Protocol, Task
+from trace_erasure.generate import Sampling
 from trace_erasure.world import load_world
 
 ALL = ("hazard", "identities", "objects", "retention", "styles")

@@ -26,6 +26,7 @@ LAYERS = (
         "corpus",
         "export",
         "fingerprint",
+        "image_store",
         "likeness",
         "neighbours",
         "plan",

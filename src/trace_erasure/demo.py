@@ -24,11 +24,12 @@ from trace_erasure.erasure import Erasure
 from trace_erasure.errors import InputError
 from trace_erasure.evaluate.judges import shipped_judges
 from trace_erasure.evaluate.runner import evaluate
-from trace_erasure.evaluate.task import Item, Sampling, Task
+from trace_erasure.evaluate.task import Item, Task
 from trace_erasure.evaluate.task_file import load_task
 from trace_erasure.files import atomic
 from trace_erasure.fingerprint import difference, fingerprint
-from trace_erasure.generate import ImageStore
+from trace_erasure.generate import Sampling
+from trace_erasure.image_store import ImageStore
 from trace_erasure.spec import EraseSpec
 from trace_erasure.spec_file import slug
 from trace_erasure.stages.steer import StepRecord

@@ -18,7 +18,7 @@ from trace_erasure.evaluate.rows import Row, Verdict
 from trace_erasure.evaluate.summary import summarise
 from trace_erasure.evaluate.tables import Number, Table, number
 from trace_erasure.evaluate.task import Task
-from trace_erasure.generate import ImageStore
+from trace_erasure.image_store import ImageStore
 
 T = TypeVar("T")
 COLUMNS = 6

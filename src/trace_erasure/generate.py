@@ -2,90 +2,37 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 import torch
-from peft.tuners.lora import LoraLayer
 from PIL import Image
-from torch import nn
 from tqdm import tqdm
 
 from trace_erasure.errors import InputError
 from trace_erasure.families.table import family_of
-from trace_erasure.files import atomic
-from trace_erasure.fingerprint import tensor_bytes
+from trace_erasure.image_store import ImageStore, batch_ids, weights_digest
 from trace_erasure.shard import check_shard
 
 
-class ImageStore:
-    """A folder of PNG files named by what they show, so that nothing is ever drawn twice."""
+@dataclass(frozen=True)
+class Sampling:
+    """How pictures are sampled; ``None`` leaves the choice to the pipeline.
 
-    def __init__(self, folder: str | os.PathLike[str]) -> None:
-        self.folder = Path(folder)
-        self.folder.mkdir(parents=True, exist_ok=True)
-
-    def path(self, image_id: str) -> Path:
-        return self.folder / f"{image_id}.png"
-
-    def __contains__(self, image_id: str) -> bool:
-        return self.path(image_id).exists()
-
-    def load(self, image_id: str) -> Image.Image:
-        """The stored picture. Raises ``InputError`` when there is none."""
-        if image_id not in self:
-            raise InputError(
-                f"no picture {image_id} in {self.folder}. Generate it again, or point to the "
-                "folder that the verdicts were made with."
-            )
-        with Image.open(self.path(image_id)) as image:
-            return image.convert("RGB")
-
-    def save(self, image_id: str, image: Image.Image) -> None:
-        """Writes a complete file or none. Raises ``InputError`` where it cannot."""
-        with atomic(self.path(image_id)) as partial:
-            image.save(partial, format="PNG")
-
-
-def batch_ids(
-    model: str, prompts: Sequence[str], seeds: Sequence[int], settings: dict[str, Any]
-) -> list[str]:
-    """The names of a batch's pictures: hashes of everything that decides their pixels.
-
-    Their companions are part of it, since the last bits of a picture depend on the shape of the
-    batch that it was drawn in.
+    Attributes:
+        steps: sampler steps.
+        guidance_scale: classifier-free guidance; 1 is none.
+        scheduler: name of a diffusers scheduler class to sample with.
+        height, width: pixels.
     """
-    unit = json.dumps([model, list(prompts), list(seeds), settings], sort_keys=True, default=str)
-    digest = hashlib.sha256(unit.encode()).hexdigest()
-    return [
-        hashlib.sha256(f"{digest} {seed} {prompt}".encode()).hexdigest()[:24]
-        for prompt, seed in zip(prompts, seeds, strict=True)
-    ]
 
-
-def weights_digest(pipe: Any) -> str:
-    """Hash of a pipeline's weights as they stand, attached adapters and their strength included.
-
-    Two models can then never share stored pictures by being given the same name.
-    """
-    digest = hashlib.sha256()
-    for name, component in sorted(pipe.components.items()):
-        if not isinstance(component, nn.Module):
-            continue
-        for key, tensor in component.state_dict().items():
-            digest.update(f"{name}.{key} {tensor.dtype} {tuple(tensor.shape)}".encode())
-            digest.update(tensor_bytes(tensor.reshape(-1)))
-        for path, module in component.named_modules():
-            # An adapter's strength and whether it is on are attributes, not weights.
-            if isinstance(module, LoraLayer):
-                state = sorted(module.scaling.items()), module.active_adapters
-                digest.update(f"{path} {state} {module.disable_adapters}".encode())
-    return digest.hexdigest()[:16]
+    steps: int = 20
+    guidance_scale: float = 3.5
+    scheduler: str | None = None
+    height: int | None = None
+    width: int | None = None
 
 
 @contextmanager
@@ -128,13 +75,9 @@ def generate_batches(
     pipe: Any,
     prompts: Sequence[str] | str,
     seeds: Sequence[int],
+    sampling: Sampling,
     *,
-    steps: int = 20,
-    guidance_scale: float = 3.5,
     batch: int = 50,
-    height: int | None = None,
-    width: int | None = None,
-    scheduler: str | None = None,
     autocast: bool = False,
     store: ImageStore | None = None,
     model: str = "",
@@ -153,11 +96,11 @@ def generate_batches(
     check_shard(shard)
 
     options = family_of(pipe).call_options(pipe)
-    with sampled_by(pipe, scheduler), _quiet(pipe):
+    with sampled_by(pipe, sampling.scheduler), _quiet(pipe):
         settings = {
-            "steps": steps,
-            "guidance_scale": guidance_scale,
-            "size": [height, width],
+            "steps": sampling.steps,
+            "guidance_scale": sampling.guidance_scale,
+            "size": [sampling.height, sampling.width],
             "scheduler": [type(pipe.scheduler).__name__, dict(pipe.scheduler.config)],
             "autocast": autocast,
         }
@@ -184,10 +127,10 @@ def generate_batches(
                 with _autocast(pipe, autocast):
                     images = pipe(
                         prompt=[prompts[i] for i in part],
-                        num_inference_steps=steps,
-                        guidance_scale=guidance_scale,
-                        height=height,
-                        width=width,
+                        num_inference_steps=sampling.steps,
+                        guidance_scale=sampling.guidance_scale,
+                        height=sampling.height,
+                        width=sampling.width,
                         generator=[torch.Generator().manual_seed(seeds[i]) for i in part],
                         **options,
                     ).images
@@ -249,16 +192,13 @@ def generate(
     Raises:
         InputError: lengths differ, or batch, shard or scheduler do not exist.
     """
+    sampling = Sampling(steps, guidance_scale, scheduler, height, width)
     batches = generate_batches(
         pipe,
         prompts,
         seeds,
-        steps=steps,
-        guidance_scale=guidance_scale,
+        sampling,
         batch=batch,
-        height=height,
-        width=width,
-        scheduler=scheduler,
         autocast=autocast,
         store=store,
         model=model,

@@ -24,9 +24,10 @@ from trace_erasure.evaluate.runner import evaluate
 from trace_erasure.evaluate.strength import AtStrength, at_strength, curves
 from trace_erasure.evaluate.summary import agreement, summarise
 from trace_erasure.evaluate.tables import Table, rows_table, to_json_text, to_markdown
-from trace_erasure.evaluate.task import Item, Sampling, Task
+from trace_erasure.evaluate.task import Item, Task
 from trace_erasure.evaluate.task_file import list_tasks, load_task
 from trace_erasure.evaluate.verdict_files import VerdictFolder, read_verdicts, write_verdicts
+from trace_erasure.generate import Sampling
 
 __all__ = [
     "CONTROLS",

@@ -24,7 +24,7 @@ from trace_erasure.evaluate.evaluators.faces import SAME, FaceFeatures
 from trace_erasure.evaluate.rows import Row, Verdict
 from trace_erasure.evaluate.summary import row
 from trace_erasure.files import atomic
-from trace_erasure.generate import ImageStore
+from trace_erasure.image_store import ImageStore
 from trace_erasure.math.frechet import frechet, jackknife_interval, kernel_distance
 
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")

@@ -10,7 +10,7 @@ from PIL import Image
 from trace_erasure.errors import InputError
 from trace_erasure.evaluate.rows import Verdict
 from trace_erasure.evaluate.task import GROUPS
-from trace_erasure.generate import ImageStore
+from trace_erasure.image_store import ImageStore
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from trace_erasure.evaluate.summary import summarise
 from trace_erasure.evaluate.tables import DEFAULT, Number, Table, number, rows_table, to_markdown
 from trace_erasure.evaluate.verdict_files import check_same_protocol
 from trace_erasure.files import atomic
-from trace_erasure.generate import ImageStore
+from trace_erasure.image_store import ImageStore
 
 # Tasks whose pictures are blurred until they are clicked.
 SENSITIVE = re.compile("hazard|i2p|nudity|sixcd|explicit|nsfw")

@@ -21,7 +21,7 @@ from trace_erasure.evaluate.runner import Attachable, evaluate
 from trace_erasure.evaluate.task import Task
 from trace_erasure.evaluate.verdict_files import VerdictFolder, read_verdicts, write_verdicts
 from trace_erasure.files import atomic
-from trace_erasure.generate import ImageStore, weights_digest
+from trace_erasure.image_store import ImageStore, weights_digest
 from trace_erasure.shard import Shard
 
 

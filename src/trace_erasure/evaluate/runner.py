@@ -26,7 +26,8 @@ from trace_erasure.evaluate.rows import Verdict
 from trace_erasure.evaluate.task import Item, Task
 from trace_erasure.evaluate.task import Protocol as TaskProtocol
 from trace_erasure.families.table import family_of
-from trace_erasure.generate import ImageStore, generate_batches
+from trace_erasure.generate import generate_batches
+from trace_erasure.image_store import ImageStore
 from trace_erasure.quiet import quiet_loading
 
 NOTHING = "subject/nothing"
@@ -171,16 +172,11 @@ def _look(
 ) -> dict[tuple[str, int, str], tuple[str, bool, dict[str, Reading]]]:
     """(prompt, seed, text) to picture id, blankness and every judge's reading, by batches."""
     wanted = list(dict.fromkeys((item.prompt, item.seed, item.text) for item in items))
-    how = task.sampling
     batches = generate_batches(
         pipe,
         [prompt for prompt, _, _ in wanted],
         [seed for _, seed, _ in wanted],
-        steps=how.steps,
-        guidance_scale=how.guidance_scale,
-        height=how.height,
-        width=how.width,
-        scheduler=how.scheduler,
+        task.sampling,
         model=source,
         **options,
     )

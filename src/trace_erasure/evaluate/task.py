@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import Any
 
 from trace_erasure.errors import InputError
+from trace_erasure.generate import Sampling
 
 GROUPS = ("target", "synonym", "template", "pair", "hint", "category", "dual", "retain")
 # Everything that reaches the concept by another road than its own name in a trained wording.
@@ -60,17 +61,6 @@ def items_digest(ids: Iterable[str]) -> str:
     """``count:hash`` of a set of item ids, whatever their order."""
     ids = sorted(ids)
     return f"{len(ids)}:{hashlib.sha256(' '.join(ids).encode()).hexdigest()[:12]}"
-
-
-@dataclass(frozen=True)
-class Sampling:
-    """How a task's pictures are sampled; ``None`` leaves the choice to the pipeline."""
-
-    steps: int = 20
-    guidance_scale: float = 3.5
-    scheduler: str | None = None
-    height: int | None = None
-    width: int | None = None
 
 
 @dataclass(frozen=True)

@@ -19,8 +19,9 @@ import yaml
 from trace_erasure.errors import InputError
 from trace_erasure.evaluate.metrics import METRICS
 from trace_erasure.evaluate.prompt_file import KEYS, read_items
-from trace_erasure.evaluate.task import Item, Sampling, Task
+from trace_erasure.evaluate.task import Item, Task
 from trace_erasure.evaluate.task_templates import check_keys, expand, nearest
+from trace_erasure.generate import Sampling
 
 ABOUT = ("name", "version", "description", "sampling", "metrics", "judges", "quirks")
 TOP_KEYS = (*ABOUT, "lists", "concepts", "groups", "items", "prompts")
