@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -169,33 +169,38 @@ def write(
 def _summary(results: Sequence[Result]) -> Table:
     lines: list[tuple[str | Number, ...]] = []
     for result in results:
-        figures = result.figures()
-        for judge in result.judges:
-            numbers = [
-                number(figures[judge, method, metric])
-                for metric in METRICS
-                for method in ("before", "after")
-            ]
-            lines.append((result.concept, result.surrogate, judge.split("@")[0], *numbers))
-    heads = [f"{title}, {when}" for title in METRICS.values() for when in ("before", "after")]
+        for judge, numbers in _before_and_after(result, result.judges, METRICS):
+            lines.append((result.concept, result.surrogate, judge, *numbers))
     caption = "Per cent of pictures, 95 % intervals, number of pictures."
-    return Table("Recognised", ("concept", "surrogate", "judge", *heads), tuple(lines), caption)
+    heads = ("concept", "surrogate", "judge", *_heads(METRICS))
+    return Table("Recognised", heads, tuple(lines), caption)
 
 
 def _scores(results: Sequence[Result]) -> Table:
     lines: list[tuple[str | Number, ...]] = []
     for result in results:
-        figures = result.figures()
-        for judge in result.scorers:
-            numbers = [
-                number(figures[judge, method, metric])
-                for metric in SCORES
-                for method in ("before", "after")
-            ]
-            lines.append((result.concept, judge.split("@")[0], *numbers))
-    heads = [f"{title}, {when}" for title in SCORES.values() for when in ("before", "after")]
+        for scorer, numbers in _before_and_after(result, result.scorers, SCORES):
+            lines.append((result.concept, scorer, *numbers))
     caption = "100 cos between picture and prompt, mean, 95 % intervals, number of pictures."
-    return Table("CLIP scores", ("concept", "model", *heads), tuple(lines), caption)
+    return Table("CLIP scores", ("concept", "model", *_heads(SCORES)), tuple(lines), caption)
+
+
+def _before_and_after(
+    result: Result, judges: Sequence[str], metrics: Iterable[str]
+) -> Iterator[tuple[str, list[Number]]]:
+    """(name, the figures of every metric before and after) of each judge."""
+    figures = result.figures()
+    for judge in judges:
+        numbers = [
+            number(figures[judge, method, metric])
+            for metric in metrics
+            for method in ("before", "after")
+        ]
+        yield judge.split("@")[0], numbers
+
+
+def _heads(metrics: Mapping[str, str]) -> list[str]:
+    return [f"{title}, {when}" for title in metrics.values() for when in ("before", "after")]
 
 
 def _about(result: Result, store: ImageStore) -> list[Section]:
