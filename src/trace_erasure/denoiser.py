@@ -31,6 +31,7 @@ class Denoiser:
         self.family: Family = family_of(pipe)
         # A sampler of our own, from the same noise schedule: deterministic, states x = α x₀ + σ ε,
         # and the user's scheduler keeps its settings.
+        self.scheduler: Any
         config = pipe.scheduler.config
         if self.prediction != "flow":
             # Latents go beyond ±1, and not every scheduler's settings say so.
@@ -211,7 +212,7 @@ class Denoiser:
     @contextmanager
     def without_adapters(self) -> Iterator[None]:
         """The frozen teacher: the same network with every adapter off."""
-        network = self.network
+        network: Any = self.network
         if not getattr(network, "_hf_peft_config_loaded", False):
             yield
             return

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -43,14 +44,17 @@ class Bank:
 
     def __getitem__(self, index: Tensor) -> Bank:
         """Some of the states."""
-        parts = (getattr(self, field.name) for field in fields(self))
-        return Bank(*(None if part is None else part[index] for part in parts))
+        parts: dict[str, Any] = {
+            name: None if part is None else part[index] for name, part in vars(self).items()
+        }
+        return Bank(**parts)
 
     @classmethod
     def cat(cls, banks: Sequence[Bank]) -> Bank:
         """Several banks as one."""
         columns = zip(*(vars(bank).values() for bank in banks), strict=True)
-        return cls(*(None if part[0] is None else torch.cat(part) for part in columns))
+        parts: list[Any] = [None if part[0] is None else torch.cat(part) for part in columns]
+        return cls(*parts)
 
 
 def collect(

@@ -34,7 +34,7 @@ def blanked(pipe: Any) -> Iterator[Any]:
     network = family_of(pipe).network(pipe)
 
     def zero(*inputs: Any, return_dict: bool = True, **named: Any) -> Any:
-        states = inputs[0] if inputs else named.get("sample", named.get("hidden_states"))
+        states = inputs[0] if inputs else named["sample" if "sample" in named else "hidden_states"]
         output = torch.zeros_like(states)
         return UNet2DConditionOutput(sample=output) if return_dict else (output,)
 

@@ -58,13 +58,12 @@ def mean(values: Sequence[float], prompts: Sequence[str]) -> Figure:
 
 def harmonic(low_good: Sequence[Figure], high_good: Sequence[Figure]) -> Figure:
     """The harmonic mean of 1 − the former and the latter; all at the bad end, all at the good."""
-    ends = [
-        statistics.harmonic_mean(
-            *(1 - figure[bad] for figure in low_good), *(figure[good] for figure in high_good)
-        )
-        for bad, good in ((0, 0), (4, 3), (3, 4))
-    ]
-    return ends[0], None, sum(figure[2] for figure in [*low_good, *high_good]), ends[1], ends[2]
+    both = [*low_good, *high_good]
+    mean = statistics.harmonic_mean
+    value = mean(*(1 - x for x, *_ in low_good), *(x for x, *_ in high_good))
+    worst = mean(*(1 - high for *_, high in low_good), *(low for *_, low, _ in high_good))
+    best = mean(*(1 - low for *_, low, _ in low_good), *(high for *_, high in high_good))
+    return value, None, sum(n for _, _, n, _, _ in both), worst, best
 
 
 def of_concept(verdicts: Sequence[Verdict]) -> dict[str, Figure]:

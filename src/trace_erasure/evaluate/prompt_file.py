@@ -165,7 +165,7 @@ class _Reader:
             for cells, prompt, text, seed, copy in kept:
                 name = concept or self._text(self.block["concept"], cells, path)
                 group = self._group(cells, path)
-                if concept:
+                if each and concept:
                     group = "target" if cells[each] == concept else "retain"
                 expects = tuple(
                     self._text(label, cells, path) for label in self.block.get("expects", ())
@@ -231,7 +231,7 @@ class _Reader:
             return group
         value = cells.get(group["column"])
         for name, values in group.items():
-            if name != "column" and value in map(str, values):
+            if name != "column" and value in [str(one) for one in values]:
                 return name
         raise InputError(f"{path}: column {group['column']!r} holds {value!r}, which is unknown.")
 

@@ -174,7 +174,8 @@ def _solve(
         )
         for found, count in chosen
     ]
-    c, s = (torch.cat([pair[k] for pair in pairs], dim=1) for k in range(2))
+    c = torch.cat([own for own, _, _ in pairs], dim=1)
+    s = torch.cat([other for _, other, _ in pairs], dim=1)
     if _exact(settings):
         held = torch.cat([always, algebra.principal(retained, root, keep), *halves], dim=1)
     else:

@@ -84,7 +84,7 @@ def indefinite_article(noun: str) -> str:
 @cache
 def load_world() -> World:
     """The embedded world. Pure data: needs no weights and no artwork."""
-    raw = yaml.safe_load(files(__package__).joinpath("world.yaml").read_text("utf-8"))
+    raw = yaml.safe_load(files("trace_erasure.world").joinpath("world.yaml").read_text("utf-8"))
     objects = tuple(
         Thing(
             name=name,
