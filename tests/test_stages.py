@@ -130,7 +130,8 @@ def test_every_loss_term_reaches_the_adapter(objective):
     denoiser = Denoiser(tiny_stable_diffusion())
     settings = Finetune(**{**QUICK.__dict__, "objective": objective})
     lesson = lesson_for(denoiser, settings)
-    parameters = stage2.start(denoiser, 2, 0)
+    generator = torch.Generator().manual_seed(0)
+    parameters = adapt.attach_untrained(denoiser, stage2.ADAPTER, 2, generator)
     for parameter in parameters.values():  # an adapter that is zero hides half of the gradients
         torch.nn.init.normal_(parameter, std=0.3, generator=torch.Generator().manual_seed(1))
     terms = stage2.losses(denoiser, lesson, settings, torch.Generator().manual_seed(0))

@@ -17,7 +17,7 @@ from torch import nn
 from trace_erasure.denoiser import Denoiser
 from trace_erasure.errors import InputError, NonFiniteError
 from trace_erasure.families.table import family_of
-from trace_erasure.math.lowrank import Delta
+from trace_erasure.math.lowrank import Delta, LowRank
 
 MAX_STRENGTH = 2.0
 
@@ -86,6 +86,18 @@ def attach(target: Any, delta: Delta, name: str, strength: float = 1.0) -> None:
     set_strength(network, name, strength)
 
 
+def attach_untrained(
+    denoiser: Denoiser, name: str, rank: int, generator: torch.Generator
+) -> dict[str, torch.Tensor]:
+    """Adds an adapter that is zero in effect to the family's layers; see ``trainable``."""
+    fresh = {}
+    for path, layer in denoiser.family.linears(denoiser.pipe, denoiser.family.adapters).items():
+        down = torch.randn(rank, layer.in_features, generator=generator) / layer.in_features**0.5
+        fresh[path] = LowRank(down, torch.zeros(layer.out_features, rank))
+    attach(denoiser, fresh, name)
+    return trainable(denoiser, name)
+
+
 def detach(target: Any, name: str) -> None:
     """Takes the adapter ``name`` off again.
 
@@ -145,6 +157,15 @@ def factors_of(target: Any, name: str) -> dict[str, tuple[nn.Parameter, nn.Param
             network.get_parameter(f"{path}.lora_B.{name}.weight"),
         )
         for path, _ in _layers(network, name)
+    }
+
+
+def trainable(target: Any, name: str) -> dict[str, torch.Tensor]:
+    """The factors of an adapter by name, ``<path>.down`` and ``<path>.up``, open to gradients."""
+    return {
+        f"{path}.{side}": factor.requires_grad_(True)
+        for path, pair in factors_of(target, name).items()
+        for side, factor in zip(("down", "up"), pair, strict=True)
     }
 
 

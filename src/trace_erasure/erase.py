@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -19,7 +17,7 @@ from trace_erasure.concept import Concept
 from trace_erasure.denoiser import Denoiser
 from trace_erasure.erasure import Erasure
 from trace_erasure.errors import InputError
-from trace_erasure.fingerprint import fingerprint
+from trace_erasure.fingerprint import digest_of, fingerprint
 from trace_erasure.math.lowrank import LowRank
 from trace_erasure.plan import Plan, pairs, plan
 from trace_erasure.provenance import heading, versions
@@ -143,8 +141,7 @@ def run(
 def _checkpoint_name(planned: Plan, base: Mapping[str, Any]) -> str:
     """Names a checkpoint by everything that decides the training, so that no other resumes it."""
     decides = [asdict(planned.spec), planned.retain, planned.captions, base]
-    digest = hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()
-    return f"finetune-{digest[:12]}.safetensors"
+    return f"finetune-{digest_of(decides)}.safetensors"
 
 
 def _finetune(

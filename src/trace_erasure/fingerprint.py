@@ -1,8 +1,9 @@
-"""Which base model is this: a fingerprint that adapters and half precision leave alone."""
+"""Names from content: of a base model, whatever is on it, and of everything that decides a run."""
 
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,6 +13,15 @@ from torch import Tensor
 from trace_erasure.denoiser import Denoiser
 
 HALVES = (torch.float16, torch.bfloat16)
+
+
+def digest_of(decides: Any) -> str:
+    """12 hexadecimal digits that name what ``decides``: JSON's values, and others by their text.
+
+    The order of keys makes no difference.
+    """
+    text = json.dumps(decides, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def fingerprint(pipe: Any) -> dict[str, Any]:

@@ -10,7 +10,6 @@ from trace_erasure import adapt
 from trace_erasure.attacks.arena import Arena, Try
 from trace_erasure.attacks.losses import denoising, pick, rounds
 from trace_erasure.attacks.target import Case
-from trace_erasure.math.lowrank import LowRank
 
 PICTURES = 10
 RANK = 4
@@ -26,15 +25,8 @@ def relearn(arena: Arena, case: Case) -> Iterator[Try]:
     generator = arena.generator(case)
     clean = arena.concept_states(case, PICTURES)
     conditioning = arena.encode([case.prompt])
-    fresh = {}
-    for path, layer in denoiser.family.linears(denoiser.pipe, denoiser.family.adapters).items():
-        down = torch.randn(RANK, layer.in_features, generator=generator) / layer.in_features**0.5
-        fresh[path] = LowRank(down, torch.zeros(layer.out_features, RANK))
-    adapt.attach(denoiser, fresh, ADAPTER)
+    factors = list(adapt.attach_untrained(denoiser, ADAPTER, RANK, generator).values())
     try:
-        factors = [f for pair in adapt.factors_of(denoiser, ADAPTER).values() for f in pair]
-        for factor in factors:
-            factor.requires_grad_(True)
         optimizer = torch.optim.AdamW(factors, lr=LEARNING_RATE, weight_decay=0.0)
         while True:
             for _ in range(rounds(arena, BATCH)):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections.abc import Mapping, Sequence
@@ -21,6 +20,7 @@ from trace_erasure.evaluate.runner import Attachable, evaluate
 from trace_erasure.evaluate.task import Task
 from trace_erasure.evaluate.verdict_files import VerdictFolder, read_verdicts, write_verdicts
 from trace_erasure.files import atomic
+from trace_erasure.fingerprint import digest_of
 from trace_erasure.image_store import ImageStore, weights_digest
 from trace_erasure.shard import Shard
 
@@ -81,9 +81,8 @@ class RunFolder:
             [judge.id for judge in judges],
             [batch, autocast],
         ]
-        digest = hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:12]
         concepts = task.concepts[0] if len(task.concepts) == 1 else f"{len(task.concepts)} concepts"
-        name = (task.name, method, concepts, str(seed), digest)
+        name = (task.name, method, concepts, str(seed), digest_of(decides))
         parts = [self.verdicts.path(*name, shard=(i, shard[1])) for i in range(shard[1])]
         whole, mine = self.verdicts.path(*name), parts[shard[0]]
         if whole.is_file():
@@ -111,8 +110,7 @@ class RunFolder:
         """Keeps how a run was made, with versions, machine and time; the same run is kept once."""
         made = dict(manifest(**entries, threads=torch.get_num_threads()).entries)
         same = {key: value for key, value in made.items() if key != "made"}
-        digest = hashlib.sha256(json.dumps(same, sort_keys=True, default=str).encode())
-        file = self.folder / "runs" / f"{digest.hexdigest()[:12]}.json"
+        file = self.folder / "runs" / f"{digest_of(same)}.json"
         file.parent.mkdir(parents=True, exist_ok=True)
         with atomic(file) as partial:
             partial.write_text(json.dumps(made, indent=1, default=str), "utf-8")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
@@ -17,7 +15,7 @@ from trace_erasure.corpus import captions_or_broad
 from trace_erasure.denoiser import Denoiser
 from trace_erasure.erasure import Erasure
 from trace_erasure.errors import InputError
-from trace_erasure.fingerprint import fingerprint
+from trace_erasure.fingerprint import digest_of, fingerprint
 from trace_erasure.math.lowrank import LowRank
 from trace_erasure.plan import Plan, plan
 from trace_erasure.provenance import versions
@@ -152,8 +150,7 @@ class Baseline:
         checkpoint = None
         if workdir is not None:
             decides = [settings, named, planned.retain, planned.captions, base, seed]
-            digest = hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()
-            checkpoint = Path(workdir) / f"{self.NAME}-{digest[:12]}"
+            checkpoint = Path(workdir) / f"{self.NAME}-{digest_of(decides)}"
         job = Job(denoiser, planned, captions_or_broad(captions), seed, checkpoint)
         with adapt.frozen(denoiser):
             change = self.solve(job)

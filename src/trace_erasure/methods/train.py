@@ -63,11 +63,8 @@ def lora(
         fresh[path] = LowRank(down, torch.zeros(layer.out_features, rank))
     adapt.attach(denoiser, fresh, name, scale)
     try:
-        parameters: dict[str, Tensor] = {}
+        parameters = adapt.trainable(denoiser, name)
         factors = adapt.factors_of(denoiser, name)
-        for path, (down, up) in factors.items():
-            parameters[f"{path}.down"] = down.requires_grad_(True)
-            parameters[f"{path}.up"] = up.requires_grad_(True)
 
         def delta() -> dict[str, LowRank]:
             return {

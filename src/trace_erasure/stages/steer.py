@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import load_file, save_file
@@ -89,7 +90,9 @@ def prepare(
     surrogate = denoiser.encode(surrogate_prompts)
     retained = denoiser.encode(retain_prompts)
     empty = denoiser.unconditional()
-    sampler = dict(steps=settings.sampler_steps, guidance_scale=settings.guidance_scale)
+    sampler: dict[str, Any] = dict(
+        steps=settings.sampler_steps, guidance_scale=settings.guidance_scale
+    )
     seeds = [seed * 100_003 + i for i in range(settings.trajectories)]
     retain_seeds = [seed * 100_003 + 50_000 + i for i in range(settings.retain_trajectories)]
 
@@ -186,7 +189,8 @@ def steer(
     Raises:
         NonFiniteError: a loss or gradient stopped being finite; names the step and the term.
     """
-    parameters = start(denoiser, settings.rank, seed)
+    generator = torch.Generator().manual_seed(seed)
+    parameters = adapt.attach_untrained(denoiser, ADAPTER, settings.rank, generator)
     optimizer = torch.optim.AdamW(parameters.values(), lr=settings.learning_rate, weight_decay=0.0)
     first = restore(checkpoint, parameters, optimizer) if checkpoint else 0
     weights = {name: getattr(settings, name) for name in ("late", "early", "empty", "retain")}
@@ -215,21 +219,6 @@ def steer(
             store(checkpoint, parameters, optimizer, step + 1)
         values = {name: float(value.detach()) for name, value in terms.items()}
         yield StepRecord(step, loss.item(), values, norm.item())
-
-
-def start(denoiser: Denoiser, rank: int, seed: int) -> dict[str, Tensor]:
-    """Puts an untrained adapter, zero in effect, on the family's layers; its parameters by name."""
-    generator = torch.Generator().manual_seed(seed)
-    fresh = {}
-    for path, layer in denoiser.family.linears(denoiser.pipe, denoiser.family.adapters).items():
-        down = torch.randn(rank, layer.in_features, generator=generator) / layer.in_features**0.5
-        fresh[path] = LowRank(down, torch.zeros(layer.out_features, rank))
-    adapt.attach(denoiser, fresh, ADAPTER)
-    parameters = {}
-    for path, (down, up) in adapt.factors_of(denoiser, ADAPTER).items():
-        parameters[f"{path}.down"] = down.requires_grad_(True)
-        parameters[f"{path}.up"] = up.requires_grad_(True)
-    return parameters
 
 
 def trained(denoiser: Denoiser) -> dict[str, LowRank]:
