@@ -26,7 +26,7 @@ from typing import Any
 from PIL import Image
 from scipy.stats import spearmanr
 
-from common import MODEL, RESULTS, load_model, write_rows
+from common import MODEL, RESULTS, erasure_in, load_model, write_rows
 from trace_erasure import adapt, embedded
 from trace_erasure.attacks import unknown
 from trace_erasure.attacks.arena import Arena
@@ -37,7 +37,6 @@ from trace_erasure.attacks.table import ATTACKS, find
 from trace_erasure.attacks.target import Case, Target
 from trace_erasure.concept import Concept, fill
 from trace_erasure.denoiser import Denoiser
-from trace_erasure.erase import run
 from trace_erasure.erasure import Erasure
 from trace_erasure.evaluate import Row, shipped_classifiers
 from trace_erasure.evaluate.judges import group_of
@@ -58,13 +57,8 @@ FIRST_SEED = 90_000
 
 def erasure_for(pipe: Any, method: str, name: str, work: Path) -> Erasure:
     """The erasure from an earlier run, or a new one; synonyms are left for the attacks to use."""
-    folder = work / "erasures" / method.replace(", ", "-")
-    folder.mkdir(parents=True, exist_ok=True)
-    file = folder / f"{name}.safetensors"
-    if not file.exists():
-        spec = EraseSpec((Concept(name),), **METHODS[method])
-        run(pipe, spec, workdir=folder).save(file)
-    return Erasure.load(file)
+    file = work / "erasures" / method.replace(", ", "-") / f"{name}.safetensors"
+    return erasure_in(file, pipe, EraseSpec((Concept(name),), **METHODS[method]))
 
 
 def sees(judge: Any, label: str) -> Callable[[Sequence[Image.Image]], list[bool]]:

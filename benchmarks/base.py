@@ -11,11 +11,13 @@ from __future__ import annotations
 
 import argparse
 from collections import defaultdict
+from dataclasses import replace
 from pathlib import Path
 
-from common import MODEL, load_model, write_rows
+from common import BASE, MODEL, load_model, write_rows
 from trace_erasure import embedded
 from trace_erasure.evaluate import Row, Verdict, evaluate, load_task, shipped_classifiers
+from trace_erasure.evaluate.summary import row as row_of
 from trace_erasure.image_store import ImageStore
 from trace_erasure.math.statistics import wilson_interval
 from trace_erasure.world import load_world
@@ -31,22 +33,8 @@ def kind_of(label: str) -> str:
 def row(kind: str, concept: str, verdicts: list[Verdict]) -> Row:
     hits, n = sum(bool(v.correct) for v in verdicts), len(verdicts)
     low, high = wilson_interval(hits, n)
-    like = verdicts[0]
-    return Row(
-        like.model,
-        "base",
-        "base",
-        concept,
-        like.judge,
-        f"acc_{kind}",
-        hits / n,
-        hits,
-        n,
-        low,
-        high,
-        0,
-        like.protocol,
-    )
+    plain = row_of(verdicts[0], f"acc_{kind}", (hits / n, hits, n, low, high))
+    return replace(plain, task=BASE, concept=concept)
 
 
 def main() -> None:
@@ -61,7 +49,7 @@ def main() -> None:
         task,
         shipped_classifiers(),
         model=options.model,
-        method="base",
+        method=BASE,
         store=store,
         autocast=True,
     )

@@ -17,12 +17,11 @@ import argparse
 import json
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from common import MODEL, RESULTS, load_model, write_rows
+from common import BASE, BLANK, MODEL, RESULTS, controlled, load_model, write_rows
 from trace_erasure import embedded
 from trace_erasure.concept import Concept
 from trace_erasure.erasure import Erasure
@@ -34,7 +33,6 @@ from trace_erasure.evaluate import (
     Verdict,
     about,
     at_strength,
-    blanked,
     load_task,
     overview,
     random_drift,
@@ -58,9 +56,9 @@ METHODS: dict[str, Method] = {
     "reverse_cfg": Trace(finetune=Finetune(objective="reverse_cfg")),
     "margin": Trace(finetune=Finetune(objective="margin")),
 }
-BASE, BLANK, DRIFT = "base", "blank", "drift"
-"""Controls, drawn once for all concepts of a task: the original model, a network that says nothing,
-and as large a change as TRACE's of the task's first concept, in any direction."""
+DRIFT = "drift"
+"""A control like ``BASE`` and ``BLANK``, all drawn once for all concepts of a task: as large a
+change as TRACE's of the task's first concept, in any direction."""
 ELSEWHERE = "trace"
 """The one method that is run on the tasks of BORROWED."""
 STRENGTHS = (0.25, 0.5, 0.75, 1.0, 1.5)
@@ -190,7 +188,7 @@ def measure(
     """
     options: dict[str, Any] = dict(model=model, autocast=True, draw=draw)
     if unit.method in (BASE, BLANK):
-        with blanked(pipe) if unit.method == BLANK else nullcontext():
+        with controlled(pipe, unit.method):
             return work.measure(pipe, unit.task, judges, method=unit.method, **options)
     plain = "trace" if unit.method == DRIFT else unit.method
     if not draw and not erasure_file(unit.owner, plain, seed, work.folder).exists():
@@ -225,7 +223,7 @@ def verdicts_for(
     folder = RunFolder(work)
     options: dict[str, Any] = dict(model=model, autocast=True, method=method)
     if method in (BASE, BLANK):
-        with blanked(pipe) if method == BLANK else nullcontext():
+        with controlled(pipe, method):
             return folder.measure(pipe, task, judges, **options) or []
     found: list[Verdict] = []
     for name in task.concepts:

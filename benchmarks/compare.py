@@ -31,8 +31,8 @@ from typing import Any
 
 import yaml
 
-from bench import BASE, BLANK, KINDS, verdicts_for
-from common import MODEL, RESULTS, load_model, write_rows
+from bench import KINDS, verdicts_for
+from common import BASE, BLANK, MODEL, RESULTS, load_model, write_rows
 from trace_erasure import embedded
 from trace_erasure.denoiser import Denoiser
 from trace_erasure.errors import InputError

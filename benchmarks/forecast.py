@@ -16,7 +16,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +25,9 @@ import torch
 from PIL import Image
 from scipy.stats import bootstrap, spearmanr
 
-from common import MODEL, RESULTS, load_model, write_rows
+from common import MODEL, RESULTS, erasure_in, load_model, write_rows
 from trace_erasure import embedded
 from trace_erasure.concept import Concept, fill
-from trace_erasure.erase import run
 from trace_erasure.erasure import Erasure
 from trace_erasure.evaluate import Row, shipped_classifiers
 from trace_erasure.evaluate.judges import probabilities
@@ -47,13 +46,9 @@ FIRST, WORST = 10, 5
 
 
 def erasure_for(pipe: Any, name: str, finetune: bool, work: Path) -> Erasure:
-    folder = work / "erasures" / ("both" if finetune else "stage-1")
-    folder.mkdir(parents=True, exist_ok=True)
-    file = folder / f"{name}.safetensors"
-    if not file.exists():
-        spec = EraseSpec((Concept(name),), finetune=Finetune() if finetune else None)
-        run(pipe, spec, workdir=folder).save(file)
-    return Erasure.load(file)
+    file = work / "erasures" / ("both" if finetune else "stage-1") / f"{name}.safetensors"
+    spec = EraseSpec((Concept(name),), finetune=Finetune() if finetune else None)
+    return erasure_in(file, pipe, spec)
 
 
 def draw(pipe: Any, names: Sequence[str], options: Any) -> list[list[Image.Image]]:
@@ -114,6 +109,10 @@ def rows_of(name: str, found: list[dict[str, Any]], judge: Any, options: Any) ->
         "forecast", "1", f"{len(found)}:{options.images}", "own", str(options.steps),
         str(embedded.GUIDANCE), "native", "bfloat16",
     )  # fmt: skip
+    n, nan = len(found), float("nan")
+    blank = Row(
+        MODEL, "forecast", method, name, "pixels", "", nan, None, n, nan, nan, 0, str(protocol)
+    )
     column = {key: [row[key] for row in found] for key in found[0]}
     rows = []
     for metric, predicted, measured in (
@@ -126,43 +125,14 @@ def rows_of(name: str, found: list[dict[str, Any]], judge: Any, options: Any) ->
             pair, rank_correlation, paired=True, vectorized=False, n_resamples=1000,
             method="percentile", rng=np.random.default_rng(0),
         ).confidence_interval  # fmt: skip
-        rows.append(
-            Row(
-                MODEL,
-                "forecast",
-                method,
-                name,
-                judge.id if measured == "lost" else "pixels",
-                metric,
-                rank_correlation(*pair),
-                None,
-                len(found),
-                float(ends.low),
-                float(ends.high),
-                0,
-                str(protocol),
-            )
-        )
+        by = judge.id if measured == "lost" else "pixels"
+        figure = dict(value=rank_correlation(*pair), low=float(ends.low), high=float(ends.high))
+        rows.append(replace(blank, metric=metric, judge=by, **figure))
     first = {row["name"] for row in sorted(found, key=lambda row: -row["network"])[:FIRST]}
     worst = [row["name"] for row in sorted(found, key=lambda row: -row["distance"])[:WORST]]
     hits = sum(other in first for other in worst)
-    rows.append(
-        Row(
-            MODEL,
-            "forecast",
-            method,
-            name,
-            "pixels",
-            "worst_found",
-            hits / WORST,
-            hits,
-            WORST,
-            float("nan"),
-            float("nan"),
-            0,
-            str(protocol),
-        )
-    )
+    counted = dict(value=hits / WORST, numerator=hits, n=WORST)
+    rows.append(replace(blank, metric="worst_found", **counted))
     return rows
 
 
@@ -184,24 +154,8 @@ def main() -> None:
         own = [row for row in rows if row.metric == metric]
         values = torch.tensor([row.value for row in own], dtype=torch.float64)
         low, high = bootstrap_interval(values, [row.concept for row in own])
-        like = own[0]
-        rows.append(
-            Row(
-                like.model,
-                like.task,
-                like.method,
-                "mean",
-                like.judge,
-                metric,
-                float(values.mean()),
-                None,
-                len(values),
-                low,
-                high,
-                0,
-                like.protocol,
-            )
-        )
+        mean = dict(value=float(values.mean()), numerator=None, n=len(values), low=low, high=high)
+        rows.append(replace(own[0], concept="mean", **mean))
     write_rows("forecast", rows, options.out)
     for row in rows:
         print(

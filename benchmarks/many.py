@@ -19,26 +19,22 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from common import MODEL, RESULTS, load_model, write_rows
+from common import BASE, BLANK, MODEL, RESULTS, controlled, load_model, write_rows
 from trace_erasure.concept import Concept
 from trace_erasure.erase_each import erase_each
 from trace_erasure.erasure import Erasure
 from trace_erasure.evaluate import (
     Item,
     Row,
+    RunFolder,
     Sampling,
     Task,
     Verdict,
-    append_jsonl,
-    blanked,
-    evaluate,
-    read_jsonl,
     shipped_classifiers,
     summarise,
     to_markdown,
 )
 from trace_erasure.files import atomic
-from trace_erasure.image_store import ImageStore
 from trace_erasure.math.lowrank import LowRank, cat
 from trace_erasure.merge import merge
 from trace_erasure.spec import EraseSpec, Merge
@@ -158,23 +154,12 @@ def together(pipe: Any, method: str, parts: Sequence[Erasure]) -> Erasure:
 
 
 def verdicts_of(
-    pipe: Any, task: Task, method: str, judges: list, work: Path, erasure: Erasure | None
+    pipe: Any, task: Task, method: str, judges: list, work: Path, erasure: Erasure | None = None
 ) -> list[Verdict]:
-    judged = "-".join(judge.id for judge in judges)
-    name = f"{task.name}-{method}-{task.protocol_hash()}-{judged}"
-    name += f"-{erasure.name}" if erasure is not None else ""
-    file = work / "verdicts" / f"{name.replace(' ', '_')}.jsonl"
-    if not file.exists():
-        options = dict(model=MODEL, method=method, store=ImageStore(work / "images"), autocast=True)
-        if method == "blank":
-            with blanked(pipe):
-                found = evaluate(pipe, task, judges, **options)
-        else:
-            found = evaluate(pipe, task, judges, erasure=erasure, **options)
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with atomic(file) as partial:
-            append_jsonl(partial, found)
-    return read_jsonl(file, Verdict)
+    """All verdicts of one method, from their file where an earlier run has made them."""
+    how: dict[str, Any] = dict(model=MODEL, method=method, erasure=erasure, autocast=True)
+    with controlled(pipe, method):
+        return RunFolder(work).measure(pipe, task, judges, **how) or []
 
 
 def parts_of(pipe: Any, spec: EraseSpec, work: Path) -> tuple[list[Path], dict[str, float]]:
@@ -218,9 +203,9 @@ def main() -> None:
         spec = replace(spec, finetune=None) if options.stage_1 else spec
         files, seconds = parts_of(pipe, spec, work)
         parts = [Erasure.load(file) for file in files]
-        base = verdicts_of(pipe, task, "base", judges, work, None)
+        base = verdicts_of(pipe, task, BASE, judges, work)
         rows: list[Row] = summarise(base, base)
-        rows += summarise(verdicts_of(pipe, task, "blank", judges, work, None), base)
+        rows += summarise(verdicts_of(pipe, task, BLANK, judges, work), base)
         made = sum(seconds[concept.phrase] for concept in concepts)
         for method in options.methods:
             started = time.perf_counter()
