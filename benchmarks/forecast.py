@@ -1,14 +1,15 @@
 """Does the forecast come true? Predicted collateral against what paired pictures show.
 
     python benchmarks/forecast.py                       # resumes when killed
-    python benchmarks/forecast.py --concepts fox apple house --images 2 --steps 12
+    python benchmarks/forecast.py --model emoji-flux
+    python benchmarks/forecast.py --concepts fox apple house --images 2
 
 For each erased object, every other object of the world is forecast (before any picture) and then
-drawn with and without the erasure from the same noise. Rows go to
-benchmarks/results/forecast.jsonl: task ``forecast``; metric ``spearman`` (network figure against
-the mean paired distance), ``spearman_text`` (text figure alone), ``spearman_judge`` (network figure
-against the judge's lost probability) and ``worst_found`` (of the five worst-hit names, those among
-the first ten forecast).
+drawn with and without the erasure from the same noise. Rows go to benchmarks/results, to
+forecast.jsonl or emoji-flux-forecast.jsonl: task ``forecast``; metric ``spearman`` (network figure
+against the mean paired distance), ``spearman_text`` (text figure alone), ``spearman_judge``
+(network figure against the judge's lost probability) and ``worst_found`` (of the five worst-hit
+names, those among the first ten forecast).
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from scipy.stats import bootstrap, spearmanr
 from common import MODEL, RESULTS, erasure_in, load_model, write_rows
 from trace_erasure import embedded
 from trace_erasure.concept import Concept, fill
-from trace_erasure.erasure import Erasure
+from trace_erasure.erasure import SUFFIX
 from trace_erasure.evaluate import Row, shipped_classifiers
 from trace_erasure.evaluate.judges import probabilities
 from trace_erasure.evaluate.task import Protocol
@@ -45,22 +46,21 @@ FIRST_SEED = 100
 FIRST, WORST = 10, 5
 
 
-def erasure_for(pipe: Any, name: str, finetune: bool, work: Path) -> Erasure:
-    file = work / "erasures" / ("both" if finetune else "stage-1") / f"{name}.safetensors"
-    spec = EraseSpec((Concept(name),), finetune=Finetune() if finetune else None)
-    return erasure_in(file, pipe, spec)
+def kept(name: str, options: Any) -> Path:
+    """Where what was found for one concept is kept, without its ending."""
+    stages = "both" if options.finetune else "stage-1"
+    return options.work / options.model / stages / name
 
 
-def draw(pipe: Any, names: Sequence[str], options: Any) -> list[list[Image.Image]]:
-    """``options.images`` pictures of each name."""
+def draw(pipe: Any, names: Sequence[str], options: Any) -> dict[str, list[Image.Image]]:
+    """``options.images`` pictures of each name; the same list is drawn for every concept."""
     texts = [fill(FRAMES["object"], name) for name in names for _ in range(options.images)]
     seeds = [FIRST_SEED + i for _ in names for i in range(options.images)]
     found = generate(
         pipe, texts, seeds, steps=options.steps, guidance_scale=embedded.GUIDANCE, autocast=True,
         store=ImageStore(options.work / "images"),
     )  # fmt: skip
-    count = options.images
-    return [found[i : i + count] for i in range(0, len(found), count)]
+    return {name: found[i * options.images :][: options.images] for i, name in enumerate(names)}
 
 
 def distance(first: Image.Image, second: Image.Image) -> float:
@@ -71,20 +71,21 @@ def distance(first: Image.Image, second: Image.Image) -> float:
 
 def measure(pipe: Any, name: str, judge: Any, options: Any) -> list[dict[str, Any]]:
     """Forecast and measurement of every other object, kept from run to run."""
-    kind = "both" if options.finetune else "stage-1"
-    file = options.work / f"{name}-{kind}-{options.images}-{options.steps}.json"
+    stem = kept(name, options)
+    file = stem.with_name(f"{name}-{options.images}-{options.steps}.json")
     if file.exists():
         return json.loads(file.read_text("utf-8"))
-    erasure = erasure_for(pipe, name, options.finetune, options.work)
+    spec = EraseSpec((Concept(name),), finetune=Finetune() if options.finetune else None)
+    erasure = erasure_in(stem.with_suffix(SUFFIX), pipe, spec)
     concept = Concept(**erasure.record["spec"]["concepts"][0])
     names = [thing.name for thing in load_world().objects]
     rows = forecast(pipe, erasure.delta, concept, names, embedded.GUIDANCE)
-    others = [row.name for row in rows]
-    before = draw(pipe, others, options)
+    before = draw(pipe, names, options)
     with erasure.attach(pipe):
-        after = draw(pipe, others, options)
+        after = draw(pipe, names, options)
     found = []
-    for row, a, b in zip(rows, before, after, strict=True):
+    for row in rows:
+        a, b = before[row.name], after[row.name]
         where = judge.labels.index(f"subject/{row.name}")
         seen = [probabilities(judge.classify(x), judge.labels)[:, where].mean() for x in (a, b)]
         found.append(
@@ -111,7 +112,19 @@ def rows_of(name: str, found: list[dict[str, Any]], judge: Any, options: Any) ->
     )  # fmt: skip
     n, nan = len(found), float("nan")
     blank = Row(
-        MODEL, "forecast", method, name, "pixels", "", nan, None, n, nan, nan, 0, str(protocol)
+        options.model,
+        "forecast",
+        method,
+        name,
+        "pixels",
+        "",
+        nan,
+        None,
+        n,
+        nan,
+        nan,
+        0,
+        str(protocol),
     )
     column = {key: [row[key] for row in found] for key in found[0]}
     rows = []
@@ -139,14 +152,15 @@ def rows_of(name: str, found: list[dict[str, Any]], judge: Any, options: Any) ->
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     targets = [thing.name for thing in load_world().targets]
+    parser.add_argument("--model", default=MODEL, choices=embedded.PIPELINES)
     parser.add_argument("--concepts", nargs="+", default=targets)
     parser.add_argument("--images", type=int, default=4, help="pairs of pictures a name")
-    parser.add_argument("--steps", type=int, default=embedded.STEPS)
+    parser.add_argument("--steps", type=int, default=12, help="of the sampler, as in the tasks")
     parser.add_argument("--finetune", action="store_true", help="both stages; default: stage 1")
     parser.add_argument("--work", type=Path, default=Path("runs/forecast"))
     parser.add_argument("--out", type=Path, default=RESULTS)
     options = parser.parse_args()
-    pipe, judge = load_model(), shipped_classifiers()[0]
+    pipe, judge = load_model(options.model), shipped_classifiers()[0]
     rows: list[Row] = []
     for name in options.concepts:
         rows += rows_of(name, measure(pipe, name, judge, options), judge, options)
@@ -156,7 +170,8 @@ def main() -> None:
         low, high = bootstrap_interval(values, [row.concept for row in own])
         mean = dict(value=float(values.mean()), numerator=None, n=len(values), low=low, high=high)
         rows.append(replace(own[0], concept="mean", **mean))
-    write_rows("forecast", rows, options.out)
+    file = "forecast" if options.model == MODEL else f"{options.model}-forecast"
+    write_rows(file, rows, options.out)
     for row in rows:
         print(
             f"{row.concept:12} {row.metric:16} {row.value:.3f}  ({row.low:.2f} to {row.high:.2f})"
