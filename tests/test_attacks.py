@@ -21,7 +21,7 @@ from trace_erasure.attacks.unlearn_diff import onto_simplex
 from trace_erasure.attacks.wording import misspell
 from trace_erasure.denoiser import Denoiser
 from trace_erasure.errors import InputError
-from trace_erasure.testing import tiny_flux, tiny_sdxl, tiny_stable_diffusion
+from trace_erasure.testing import tiny_flux, tiny_flux2_klein, tiny_sdxl, tiny_stable_diffusion
 
 CASE = Case("a photo of a fox", 0)
 SMALL = Budget(images=2, gradients=8, encodings=120)
@@ -29,6 +29,7 @@ FAMILIES = {
     "sd": lambda: tiny_stable_diffusion(positions=40),
     "sdxl": lambda: tiny_sdxl(positions=40),
     "flux": lambda: tiny_flux(positions=64),
+    "flux 2": lambda: tiny_flux2_klein(positions=64),
 }
 
 

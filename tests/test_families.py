@@ -10,25 +10,35 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from diffusers import DDIMScheduler, FlowMatchEulerDiscreteScheduler
 
 from trace_erasure import adapt, export
-from trace_erasure.columns import Span, align
+from trace_erasure.columns import Span, align, align_in_place, concept_columns, locate
 from trace_erasure.concept import Concept, fill
 from trace_erasure.denoiser import Denoiser
 from trace_erasure.erase import erase
 from trace_erasure.erasure import Erasure
 from trace_erasure.errors import InputError
 from trace_erasure.families import flux
+from trace_erasure.families.chat import Chat
+from trace_erasure.families.table import family_of
 from trace_erasure.fingerprint import fingerprint
 from trace_erasure.math.diffusion import Path
+from trace_erasure.sampler import to_pictures, to_states
 from trace_erasure.spec import ClosedForm, Finetune
 from trace_erasure.spec_file import parse_spec
 from trace_erasure.stages import steer as stage2
 from trace_erasure.stages.redirect import forecast, redirect
-from trace_erasure.testing import tiny_flux, tiny_sd3, tiny_sdxl, tiny_stable_diffusion
+from trace_erasure.testing import (
+    tiny_flux,
+    tiny_flux2_klein,
+    tiny_sd3,
+    tiny_sdxl,
+    tiny_stable_diffusion,
+)
 
 POSITIONS = 48
 CAPTIONS = [f"a picture of a {word}" for word in ("dog", "tree", "house", "red car", "boat")]
@@ -48,15 +58,24 @@ QUICK = Finetune(
 
 @dataclass(frozen=True)
 class Case:
-    """A family: its tiny pipeline, the width that an exact edit needs, and how to call it."""
+    """A family: its tiny pipeline, the width that an exact edit needs, and how to call it.
+
+    ``unpack`` takes the rows that a pipeline moves to states; ``patch`` is a state's pixel in
+    latents; ``late`` a noise level that three steps cross.
+    """
 
     build: Callable[..., Any]
     width: int = 256
     call: dict[str, Any] = field(default_factory=dict)
     unguided: float = 1.0
+    unpack: Callable[[torch.Tensor], torch.Tensor] = torch.clone
+    patch: int = 1
+    late: float = 0.6
+    streams: frozenset[str] = frozenset({"tokens", "pooled"})
 
     def pipe(self, **changes: Any) -> Any:
-        return self.build(**{"positions": POSITIONS, **changes})
+        positions = self.call.get("max_sequence_length", POSITIONS)
+        return self.build(**{"positions": positions, **changes})
 
 
 LENGTH = {"max_sequence_length": POSITIONS}
@@ -68,12 +87,31 @@ def tiny_sd3_without_t5(**options: Any) -> Any:
     return pipe
 
 
+def unpack_flux(rows: torch.Tensor) -> torch.Tensor:
+    return flux.unpack(rows, 8, 8)
+
+
+def unpack_flux2(rows: torch.Tensor) -> torch.Tensor:
+    return rows.mT.unflatten(2, (4, 4)).clone()
+
+
+FLUX2: dict[str, Any] = {
+    "width": 384,
+    "call": {"max_sequence_length": 52},  # the chat template has some of its own
+    "unpack": unpack_flux2,
+    "patch": 2,
+    "late": 0.8,  # its schedule is shifted further the fewer the steps
+    "streams": frozenset({"tokens"}),
+}
 CASES = {
     "sdxl": Case(tiny_sdxl),
     "sd3": Case(tiny_sd3, width=384, call=LENGTH),
-    "flux dev": Case(tiny_flux, call=LENGTH, unguided=3.5),
-    "flux schnell": Case(partial(tiny_flux, False), call=LENGTH),
+    "flux dev": Case(tiny_flux, call=LENGTH, unguided=3.5, unpack=unpack_flux),
+    "flux schnell": Case(partial(tiny_flux, False), call=LENGTH, unpack=unpack_flux),
+    "flux 2 base": Case(tiny_flux2_klein, **FLUX2),
+    "flux 2 distilled": Case(partial(tiny_flux2_klein, True), **FLUX2),
 }
+POOLED = {name: case for name, case in CASES.items() if "pooled" in case.streams}
 every_family = pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 
 
@@ -116,15 +154,15 @@ def test_exact_redirect_theorem(case, surrogate):
         torch.testing.assert_close(same, goal_state, atol=1e-6, rtol=1e-6)
     assert (before[-1] - wanted[-1]).abs().max() > 1e-3  # there was something to redirect
     certificate = result.certificate
-    assert certificate.pooled_path == "edited"
-    assert set(result.edits) == set(certificate.streams) == {"tokens", "pooled"}
+    assert certificate.pooled_path == ("edited" if "pooled" in case.streams else "none")
+    assert set(result.edits) == set(certificate.streams) == case.streams
     assert certificate.residual_listed < 1e-6 and certificate.empty_prompt < 1e-6
     each = certificate.streams.values()
     assert certificate.residual_listed == max(x.residual_listed for x in each)
     assert certificate.recovery_margin == min(x.recovery_margin for x in each)
 
 
-@every_family
+@pytest.mark.parametrize("case", POOLED.values(), ids=POOLED)
 def test_an_open_pooled_path_lets_the_concept_in(case):
     pipe = case.pipe(width=case.width).to(torch.float64)
     denoiser = Denoiser(pipe)
@@ -172,7 +210,7 @@ def test_the_forecast_is_the_change_of_what_the_maps_give(case):
     result = redirect(denoiser, [Concept("fox", surrogate="dog")], [], settings, CAPTIONS)
     changes = forecast(denoiser, result.edits, ["a fox", "a horse"])
     found = []
-    for stream in ("tokens", "pooled"):
+    for stream in case.streams:
         embeddings = torch.cat(denoiser.embeddings(["a fox"], stream), dim=1)[0]
         moved = {path: result.delta[path].dense() for path in denoiser.maps(stream)}
         weights = denoiser.weights(stream, embeddings.shape[1])
@@ -189,6 +227,104 @@ def test_alignments_are_one_to_one_even_where_words_are_lost(p, s):
     assert (6, 5, "eos") in pairs
 
 
+def test_an_alignment_in_place_names_what_stands_in_either_prompt():
+    pairs = align_in_place(Span([2, 3], 6, 9), Span([2], 5, 9))
+    assert [(i, j) for i, j, _ in pairs] == [(i, i) for i in range(9)]
+    roles = [role for _, _, role in pairs]
+    assert roles == ["before"] * 2 + ["concept"] * 2 + ["after"] * 3 + ["padding"] * 2
+    assert align_in_place(Span([2], 5, 7), Span([2], 5, 7))[5] == (5, 5, "eos")
+
+
+def permuted(tokens: torch.Tensor) -> torch.Tensor:
+    order = torch.randperm(tokens.shape[1], generator=torch.Generator().manual_seed(0))
+    return tokens[:, order]
+
+
+@every_family
+def test_a_network_is_ordered_where_it_hears_the_order_of_positions(case):
+    denoiser = Denoiser(case.pipe().to(torch.float64))
+    inputs = denoiser.initial_states([0]), torch.tensor(500.0)
+    found = denoiser.encode([PROMPT])
+    with torch.no_grad():
+        output = denoiser.predict(*inputs, found)
+        change = denoiser.predict(*inputs, replace(found, tokens=permuted(found.tokens))) - output
+    size = float(change.norm() / output.norm())
+    assert size > 1e-4 if denoiser.family.ordered else size < 1e-6
+
+
+def test_words_paired_with_words_are_not_exact_where_positions_are_told_apart():
+    """The same solve and the same zero residual, but the surrogate's words in other places."""
+    pipe = CASES["flux 2 base"].pipe(width=384).to(torch.float64)
+    denoiser = Denoiser(pipe)
+    denoiser.family = replace(denoiser.family, ordered=False)
+    concept = Concept("small fox", surrogate="big red boat", templates=(TEMPLATE,))
+    result = redirect(denoiser, [concept], [], EXACT, CAPTIONS)
+    assert result.certificate.residual_listed < 1e-6
+    texts = [fill(TEMPLATE, phrase) for phrase in ("big red boat", "small fox")]
+    wanted, before = (rollout(denoiser, text)[-1] for text in texts)
+    adapt.attach(pipe, result.delta, "edit")
+    redirected = rollout(denoiser, texts[1])[-1]
+    assert (redirected - wanted).norm() > 0.05 * (before - wanted).norm()
+
+
+# Prompts in a chat template ----------------------------------------------------------------
+
+
+def chat(**changes: Any) -> Chat:
+    tokenizer = tiny_flux2_klein().tokenizer
+    for name, value in changes.items():
+        setattr(tokenizer, name, value)
+    return Chat(tokenizer)
+
+
+@pytest.mark.parametrize("prompt", ["a photo of a user", "user", "assistant fox", "a fox\n", ""])
+def test_offsets_count_the_prompt_s_own_characters(prompt):
+    tokenizer = chat()
+    encoded = tokenizer(prompt, return_offsets_mapping=True)
+    said = [prompt[a:b] for a, b in encoded["offset_mapping"] if b > a]
+    assert "".join(said) == prompt
+    whole = tokenizer.tokenizer(tokenizer.wrap(prompt))
+    assert encoded.input_ids == whole.input_ids
+    assert tokenizer([prompt, "a dog"]).input_ids[0] == whole.input_ids
+    bare = tokenizer(prompt, add_special_tokens=False).input_ids
+    assert tokenizer.decode(bare) == f" {prompt}"
+
+
+def test_a_phrase_of_the_template_is_found_in_the_prompt_alone():
+    tokenizer = chat()
+    span = locate(tokenizer, "a red user", "user", 40)
+    ids = tokenizer("a red user").input_ids
+    assert tokenizer.decode([ids[i] for i in span.concept]).strip() == "user"
+    before = tokenizer.decode(ids[: span.concept[0]])
+    assert before.endswith("a red ") and span.eos == len(ids) - 1
+    with pytest.raises(InputError, match="'assistant' does not occur"):
+        locate(tokenizer, "a red fox", "assistant", 40)
+
+
+def test_prompts_whose_tokens_move_with_their_padding_are_refused():
+    with pytest.raises(InputError, match="pads on the left"):
+        chat(padding_side="left")
+
+
+def test_padding_of_flux_2_says_what_the_prompt_says_and_is_heard():
+    denoiser = Denoiser(tiny_flux2_klein(positions=POSITIONS).to(torch.float64))
+    found = denoiser.encode(["a red fox", "a red dog"])
+    ((tokenizer, _),) = denoiser.populations()
+    end = len(tokenizer("a red fox").input_ids)
+    padding = found.tokens[:, end:]
+    assert padding.shape[1] > 10
+    assert ((padding[0] - padding[1]).norm(dim=-1) > 1e-2 * padding[0].norm(dim=-1)).all()
+    silent = found.tokens.clone()
+    silent[:, end:] = 0
+    inputs = denoiser.initial_states([0, 0]), torch.tensor(500.0)
+    with torch.no_grad():
+        outputs = [denoiser.predict(*inputs, x) for x in (found, replace(found, tokens=silent))]
+    assert (outputs[0] - outputs[1]).norm() > 1e-2 * outputs[0].norm()
+    columns = concept_columns(denoiser, [("a red {x}", "fox")], "dog")
+    padded = columns.select(torch.tensor([role == "padding" for role in columns.roles]))
+    assert len(padded.roles) == POSITIONS - end and padded.moved.all()
+
+
 # The pipelines' own sampling --------------------------------------------------------------
 
 
@@ -197,12 +333,11 @@ def pipeline_states(pipe: Any, case: Case, guidance: float) -> list[torch.Tensor
     states: list[torch.Tensor] = []
 
     def record(pipe: Any, step: int, timestep: Any, kwargs: dict) -> dict:
-        latents = kwargs["latents"]
-        states.append(flux.unpack(latents, 8, 8) if latents.ndim == 3 else latents.clone())
+        states.append(case.unpack(kwargs["latents"]))
         return kwargs
 
     pipe(
-        PROMPT, num_inference_steps=5, guidance_scale=guidance, output_type="latent",
+        prompt=PROMPT, num_inference_steps=5, guidance_scale=guidance, output_type="latent",
         height=16, width=16, generator=torch.Generator().manual_seed(3),
         callback_on_step_end=record, **case.call,
     )  # fmt: skip
@@ -255,6 +390,8 @@ def with_dynamic_shift(pipe: Any) -> None:
         ("sd3", with_dynamic_shift),
         ("flux dev", plain),
         ("flux schnell", plain),
+        ("flux 2 base", plain),
+        ("flux 2 distilled", plain),
     ],
 )
 def test_a_rollout_is_the_pipeline_s_own_guided_sampling(name, prepare):
@@ -268,7 +405,11 @@ def test_a_rollout_is_the_pipeline_s_own_guided_sampling(name, prepare):
 
 
 def test_guidance_is_an_input_of_flux_dev_alone():
-    for pipe, reads in ((tiny_flux(), True), (tiny_flux(False), False)):
+    for pipe, reads in (
+        (tiny_flux(), True),
+        (tiny_flux(False), False),
+        (tiny_flux2_klein(), False),
+    ):
         denoiser = Denoiser(pipe)
         inputs = denoiser.initial_states([0]), torch.tensor(500.0), denoiser.encode(["a fox"])
         with torch.no_grad():
@@ -285,12 +426,45 @@ def test_what_guidance_subtracts_is_the_pipeline_s_own_choice():
     assert torch.equal(found.tokens, empty.tokens) and torch.equal(found.pooled, empty.pooled)
 
 
+def test_distilled_is_what_the_pipeline_says():
+    found = [Denoiser(tiny_flux2_klein(distilled)).distilled for distilled in (False, True)]
+    assert found == [False, True] and Denoiser(tiny_flux()).distilled
+
+
+@every_family
+def test_states_become_the_pipeline_s_own_pictures(case):
+    pipe = case.pipe()
+    last = {}
+
+    def record(pipe: Any, step: int, timestep: Any, kwargs: dict) -> dict:
+        last["states"] = case.unpack(kwargs["latents"])
+        return kwargs
+
+    drawn = pipe(
+        prompt=PROMPT, num_inference_steps=2, generator=torch.Generator().manual_seed(3),
+        guidance_scale=case.unguided, height=16, width=16, callback_on_step_end=record, **case.call,
+    ).images[0]  # fmt: skip
+    denoiser = Denoiser(pipe)
+    (picture,) = to_pictures(denoiser, last["states"])
+    assert np.abs(np.asarray(picture, int) - np.asarray(drawn, int)).max() <= 1
+    latents = denoiser.family.to_latents(pipe, last["states"])
+    assert_same(denoiser.family.to_states(pipe, latents), last["states"])
+    assert to_states(denoiser, [picture]).shape == last["states"].shape
+
+
+@pytest.mark.parametrize("name", ["Flux2Pipeline", "Flux2KleinKVPipeline"])
+def test_other_pipelines_of_flux_2_are_refused(name):
+    with pytest.raises(InputError, match=rf"{name} is not a supported .*Flux2KleinPipeline"):
+        family_of(type(name, (), {})())
+
+
 @every_family
 def test_states_depend_on_their_seed_alone(case):
     denoiser = Denoiser(case.pipe())
     both, one = denoiser.initial_states([4, 5]), denoiser.initial_states([5])
     assert torch.equal(both[1:], one)
-    assert denoiser.initial_states([4], 16, 24).shape[-2:] == (8, 12)
+    shape = denoiser.initial_states([4], 16, 24).shape[-2:]
+    assert shape == (8 // case.patch, 12 // case.patch)
 
 
 def test_a_flow_without_its_schedule_is_refused():
@@ -306,14 +480,16 @@ def test_a_flow_without_its_schedule_is_refused():
 @every_family
 def test_two_steps_of_training_leave_the_teacher_the_base(case):
     denoiser = Denoiser(case.pipe())
+    settings = replace(QUICK, noise_level=case.late)
     lesson = stage2.prepare(
-        denoiser, ["a fox", "a photo of a fox"], ["a dog", "a photo of a dog"], CAPTIONS, QUICK, 0
-    )
+        denoiser, ["a fox", "a photo of a fox"], ["a dog", "a photo of a dog"],
+        CAPTIONS, settings, 0,
+    )  # fmt: skip
     assert len(lesson.late) and len(lesson.early)
     inputs = lesson.bank.states[:1], lesson.bank.timesteps[:1], lesson.concept[[0]]
     with torch.no_grad():
         base = denoiser.predict(*inputs)
-    records = list(stage2.steer(denoiser, lesson, QUICK, seed=0))
+    records = list(stage2.steer(denoiser, lesson, settings, seed=0))
     with torch.no_grad():
         student = denoiser.predict(*inputs)
         with denoiser.without_adapters():
@@ -356,17 +532,21 @@ KEYS = {
     },
 }
 KEYS["flux schnell"] = KEYS["flux dev"]
+KEYS["flux 2 base"] = {key for key in KEYS["flux dev"] if "time_text_embed" not in key}
+KEYS["flux 2 distilled"] = KEYS["flux 2 base"]
 LABELS = {
     "sdxl": ("stable-diffusion-xl-v1-base/lora", "sdxl_base_v1-0"),
     "sd3": ("stable-diffusion-3/lora", "sd3"),
     "flux dev": ("flux-1/lora", "flux1"),
     "flux schnell": ("flux-1/lora", "flux1"),
+    "flux 2 base": ("flux-2-klein/lora", "flux2"),
+    "flux 2 distilled": ("flux-2-klein/lora", "flux2"),
 }
 
 
 def images(pipe: Any, case: Case) -> torch.Tensor:
     return pipe(
-        ["a photo of a fox", "a red horse"], num_inference_steps=2, guidance_scale=3.0,
+        prompt=["a photo of a fox", "a red horse"], num_inference_steps=2, guidance_scale=3.0,
         generator=[torch.Generator().manual_seed(seed) for seed in (0, 1)],
         output_type="pt", height=16, width=16, **case.call,
     ).images  # fmt: skip
@@ -405,6 +585,7 @@ def test_a_file_of_another_family_names_both(tmp_path):
         "stable-diffusion-xl": tiny_sdxl(positions=POSITIONS),
         "stable-diffusion-3": tiny_sd3(positions=POSITIONS),
         "flux": tiny_flux(positions=POSITIONS),
+        "flux-2": tiny_flux2_klein(positions=POSITIONS),
     }
     fox = Concept("fox", surrogate="dog", templates=("a {x}",))
     for family, pipe in pipes.items():

@@ -16,7 +16,13 @@ from trace_erasure.errors import InputError
 from trace_erasure.guarantees.certify import certified, certify
 from trace_erasure.sampler import fresh, sample, schedule, to_pictures, to_states
 from trace_erasure.spec import ClosedForm, Finetune
-from trace_erasure.testing import tiny_flux, tiny_sd3, tiny_sdxl, tiny_stable_diffusion
+from trace_erasure.testing import (
+    tiny_flux,
+    tiny_flux2_klein,
+    tiny_sd3,
+    tiny_sdxl,
+    tiny_stable_diffusion,
+)
 
 CAPTIONS = [f"a picture of a {word}" for word in ("dog", "tree", "house", "red car", "boat")]
 CONCEPT = Concept("fox", surrogate="dog", templates=("a photo of a {x}",))
@@ -89,7 +95,9 @@ def test_a_finetune_of_deeper_layers_is_not_called_exact():
     assert found.concept is None
 
 
-@pytest.mark.parametrize("make", [tiny_stable_diffusion, tiny_sdxl, tiny_sd3, tiny_flux])
+@pytest.mark.parametrize(
+    "make", [tiny_stable_diffusion, tiny_sdxl, tiny_sd3, tiny_flux, tiny_flux2_klein]
+)
 def test_every_family_can_be_certified_and_is_left_as_it_was(make, tmp_path):
     pipe = make()
     network = Denoiser(pipe).network

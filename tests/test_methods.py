@@ -18,7 +18,13 @@ from trace_erasure.methods import method as method_module
 from trace_erasure.methods import train as train_module
 from trace_erasure.methods.registry import METHODS, method
 from trace_erasure.spec import Finetune
-from trace_erasure.testing import tiny_flux, tiny_sd3, tiny_sdxl, tiny_stable_diffusion
+from trace_erasure.testing import (
+    tiny_flux,
+    tiny_flux2_klein,
+    tiny_sd3,
+    tiny_sdxl,
+    tiny_stable_diffusion,
+)
 
 POSITIONS = 48
 CAPTIONS = tuple(
@@ -72,13 +78,14 @@ CASES = {
     "sdxl": Case(tiny_sdxl),
     "sd3": Case(tiny_sd3, LENGTH),
     "flux": Case(tiny_flux, LENGTH),
+    "flux 2": Case(tiny_flux2_klein, LENGTH),
 }
 REFUSED = {
-    *(("mace", family) for family in ("sd3", "flux")),
+    *(("mace", family) for family in ("sd3", "flux", "flux 2")),
     *(("eraseanything", family) for family in ("sd", "sdxl")),
 }
 MAIN = [(name, family) for name in METHODS for family in ("sd", "flux")]
-OTHER = [(name, family) for name in METHODS for family in ("sdxl", "sd3")]
+OTHER = [(name, family) for name in METHODS for family in ("sdxl", "sd3", "flux 2")]
 
 
 def allowed(pairs: list[tuple[str, str]]) -> Any:
@@ -99,7 +106,7 @@ def erase(name: str, pipe: Any, **options: Any) -> Erasure:
 
 def images(pipe: Any, case: Case) -> torch.Tensor:
     return pipe(
-        ["a photo of a fox", "a red dog"],
+        prompt=["a photo of a fox", "a red dog"],
         num_inference_steps=3,
         guidance_scale=3.0,
         generator=[torch.Generator().manual_seed(seed) for seed in (0, 1)],

@@ -27,7 +27,7 @@ from trace_erasure.methods.tokens import last_columns, tail_columns
 from trace_erasure.methods.uce import UCE
 from trace_erasure.plan import plan
 from trace_erasure.spec import EraseSpec
-from trace_erasure.testing import tiny_flux, tiny_sd3, tiny_stable_diffusion
+from trace_erasure.testing import tiny_flux, tiny_flux2_klein, tiny_sd3, tiny_stable_diffusion
 from trace_erasure.trajectory import Bank
 
 D, OUT = 7, 5
@@ -446,7 +446,7 @@ def reference_map(pipe, monkeypatch, run):
     return seen
 
 
-@pytest.mark.parametrize("build", [tiny_stable_diffusion, tiny_flux, tiny_sd3])
+@pytest.mark.parametrize("build", [tiny_stable_diffusion, tiny_flux, tiny_flux2_klein, tiny_sd3])
 def test_recorded_attention_is_what_the_network_attends_to(build, monkeypatch):
     pipe = build(positions=24)
     denoiser = Denoiser(pipe)
@@ -482,9 +482,9 @@ def parameters_of(student) -> list[torch.Tensor]:
     return list(student.parameters.values())
 
 
-@pytest.mark.parametrize("build", [tiny_flux, tiny_sd3])
+@pytest.mark.parametrize("build", [tiny_flux, tiny_flux2_klein, tiny_sd3])
 def test_every_term_of_eraseanything_reaches_the_lora(build):
-    pipe = build(positions=24)
+    pipe = build(positions=40)
     job = job_for(pipe)
     method = EraseAnything(trajectories=2, sampler_steps=3, wordings=4, kept=3)
     lesson = method.prepare(job)

@@ -117,6 +117,29 @@ def align(p: Span, s: Span) -> list[tuple[int, int, str]]:
     return pairs
 
 
+def align_in_place(p: Span, s: Span) -> list[tuple[int, int, str]]:
+    """Pairs every position with itself, for networks that tell text positions apart.
+
+    Where text carries position ids, attention weighs a key by where it stands, so that equal
+    columns in another order are another prompt to it. Redirecting position j to position j is
+    the one alignment under which equal columns mean an equal network output. Where the phrases
+    differ in length, all words after them meet their neighbours.
+    """
+    concept = {*p.concept, *s.concept}
+    first, (end, last) = min(concept), sorted((p.eos, s.eos))
+
+    def role(i: int) -> str:
+        if i < first:
+            return "before"
+        if i in concept:
+            return "concept"
+        if i > last:
+            return "padding"
+        return "eos" if i == end == last else "after"
+
+    return [(i, i, role(i)) for i in range(p.length)]
+
+
 def balance(parts: Sequence[Tensor]) -> list[float]:
     """Factors that bring the embeddings of every token population to the size of the first's.
 
@@ -136,6 +159,7 @@ def concept_columns(
 
     Each token population is aligned by its own tokenizer; a pooled vector is one column a prompt.
     """
+    pair = align_in_place if denoiser.family.ordered else align
     asked = [(fill(template, phrase), phrase) for template, phrase in wordings]
     instead = [fill(template, surrogate) for template, _ in wordings]
     place = {text: k for k, text in enumerate(dict.fromkeys(instead))}
@@ -149,7 +173,7 @@ def concept_columns(
             if tokenizer is None:
                 pairs = [(0, 0, "pooled")]
             else:
-                pairs = align(locate(tokenizer, text, phrase, length), spans[other])
+                pairs = pair(locate(tokenizer, text, phrase, length), spans[other])
             padding = sum(role == "padding" for _, _, role in pairs)
             for i, j, role in pairs:
                 concept.append(c[k, i])

@@ -63,6 +63,11 @@ class Denoiser:
             return "flow"
         return getattr(self.pipe.scheduler.config, "prediction_type", "flow")
 
+    @property
+    def distilled(self) -> bool:
+        """Whether guidance is built into the network: it never sees the empty prompt."""
+        return self.family.distilled(self.pipe)
+
     # Where text enters --------------------------------------------------------------------
 
     def maps(self, stream: str = TOKENS) -> dict[str, nn.Linear]:
@@ -87,7 +92,7 @@ class Denoiser:
         if not found:
             return [(None, 1)]
         present = [p for p in found if p.loaded(self.pipe)]
-        return [(getattr(self.pipe, p.tokenizer), p.length(self.pipe)) for p in present]
+        return [(p.read(self.pipe), p.length(self.pipe)) for p in present]
 
     def parts(self, conditioning: Conditioning, stream: str = TOKENS) -> list[Tensor]:
         """What a stream carries, (n, positions, d) float64 on the CPU for each population."""
@@ -198,7 +203,7 @@ class Denoiser:
         states = self.initial_states(seeds)
         for timestep in self.timesteps(steps):
             outputs: Guided | None = None
-            if guidance == 1 or self.family.distilled:
+            if guidance == 1 or self.distilled:
                 output = self.predict(states, timestep, conditioning, guidance)
             else:
                 twice = self.predict(torch.cat([states] * 2), timestep, both)

@@ -86,7 +86,7 @@ def guided(
     n = len(states)
     if len(conditioning) == 1:
         conditioning = conditioning[[0] * n]
-    if guidance == 1 or denoiser.family.distilled:
+    if guidance == 1 or denoiser.distilled:
         return denoiser.predict(states, timestep, conditioning, guidance)
     both = Conditioning.cat([empty[[0] * n], conditioning])
     base, own = denoiser.predict(torch.cat([states] * 2), timestep, both).chunk(2)
@@ -134,8 +134,7 @@ def fresh(states: Tensor, generators: Sequence[torch.Generator]) -> Tensor:
 def to_pictures(denoiser: Denoiser, states: Tensor) -> list[Image.Image]:
     """Decodes final states (n, …)."""
     vae = denoiser.pipe.vae
-    config = vae.config
-    latents = states / config.scaling_factor + (getattr(config, "shift_factor", None) or 0.0)
+    latents = denoiser.family.to_latents(denoiser.pipe, states)
     pixels = vae.decode(latents.to(vae.dtype)).sample.float().clamp(-1, 1)
     values = ((pixels + 1) * 127.5).round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
     return [Image.fromarray(row) for row in values]
@@ -145,11 +144,10 @@ def to_pictures(denoiser: Denoiser, states: Tensor) -> list[Image.Image]:
 def to_states(denoiser: Denoiser, pictures: Sequence[Image.Image]) -> Tensor:
     """Clean states of ``pictures`` at the model's own size, without the encoder's noise."""
     vae: Any = denoiser.pipe.vae
-    shape = denoiser.family.state_shape(denoiser.pipe, None, None)
-    size = tuple(side * denoiser.pipe.vae_scale_factor for side in reversed(shape[-2:]))
+    family, pipe = denoiser.family, denoiser.pipe
+    shape = family.to_latents(pipe, torch.zeros(1, *family.state_shape(pipe, None, None))).shape
+    size = tuple(side * pipe.vae_scale_factor for side in reversed(shape[-2:]))
     arrays = [np.asarray(p.convert("RGB").resize(size), np.float32) / 127.5 - 1 for p in pictures]
     pixels = torch.from_numpy(np.stack(arrays)).permute(0, 3, 1, 2).to(vae.device, vae.dtype)
-    config = vae.config
-    latents = vae.encode(pixels).latent_dist.mode()
-    latents = (latents - (getattr(config, "shift_factor", None) or 0.0)) * config.scaling_factor
-    return latents.to(denoiser.device, denoiser.dtype)
+    states = family.to_states(pipe, vae.encode(pixels).latent_dist.mode())
+    return states.to(denoiser.device, denoiser.dtype)

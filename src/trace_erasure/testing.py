@@ -6,14 +6,18 @@ are random, so they show whether code works, never whether an image is any good.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import torch
 from diffusers import (
     AutoencoderKL,
+    AutoencoderKLFlux2,
     DDIMScheduler,
     EulerDiscreteScheduler,
     FlowMatchEulerDiscreteScheduler,
+    Flux2KleinPipeline,
+    Flux2Transformer2DModel,
     FluxPipeline,
     FluxTransformer2DModel,
     SD3Transformer2DModel,
@@ -29,6 +33,9 @@ from transformers import (
     CLIPTextModel,
     CLIPTextModelWithProjection,
     CLIPTokenizer,
+    Qwen2Tokenizer,
+    Qwen3Config,
+    Qwen3ForCausalLM,
     T5Config,
     T5EncoderModel,
     T5Tokenizer,
@@ -79,6 +86,18 @@ NOISE: dict[str, Any] = {
     "beta_schedule": "scaled_linear",
     "steps_offset": 1,
 }
+CHAT = (
+    "{% for message in messages %}"
+    "<|im_start|>{{ message.role }}\n{{ message.content }}<|im_end|>\n"
+    "{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n"
+    "{% if not enable_thinking %}<think>\n\n</think>\n\n{% endif %}{% endif %}"
+)
+"""A chat template in the manner of Qwen3's."""
+CHAT_WORDS = ("user", "assistant")
+CHAT_MARKS = ("<|im_start|>", "<|im_end|>", "<think>", "</think>")
+DEEPEST = 27
+"""Of the text encoder's layers that ``Flux2KleinPipeline`` reads."""
 HEADS = {"num_attention_heads": 2, "attention_head_dim": 16}
 
 
@@ -225,6 +244,45 @@ def tiny_flux(
     return pipe
 
 
+def tiny_flux2_klein(
+    is_distilled: bool = False, seed: int = 0, *, width: int = 48, positions: int = 77
+) -> Flux2KleinPipeline:
+    """A ``Flux2KleinPipeline`` like ``tiny_stable_diffusion``, with states 16x4x4.
+
+    Like FLUX.2 [klein] base, guided by the empty prompt, or, with ``is_distilled``, unguided.
+    ``positions`` counts the tokens of a prompt in its chat template, which has 14 of its own (call
+    the pipeline with ``max_sequence_length=positions``). ``width`` is that of three layers of the
+    encoder side by side, a multiple of 24.
+    """
+    tokenizer = _chat_tokenizer(positions)
+    transformer = {
+        **HEADS,
+        "in_channels": 16,
+        "num_layers": 1,
+        "num_single_layers": 1,
+        "joint_attention_dim": width,
+        "timestep_guidance_channels": 16,
+        "guidance_embeds": False,
+        "axes_dims_rope": (4, 4, 4, 4),
+    }
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        vae: Any = AutoencoderKLFlux2.from_config(VAE)
+        vae.bn.running_mean.normal_()
+        vae.bn.running_var.uniform_(0.5, 2.0)
+        parts = {
+            "text_encoder": _qwen3(tokenizer, width // 3),
+            "vae": vae,
+            "transformer": Flux2Transformer2DModel.from_config(transformer),
+        }
+    scheduler = FlowMatchEulerDiscreteScheduler(shift=3.0, use_dynamic_shifting=True)
+    pipe = _assemble(
+        Flux2KleinPipeline, parts, scheduler, tokenizer=tokenizer, is_distilled=is_distilled
+    )
+    pipe.default_sample_size = 8  # as for FLUX.1
+    return pipe
+
+
 def _assemble(kind: Any, networks: dict[str, Any], scheduler: Any, **others: Any) -> Any:
     """A pipeline of networks in eval mode, which prints no progress."""
     for network in networks.values():
@@ -265,6 +323,21 @@ def _t5(tokenizer: Any, width: int) -> nn.Module:
     )
 
 
+def _qwen3(tokenizer: Any, width: int) -> nn.Module:
+    return Qwen3ForCausalLM(
+        Qwen3Config(
+            vocab_size=len(tokenizer),
+            hidden_size=width,
+            intermediate_size=2 * width,
+            num_hidden_layers=DEEPEST + 1,  # the last one's output is normalised
+            num_attention_heads=4,
+            num_key_value_heads=2,
+            head_dim=8,
+            initializer_range=0.1,  # layers differ, though they are narrow
+        )
+    )
+
+
 def _t5_tokenizer(positions: int) -> Any:
     """A T5 tokenizer: one token for each of ``WORDS``, one a character for other ASCII text."""
     special = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0)]
@@ -276,16 +349,34 @@ def _t5_tokenizer(positions: int) -> Any:
 def _tokenizer(positions: int, padding: str = EOS) -> Any:
     """A CLIP tokenizer: one token for each of ``WORDS``, one a byte for everything else."""
     symbols = sorted(pre_tokenizers.ByteLevel.alphabet())
-    tokens = [*symbols, *(symbol + "</w>" for symbol in symbols)]
-    merges: list[tuple[str, str]] = []
-    for word in WORDS:
-        first, *rest = [*word[:-1], word[-1] + "</w>"]
-        for symbol in rest:
-            if (first, symbol) not in merges:
-                merges.append((first, symbol))
-                tokens.append(first + symbol)
-            first += symbol
-    tokens += [BOS, EOS]
-    vocabulary = {token: index for index, token in enumerate(dict.fromkeys(tokens))}
-    parts: dict[str, Any] = {"vocab": vocabulary, "merges": merges}
+    symbols += [symbol + "</w>" for symbol in symbols]
+    words = ([*word[:-1], word[-1] + "</w>"] for word in WORDS)
+    parts = _byte_pairs(symbols, words, [BOS, EOS])
     return CLIPTokenizer(**parts, pad_token=padding, model_max_length=positions)
+
+
+def _chat_tokenizer(positions: int) -> Any:
+    """A Qwen tokenizer with a chat template: one token for each of ``WORDS`` after a space and for
+    what the template says, one a byte for everything else."""
+    symbols = sorted(pre_tokenizers.ByteLevel.alphabet())
+    words = [*(f"Ġ{word}" for word in WORDS), *CHAT_WORDS, "ĊĊ"]
+    parts = _byte_pairs(symbols, map(list, words), [EOS])
+    tokenizer = Qwen2Tokenizer(
+        **parts, eos_token=EOS, pad_token=EOS, unk_token=EOS, model_max_length=positions
+    )
+    tokenizer.add_special_tokens({"additional_special_tokens": list(CHAT_MARKS)})
+    tokenizer.chat_template = CHAT
+    return tokenizer
+
+
+def _byte_pairs(
+    symbols: list[str], words: Iterable[list[str]], special: list[str]
+) -> dict[str, Any]:
+    """The vocabulary and the merges that make one token of each of ``words``, given in symbols."""
+    merges: dict[tuple[str, str], str] = {}
+    for first, *rest in words:
+        for symbol in rest:
+            merges[first, symbol] = first + symbol
+            first += symbol
+    tokens = dict.fromkeys([*symbols, *merges.values(), *special])
+    return {"vocab": {token: i for i, token in enumerate(tokens)}, "merges": list(merges)}

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from trace_erasure.concept import mentions
 from trace_erasure.denoiser import Denoiser
 from trace_erasure.errors import InputError
-from trace_erasure.families.table import Conditioning
+from trace_erasure.families.table import Conditioning, Population
 
 PLACEHOLDER = "a"
 WORD = re.compile(r"[a-z]+")
@@ -53,11 +53,16 @@ class Encoder:
 
 def encoders(denoiser: Denoiser) -> list[Encoder]:
     """The text encoders that a pipeline was loaded with, by diffusers' own naming."""
+    pipe = denoiser.pipe
+    # Only tokenizers that fill positions of their own can read prompts in another way.
+    readers = {p.tokenizer: p for stream in denoiser.family.streams for p in stream.populations}
     found = []
     for suffix in ("", "_2", "_3"):
-        model = getattr(denoiser.pipe, f"text_encoder{suffix}", None)
+        model = getattr(pipe, f"text_encoder{suffix}", None)
         if model is not None:
-            found.append(Encoder(getattr(denoiser.pipe, f"tokenizer{suffix}"), model))
+            name = f"tokenizer{suffix}"
+            own = readers.get(name, Population(name))
+            found.append(Encoder(own.read(pipe), model))
     return found
 
 
@@ -92,7 +97,9 @@ def words(denoiser: Denoiser, forbidden: Sequence[str] = ()) -> Words:
     """
     found = encoders(denoiser)
     vocabulary = found[0].tokenizer.get_vocab()
-    plain = {re.sub(r"^▁|</w>$", "", token): i for token, i in vocabulary.items() if _whole(token)}
+    plain = {
+        re.sub(r"^[▁Ġ]|</w>$", "", token): i for token, i in vocabulary.items() if _whole(token)
+    }
     names = [word for word in sorted(plain, key=lambda w: plain[w]) if WORD.fullmatch(word)]
     parts = {part.lower() for phrase in forbidden for part in phrase.split()}
     names = [w for w in names if w not in parts and not mentions(w, list(forbidden))]
@@ -109,7 +116,8 @@ def words(denoiser: Denoiser, forbidden: Sequence[str] = ()) -> Words:
 
 
 def _whole(token: str) -> bool:
-    return token.endswith("</w>") or token.startswith("▁")
+    """Whether a token is a word by itself, as CLIP, T5 or byte-level tokenizers spell it."""
+    return token.endswith("</w>") or token.startswith(("▁", "Ġ"))
 
 
 @contextmanager

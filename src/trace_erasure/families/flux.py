@@ -86,6 +86,6 @@ FLUX = Family(
     predict=predict,
     state_shape=state_shape,
     flow=True,
-    distilled=True,
+    distilled=lambda pipe: True,
     schedule=schedule,
 )

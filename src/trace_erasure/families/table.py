@@ -49,14 +49,22 @@ class Population:
         tokenizer: the pipeline's attribute that holds it. Where two text encoders share the
             positions, their embeddings side by side, their tokenizers share one vocabulary.
         longest: the most positions that the pipeline asks for; None: the tokenizer's own limit.
+        reader: the tokenizer to one that reads a prompt as the text encoder gets it, where the
+            pipeline puts prompts into something, such as a chat template.
     """
 
     tokenizer: str = "tokenizer"
     longest: int | None = None
+    reader: Callable[[Any], Any] | None = None
 
     def loaded(self, pipe: Any) -> bool:
         """Whether ``pipe`` has this text encoder; without it the positions are zeros."""
         return getattr(pipe, self.tokenizer) is not None
+
+    def read(self, pipe: Any) -> Any:
+        """The tokenizer of whole prompts; its offsets are characters of the prompt alone."""
+        tokenizer = getattr(pipe, self.tokenizer)
+        return tokenizer if self.reader is None else self.reader(tokenizer)
 
     def length(self, pipe: Any) -> int:
         """How many positions there are."""
@@ -113,6 +121,18 @@ class Attention:
         return re.compile(f"{self.text.pattern}|{self.image.pattern}")
 
 
+def unscaled(pipe: Any, states: Tensor) -> Tensor:
+    """The latents that the VAE decodes to pictures of ``states``, same shape."""
+    config = pipe.vae.config
+    return states / config.scaling_factor + (getattr(config, "shift_factor", None) or 0.0)
+
+
+def scaled(pipe: Any, latents: Tensor) -> Tensor:
+    """The states of ``latents`` as the VAE encodes them, same shape."""
+    config = pipe.vae.config
+    return (latents - (getattr(config, "shift_factor", None) or 0.0)) * config.scaling_factor
+
+
 @dataclass(frozen=True)
 class Family:
     """How one architecture is addressed.
@@ -133,11 +153,15 @@ class Family:
         state_shape: (pipe, height, width) to the shape of one state.
         kohya_names: module paths whose name in kohya's format is not the path itself.
         flow: whether it always predicts a rectified flow; else the scheduler says what.
-        distilled: whether guidance is built into the network, so that sampling never runs the
-            empty prompt beside the prompt.
+        distilled: pipe to whether guidance is built into the network, so that sampling never runs
+            the empty prompt beside the prompt.
         unconditional: pipe to what guidance subtracts, where that is not the empty prompt.
         schedule: (pipe, steps, shape of a state) to further arguments of the scheduler's
             ``set_timesteps``.
+        ordered: whether the network tells text positions apart, so that a redirect has to keep
+            every position; else it sums over them and any bijection of them will do.
+        to_latents: (pipe, states) to the latents that the VAE decodes.
+        to_states: the inverse of ``to_latents``.
     """
 
     name: str
@@ -153,9 +177,12 @@ class Family:
     state_shape: Callable[[Any, int | None, int | None], tuple[int, ...]]
     kohya_names: Mapping[str, str] = field(default_factory=dict)
     flow: bool = False
-    distilled: bool = False
+    distilled: Callable[[Any], bool] = lambda pipe: False
     unconditional: Callable[[Any], Conditioning] | None = None
     schedule: Callable[[Any, int, tuple[int, ...]], dict[str, Any]] | None = None
+    ordered: bool = False
+    to_latents: Callable[[Any, Tensor], Tensor] = unscaled
+    to_states: Callable[[Any, Tensor], Tensor] = scaled
 
     def stream(self, name: str) -> Stream:
         """The stream called ``name``. Raises ``KeyError`` where the family has none."""

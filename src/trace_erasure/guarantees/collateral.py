@@ -93,7 +93,7 @@ def network_change(
     conditioning, empty = denoiser.encode(prompts), denoiser.unconditional()
     noise = denoiser.initial_states(SEEDS)
     timesteps = _timesteps(denoiser)
-    guided = guidance != 1 and not denoiser.family.distilled
+    guided = guidance != 1 and not denoiser.distilled
 
     def outputs(label: str) -> Tensor:
         rows = []

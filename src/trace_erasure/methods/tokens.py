@@ -13,8 +13,9 @@ from trace_erasure.denoiser import Denoiser
 
 
 def last_position(tokenizer: Any, prompt: str) -> int:
-    """Of the last token before EOS; of an empty prompt, its first."""
-    return max(len(tokenizer(prompt).input_ids) - 2, 0)
+    """Of the prompt's last token, special ones aside; of an empty prompt, the first there is."""
+    offsets = tokenizer(prompt, return_offsets_mapping=True)["offset_mapping"]
+    return max((i for i, (a, b) in enumerate(offsets) if b > a), default=0)
 
 
 def last_columns(
