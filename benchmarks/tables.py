@@ -67,6 +67,12 @@ ERASED = (
     Column("H_o ↑", "h_o"),
     Column("worst Acc_e ↓", "acc_e", "worst"),
 )
+LEFT = (
+    Column("seen when named ↓", "acc_e"),
+    Column("in any wording ↓", "acc_all"),
+    Column("everything else, of the original's ↑", "acc_s_relative"),
+    Column("H ↑", "h_o"),
+)
 DRAWN = (
     Column("when named", "acc_e"),
     Column("in other words", "acc_g"),
@@ -74,13 +80,7 @@ DRAWN = (
 )
 
 TABLES = {
-    "objects": Table(
-        {"objects": "objects"},
-        {**CONTROLS, **TRACE},
-        JUDGES,
-        ERASED,
-        "python benchmarks/bench.py --tasks objects",
-    ),
+    "summary": Table(TASKS, {**BASE, **TRACE}, JUDGES, LEFT, "python benchmarks/bench.py"),
     "stages": Table(
         STAGES,
         {**BASE, "stage 1 only": "stage 1 alone", "stage 2 only": "stage 2 alone", **TRACE},

@@ -23,7 +23,12 @@ def tables(monkeypatch):
 
 
 @pytest.fixture
-def root(tmp_path):
+def root(tmp_path, tables, monkeypatch):
+    """A project with one table, of one task."""
+    methods = {"base": "original model", "trace": "**TRACE**, both stages"}
+    own = ({"objects": "objects"}, methods, tables.JUDGES, tables.ERASED)
+    table = tables.Table(*own, "python benchmarks/bench.py --tasks objects")
+    monkeypatch.setitem(tables.TABLES, "objects", table)
     (tmp_path / "benchmarks" / "results").mkdir(parents=True)
     (tmp_path / "docs").mkdir()
     (tmp_path / "README.md").write_text(f"Before.\n\n{EMPTY}\n\nAfter.\n")
