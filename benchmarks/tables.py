@@ -130,7 +130,7 @@ TABLES = {
             Column("peak MiB", "peak_mib", "fox", "{:.0f}"),
             Column("of which loaded", "loaded_mib", "fox", "{:.0f}"),
         ),
-        "python benchmarks/real_sizes.py",
+        "OMP_NUM_THREADS=1 python benchmarks/real_sizes.py --captions 50",
         model="random",
         note="Measured, on random weights.",
     ),
