@@ -27,18 +27,23 @@ Key = tuple[str, str, str, str, str, str]  # model, task, method, judge, concept
 
 @dataclass(frozen=True)
 class Column:
-    """A metric, over the mean of a task's concepts or for the worst of them."""
+    """A metric, over the mean of a task's concepts or for the worst of them.
+
+    ``form`` shows its value; None: in per cent, with its interval.
+    """
 
     title: str
     metric: str
     concept: str = "mean"
+    form: str | None = None
 
 
 @dataclass(frozen=True)
 class Table:
     """What a table shows; ``tasks``, ``methods`` and ``judges`` map names in rows to labels.
 
-    There is one line for each combination of them, and one cell for each column.
+    There is one line for each combination of them, and one cell for each column. ``note`` says what
+    the figures are; None: rates of pictures.
     """
 
     tasks: Mapping[str, str]
@@ -47,6 +52,7 @@ class Table:
     columns: tuple[Column, ...]
     command: str
     model: str = "emoji-sd"
+    note: str | None = None
 
 
 BASE = {"base": "original model"}
@@ -78,6 +84,12 @@ DRAWN = (
     Column("in other words", "acc_g"),
     Column("everything else", "acc_s"),
 )
+REAL_SIZES = {
+    "sd15": "Stable Diffusion 1.5",
+    "sdxl": "SDXL",
+    "sd3-medium": "SD3-medium",
+    "flux-dev": "FLUX.1 [dev]",
+}
 
 TABLES = {
     "summary": Table(TASKS, {**BASE, **TRACE}, JUDGES, LEFT, "python benchmarks/bench.py"),
@@ -104,6 +116,42 @@ TABLES = {
         ERASED,
         "python benchmarks/bench.py --model emoji-flux",
         model="emoji-flux",
+    ),
+    "real-sizes": Table(
+        REAL_SIZES,
+        {"stage 1 only": "stage 1"},
+        {"none": "none"},
+        (
+            Column("maps", "maps", "fox", "{:.0f}"),
+            Column("seconds", "seconds", "fox", "{:.0f}"),
+            Column("CPU seconds", "cpu_seconds", "fox", "{:.0f}"),
+            Column("seconds, cold", "seconds_cold", "fox", "{:.0f}"),
+            Column("CPU seconds, cold", "cpu_seconds_cold", "fox", "{:.0f}"),
+            Column("peak MiB", "peak_mib", "fox", "{:.0f}"),
+            Column("of which loaded", "loaded_mib", "fox", "{:.0f}"),
+        ),
+        "OMP_NUM_THREADS=1 python benchmarks/real_sizes.py --captions 50",
+        model="random",
+        note="Measured, on random weights.",
+    ),
+    "budget": Table(
+        REAL_SIZES,
+        {"stage 2": "stage 2"},
+        {"none": "none"},
+        (
+            Column("network", "network", "any", "{:.1f}"),
+            Column("text encoders", "encoders", "any", "{:.1f}"),
+            Column("adapter", "adapter", "any", "{:.2f}"),
+            Column("bank", "bank", "any", "{:.1f}"),
+            Column("rollout", "rollout", "any", "{:.1f}"),
+            Column("a state, backward", "state", "any", "{:.1f}"),
+            Column("the same, checkpointed", "checkpointed", "any", "{:.1f}"),
+            Column("card, default batch", "card", "any", "{:.0f}"),
+            Column("card, `batch=1`", "card_least", "any", "{:.0f}"),
+        ),
+        "python benchmarks/budget.py",
+        model="random",
+        note="GiB, computed from shapes, not measured.",
     ),
 }
 
@@ -163,10 +211,12 @@ def lines(table: Table) -> Iterator[tuple[tuple[str, str, str, str], list[str]]]
                 )
 
 
-def cell(row: Row | None) -> str:
-    """``3.2 (1.0 to 9.1)`` in per cent; a dash where nothing was measured."""
+def cell(row: Row | None, form: str | None = None) -> str:
+    """``3.2 (1.0 to 9.1)`` in per cent, or by ``form``; a dash where nothing was measured."""
     if row is None or row["value"] is None:
         return DASH
+    if form is not None:
+        return form.format(row["value"])
     text = f"{100 * row['value']:.1f}"
     if row["low"] is None or row["high"] is None:
         return text
@@ -179,7 +229,8 @@ def render(name: str, rows: Mapping[Key, Row]) -> str:
     Exits where lines of one task were measured differently: they must not stand together.
     """
     table = TABLES[name]
-    titles = [("concepts", table.tasks), ("method", table.methods), ("judge", table.judges)]
+    tasks = "concepts" if table.note is None else "model"
+    titles = [(tasks, table.tasks), ("method", table.methods), ("judge", table.judges)]
     head = [title for title, names in titles if len(names) > 1]
     text = [
         "| " + " | ".join([*head, *(column.title for column in table.columns)]) + " |",
@@ -196,7 +247,8 @@ def render(name: str, rows: Mapping[Key, Row]) -> str:
                     f"differently on {row['task']!r} ({first['protocol']} against "
                     f"{row['protocol']}). Run bench.py for both in the same way."
                 )
-        text.append("| " + " | ".join([*labels, *map(cell, found)]) + " |")
+        cells = [cell(row, column.form) for row, column in zip(found, table.columns, strict=True)]
+        text.append("| " + " | ".join([*labels, *cells]) + " |")
     text += [
         "",
         f"{_measured(table, used, rows)} `{table.command}`, then `python benchmarks/tables.py`.",
@@ -208,6 +260,9 @@ def _measured(table: Table, used: Mapping[str, Row], rows: Mapping[Key, Row]) ->
     """What the figures rest on, in a sentence or two."""
     if not used:
         return "Not measured yet. To fill it:"
+    if table.note is not None:
+        how = dict.fromkeys(row["protocol"].replace("=", " ") for row in used.values())
+        return f"{table.note} With {'; '.join(how)}. Made by"
     parts = []
     for task, row in used.items():
         how = protocol(row)

@@ -16,13 +16,14 @@ class Instance:
         draw = lambda *shape: torch.randn(*shape, generator=generator, dtype=torch.float64)  # noqa: E731
         self.weights = [draw(width + 3, width) for _ in range(maps)]
         self.gram = algebra.gram(self.weights)
+        self.root = algebra.gram_root(self.weights)
         ordinary = draw(width, 4 * width)
         self.sigma = algebra.regularised(ordinary @ ordinary.mT / (4 * width), 1e-3)
         self.c, self.s, self.keep = draw(width, columns), draw(width, columns), draw(width, kept)
 
     def solve(self, directions: int | None = None) -> algebra.Edit:
         return algebra.equality(
-            self.c, self.s, self.keep, self.sigma, self.gram, directions=directions
+            self.c, self.s, self.keep, self.sigma, self.root, directions=directions
         )
 
 
@@ -57,7 +58,7 @@ def test_m_is_a_projector_of_low_rank_with_a_positive_margin(x: Instance, k: int
     assert edit.rank <= (x.c.shape[1] if k is None else k)
     assert torch.linalg.matrix_rank(m - torch.eye(len(m)), atol=1e-8) == edit.rank
     torch.testing.assert_close(m @ edit.shift, torch.zeros_like(edit.shift), atol=1e-7, rtol=0)
-    assert algebra.recovery_margin(edit, x.c, x.s, x.gram) > 0
+    assert algebra.recovery_margin(edit, x.c, x.s, x.root) > 0
 
 
 @settings(max_examples=30, deadline=None)
@@ -114,7 +115,7 @@ def test_truncation_reports_the_energy_that_it_discards() -> None:
 
 def test_ridge_equals_the_dense_normal_equations() -> None:
     x = Instance(1, 20, 3, 0, 2)
-    edit = algebra.ridge(x.c, x.s, x.sigma, x.gram, penalty=0.1, preserve=0.5)
+    edit = algebra.ridge(x.c, x.s, x.sigma, penalty=0.1, preserve=0.5)
     scale = x.sigma.diagonal().mean()
     eye = torch.eye(20, dtype=torch.float64)
     for w in x.weights:
@@ -125,7 +126,7 @@ def test_ridge_equals_the_dense_normal_equations() -> None:
 
 def test_null_space_mode_never_touches_what_is_kept() -> None:
     x = Instance(2, 24, 3, 5, 2)
-    free = algebra.ridge(x.c, x.s, x.sigma, x.gram)
+    free = algebra.ridge(x.c, x.s, x.sigma)
     edit = algebra.null_space(free, x.keep)
     torch.testing.assert_close(edit.apply(x.keep), x.keep, atol=1e-10, rtol=0)
     assert not torch.allclose(free.apply(x.keep), x.keep, atol=1e-6)
@@ -134,4 +135,54 @@ def test_null_space_mode_never_touches_what_is_kept() -> None:
 def test_the_same_concept_and_surrogate_is_refused() -> None:
     x = Instance(3, 16, 2, 1, 1)
     with pytest.raises(ValueError, match="nothing to edit"):
-        algebra.equality(x.c, x.c, x.keep, x.sigma, x.gram)
+        algebra.equality(x.c, x.c, x.keep, x.sigma, x.root)
+
+
+@pytest.mark.parametrize("rows", [(7,), (5, 30), (40, 40)])
+def test_any_root_serves_where_the_symmetric_one_did(rows: tuple[int, ...]) -> None:
+    generator = torch.Generator().manual_seed(0)
+    weights = [torch.randn(n, 24, generator=generator, dtype=torch.float64) for n in rows]
+    gram, root = algebra.gram(weights), algebra.gram_root(weights)
+    torch.testing.assert_close(gram, sum(w.mT @ w for w in weights))
+    torch.testing.assert_close(root.mT @ root, gram)
+    assert len(root) == min(sum(rows), 24)
+    square = root @ root.mT
+    torch.testing.assert_close(square, square.diagonal().diag(), atol=1e-9, rtol=0)
+
+
+@pytest.mark.parametrize("shape", [(12, 40), (40, 12)])
+def test_leading_singular_vectors_are_those_of_the_whole_decomposition(shape) -> None:
+    generator = torch.Generator().manual_seed(0)
+    spread = torch.logspace(0, -5, shape[1], dtype=torch.float64)
+    matrix = torch.randn(*shape, generator=generator, dtype=torch.float64) * spread
+    s, vh = algebra.leading_svd(matrix, 5)
+    _, values, vectors = torch.linalg.svd(matrix, full_matrices=False)
+    torch.testing.assert_close(s, values[:5])
+    torch.testing.assert_close(vh.mT @ vh, vectors[:5].mT @ vectors[:5], atol=1e-8, rtol=0)
+    twice = torch.cat([matrix[:, :2], matrix[:, :2]], dim=1)
+    assert len(algebra.leading_svd(twice, 4)[0]) == 2
+
+
+@settings(max_examples=30, deadline=None)
+@given(instances, st.sampled_from([None, 1, 2]))
+def test_the_margin_is_the_distance_to_everything_that_the_edited_maps_can_say(x, k) -> None:
+    for edit in (
+        x.solve(k),
+        algebra.null_space(x.solve(k), x.keep),
+        algebra.ridge(x.c, x.s, x.sigma),
+    ):
+        said = algebra.leading(x.root @ edit.matrix())
+        goal = x.root @ x.c
+        missed = (goal - said @ (said.mT @ goal)).norm(dim=0)
+        margin = (missed / (x.root @ (x.c - x.s)).norm(dim=0)).min()
+        found = algebra.recovery_margin(edit, x.c, x.s, x.root)
+        assert found == pytest.approx(float(margin), abs=1e-7)
+
+
+def test_maps_that_lose_no_output_leave_no_margin() -> None:
+    """Fewer outputs than inputs, as in SD 3: some embedding gives any output at all."""
+    generator = torch.Generator().manual_seed(0)
+    draw = lambda *shape: torch.randn(*shape, generator=generator, dtype=torch.float64)  # noqa: E731
+    root, c, s = algebra.gram_root([draw(10, 24)]), draw(24, 3), draw(24, 3)
+    edit = algebra.equality(c, s, c[:, :0], torch.eye(24, dtype=torch.float64), root)
+    assert algebra.recovery_margin(edit, c, s, root) == 0

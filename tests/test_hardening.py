@@ -46,17 +46,21 @@ def problem(d: int = 24, m: int = 5, seed: int = 0) -> dict[str, torch.Tensor]:
         "surrogate": root @ draw(d, m),
         "keep": root @ draw(d, 3),
         "second_moment": algebra.regularised(root @ root.mT, 1e-3),
-        "maps_gram": (weight := draw(3 * d, d)).mT @ weight,
+        "root": algebra.gram_root([draw(3 * d, d)]),
     }
+
+
+def heard(p: dict[str, torch.Tensor]) -> torch.Tensor:
+    return algebra.gram([p["root"]])
 
 
 def test_the_attack_is_the_least_squares_one():
     p = problem()
     edit = algebra.equality(**p, directions=2)
-    found = regenerating(edit, p["concept"], p["maps_gram"], penalty=1e-9)
-    missed = algebra.output_norm(edit.apply(found) - p["concept"], p["maps_gram"])
-    moved = algebra.output_norm(p["concept"] - p["surrogate"], p["maps_gram"])
-    margin = algebra.recovery_margin(edit, p["concept"], p["surrogate"], p["maps_gram"])
+    found = regenerating(edit, p["concept"], heard(p), penalty=1e-9)
+    missed = algebra.output_norm(edit.apply(found) - p["concept"], heard(p))
+    moved = algebra.output_norm(p["concept"] - p["surrogate"], heard(p))
+    margin = algebra.recovery_margin(edit, p["concept"], p["surrogate"], p["root"])
     assert float((missed / moved).min()) == pytest.approx(margin, rel=1e-3)
 
 
@@ -65,10 +69,10 @@ def test_the_attack_is_the_least_squares_one():
 def test_rounds_raise_the_margin_and_break_no_promise(directions, seed):
     p = problem(seed=seed)
     edit = algebra.equality(**p, directions=directions)
-    c, s, _ = algebra.leading_pairs(p["concept"], p["surrogate"], p["maps_gram"], directions)
+    c, s, _ = algebra.leading_pairs(p["concept"], p["surrogate"], p["root"], directions)
     hard, margins = harden(edit, **p, redirected=(c, s), weights=None, rounds=4, added=1)
     assert margins == sorted(margins)
-    found = algebra.recovery_margin(hard, p["concept"], p["surrogate"], p["maps_gram"])
+    found = algebra.recovery_margin(hard, p["concept"], p["surrogate"], p["root"])
     assert found == pytest.approx(margins[-1])
     if len(margins) == 1:
         assert hard is edit
@@ -81,7 +85,7 @@ def test_some_round_is_kept_where_there_is_room():
     for seed in range(4):
         p = problem(seed=seed)
         edit = algebra.equality(**p, directions=1)
-        pair = algebra.leading_pairs(p["concept"], p["surrogate"], p["maps_gram"], 1)[:2]
+        pair = algebra.leading_pairs(p["concept"], p["surrogate"], p["root"], 1)[:2]
         _, margins = harden(edit, **p, redirected=pair, weights=None, rounds=4, added=1)
         gained += len(margins) > 1
     assert gained >= 2
@@ -89,12 +93,12 @@ def test_some_round_is_kept_where_there_is_room():
 
 def test_no_edit_beats_the_frontier():
     p = problem()
-    best = frontier(p["concept"], p["surrogate"], p["second_moment"], p["maps_gram"])
+    best = frontier(p["concept"], p["surrogate"], p["second_moment"], heard(p))
     edits = [algebra.equality(**p, directions=k) for k in (1, 2, 3, 5, None)]
-    edits.append(algebra.ridge(p["concept"], p["surrogate"], p["second_moment"], p["maps_gram"]))
+    edits.append(algebra.ridge(p["concept"], p["surrogate"], p["second_moment"]))
     for edit in edits:
-        left = algebra.residual(edit, p["concept"], p["surrogate"], p["maps_gram"])
-        spent = algebra.expected_collateral(edit, p["second_moment"], p["maps_gram"])
+        left = algebra.residual(edit, p["concept"], p["surrogate"], heard(p))
+        spent = algebra.expected_collateral(edit, p["second_moment"], heard(p))
         assert best.cost(max(left, 1e-6)) <= spent * (1 + 1e-6)
     costs = [cost for _, cost in best.curve((0.9, 0.5, 0.1, 0.01))]
     assert costs == sorted(costs) and costs[0] > 0
@@ -102,14 +106,14 @@ def test_no_edit_beats_the_frontier():
 
 def test_the_frontier_s_own_edits_are_on_it():
     p = problem()
-    best = frontier(p["concept"], p["surrogate"], p["second_moment"], p["maps_gram"])
+    best = frontier(p["concept"], p["surrogate"], p["second_moment"], heard(p))
     c, sigma = p["concept"], p["second_moment"]
     for penalty in (1e-3, 0.1, 5.0):
         read = torch.linalg.solve(c @ c.mT + penalty * sigma, c).mT
         edit = algebra.Edit(p["surrogate"] - c, read, 0.0, 0.0)
         found = best.at(penalty)
-        left = algebra.residual(edit, c, p["surrogate"], p["maps_gram"])
-        spent = algebra.expected_collateral(edit, sigma, p["maps_gram"])
+        left = algebra.residual(edit, c, p["surrogate"], heard(p))
+        spent = algebra.expected_collateral(edit, sigma, heard(p))
         assert found == pytest.approx((left, spent), rel=1e-6)
 
 

@@ -94,7 +94,7 @@ def random_pairs(count: int, d: int = 40, columns: int = 3, seed: int = 0):
     ]
     root = draw(d, d)
     sigma = draw(d, 3 * d)
-    return pairs, draw(d, 4), sigma @ sigma.mT / d, root.mT @ root
+    return pairs, draw(d, 4), sigma @ sigma.mT / d, root
 
 
 def test_compact_columns_say_the_same_as_all_of_them():
@@ -110,8 +110,7 @@ def test_compact_columns_say_the_same_as_all_of_them():
 
 @pytest.mark.parametrize("directions", [1, 2, 3])
 def test_every_concept_is_redirected_exactly_on_its_directions(directions):
-    pairs, keep, sigma, gram = random_pairs(4)
-    root = closed_form.symmetric_root(gram)
+    pairs, keep, sigma, root = random_pairs(4)
     solved = joint.equality(pairs, keep, sigma, root, directions)
     edit = solved.edit
     for pair in (one.leading(root, directions) for one in pairs):
@@ -123,8 +122,7 @@ def test_every_concept_is_redirected_exactly_on_its_directions(directions):
 
 
 def test_strengths_move_each_concept_by_its_own_share():
-    pairs, keep, sigma, gram = random_pairs(3)
-    root = closed_form.symmetric_root(gram)
+    pairs, keep, sigma, root = random_pairs(3)
     solved = joint.equality(pairs, keep, sigma, root, 3)
     strengths = (0.0, 0.25, 1.0)
     edit = solved.at(strengths)
@@ -134,19 +132,19 @@ def test_strengths_move_each_concept_by_its_own_share():
 
 
 def test_what_costs_least_is_taken_and_everything_tried_is_told():
-    pairs, keep, sigma, gram = random_pairs(2)
-    best, trials = joint.solve(pairs, keep, sigma, gram)
+    pairs, keep, sigma, root = random_pairs(2)
+    best, trials = joint.solve(pairs, keep, sigma, root)
     assert [trial.directions for trial in trials] == [8, 4, 2, 1]
     assert best.directions == min(trials, key=lambda trial: trial.cost).directions
     assert all(max(t.residuals) < 1e-8 for t in trials[:2])  # three columns: all there is
 
 
 def test_beyond_capacity_ridge_takes_over():
-    pairs, keep, sigma, gram = random_pairs(18)  # 2 · 18 + 4 = 40: every dimension there is
-    best, (trial,) = joint.solve(pairs, keep, sigma, gram)
+    pairs, keep, sigma, root = random_pairs(18)  # 2 · 18 + 4 = 40: every dimension there is
+    best, (trial,) = joint.solve(pairs, keep, sigma, root)
     assert best.mode == trial.mode == "ridge" and trial.needed > joint.ROOM
     assert all(0 < residual < 1 for residual in trial.residuals)
-    matrix = best.edit.matrix()
+    matrix, gram = best.edit.matrix(), root.mT @ root
     for pair, residual in zip(pairs, trial.residuals, strict=True):  # as predicted
         missed = closed_form.output_norm(matrix @ pair.concept - pair.surrogate, gram).norm()
         moved = closed_form.output_norm(pair.concept - pair.surrogate, gram).norm()

@@ -71,7 +71,7 @@ def test_least_squares_is_the_minimum_of_what_it_says():
         normal(D, 3, seed=2),
         normal(D, 4, seed=3),
     )
-    edit = least_squares(c, s, r, gram([weight]), penalty=0.5, preserve=0.7)
+    edit = least_squares(c, s, r, penalty=0.5, preserve=0.7)
 
     def loss(new):
         erased = (new @ c - weight @ s).square().sum()
@@ -149,9 +149,9 @@ def test_a_second_round_is_the_least_squares_on_the_edited_maps():
         normal(D, 3, seed=3),
     )
     options = dict(penalty=0.5, preserve=0.1)
-    first = least_squares(c, s, r, gram([weight]), **options)
+    first = least_squares(c, s, r, **options)
     again = edits.adversarial(first, c, gram([weight]), 0.1)
-    both = edits.compose(first, least_squares(again, s, r, gram([weight]), **options))
+    both = edits.compose(first, least_squares(again, s, r, **options))
     new = weight @ first.matrix()
 
     def loss(w):

@@ -121,6 +121,17 @@ def test_documents_are_filled_too(tables, root):
     assert "old" not in text
 
 
+def test_figures_that_are_no_rates_have_a_form_of_their_own(tables, root):
+    kind = dict(model="random", task="sdxl", method="stage 1 only", judge="none", concept="fox")
+    kind |= dict(protocol="threads=1 captions=50", low=None, high=None)
+    write(root, row(**kind, metric="maps", value=141.0), row(**kind, metric="seconds", value=61.5))
+    page = root / "docs" / "families.md"
+    page.write_text("<!-- table:real-sizes -->\n<!-- /table -->\n")
+    tables.rewrite(root)
+    assert cells(page.read_text(), "SDXL") == ["141", "62", "—", "—", "—", "—", "—"]
+    assert "Measured, on random weights. With threads 1 captions 50." in page.read_text()
+
+
 @pytest.mark.parametrize(
     ("marker", "message"),
     [("<!-- table:objcts -->\n<!-- /table -->", "'objcts'"), ("<!-- table:base -->", "closed")],

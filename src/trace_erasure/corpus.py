@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -18,8 +18,10 @@ from trace_erasure.columns import PADDING_WEIGHT
 from trace_erasure.denoiser import Denoiser
 from trace_erasure.families.table import TOKENS
 from trace_erasure.files import atomic
+from trace_erasure.math.closed_form import gram
 
-BATCH = 100
+ROWS = 8192
+"""Embeddings that are held at once while the second moment is taken."""
 
 
 @cache
@@ -70,19 +72,23 @@ def second_moment(
 
 
 def _second_moment(denoiser: Denoiser, captions: Sequence[str], stream: str) -> Tensor:
-    moment, count = None, 0.0
-    starts = range(0, len(captions), BATCH)
-    for start in tqdm(starts, desc="second moment", leave=False, disable=None):
-        batch = captions[start : start + BATCH]
-        parts = denoiser.embeddings(batch, stream)
-        for (tokenizer, _), part in zip(denoiser.populations(stream), parts, strict=True):
-            weight = torch.ones(part.shape[:2], dtype=torch.float64)
-            for row, text in zip(weight, batch, strict=True):
-                end = len(tokenizer(text).input_ids) if tokenizer is not None else len(row)
-                if end < len(row):
-                    row[end:] = PADDING_WEIGHT / (len(row) - end)
-            added = torch.einsum("npd,np,npe->de", part, weight, part)
-            moment = added if moment is None else moment + added
-            count += float(weight.sum())
-    assert moment is not None
-    return moment / count
+    populations = denoiser.populations(stream)
+    batch = max(1, ROWS // sum(length for _, length in populations))
+    count = 0.0
+
+    def weighted() -> Iterator[Tensor]:
+        nonlocal count
+        starts = range(0, len(captions), batch)
+        for start in tqdm(starts, desc="second moment", leave=False, disable=None):
+            texts = captions[start : start + batch]
+            parts = denoiser.embeddings(texts, stream)
+            for (tokenizer, _), part in zip(populations, parts, strict=True):
+                weight = torch.ones(part.shape[:2], dtype=torch.float64)
+                for row, text in zip(weight, texts, strict=True):
+                    end = len(tokenizer(text).input_ids) if tokenizer is not None else len(row)
+                    if end < len(row):
+                        row[end:] = PADDING_WEIGHT / (len(row) - end)
+                count += float(weight.sum())
+                yield (part * weight.sqrt()[:, :, None]).flatten(0, 1)
+
+    return gram(weighted()) / count

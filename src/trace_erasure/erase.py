@@ -21,7 +21,7 @@ from trace_erasure.fingerprint import digest_of, fingerprint
 from trace_erasure.math.lowrank import LowRank
 from trace_erasure.plan import Plan, pairs, plan
 from trace_erasure.provenance import heading, versions
-from trace_erasure.share import COLUMNS, Share, gather, roots_of
+from trace_erasure.share import COLUMNS, Share, gather
 from trace_erasure.spec import ClosedForm, EraseSpec, Finetune
 from trace_erasure.stages.redirect import Certificate, redirect
 from trace_erasure.stages.steer import ADAPTER, StepRecord, prepare, steer, trained
@@ -103,11 +103,17 @@ def run(
             denoiser, concepts, planned.retain, spec.closed_form, captions, hardened=hardened
         )
         closed, certificate = result.delta, result.certificate
-        roots = roots_of(denoiser, spec.closed_form.pooled)
         # An exact solve has to stay exact among others, so it carries all of its columns.
         columns = COLUMNS if spec.closed_form.directions is not None else None
         shares = tuple(
-            gather(denoiser, concept, planned.retain, roots=roots, columns=columns, found=found)
+            gather(
+                denoiser,
+                concept,
+                planned.retain,
+                roots=result.roots,
+                columns=columns,
+                found=found,
+            )
             for concept, found in zip(concepts, result.material, strict=True)
         )
         for stream, margins in result.margins.items():

@@ -20,7 +20,7 @@ from trace_erasure.concept import Concept, fill
 from trace_erasure.denoiser import Denoiser
 from trace_erasure.errors import InputError
 from trace_erasure.likeness import sketches
-from trace_erasure.math.closed_form import gram, symmetric_root
+from trace_erasure.math.closed_form import gram_root
 
 FRAMES = {
     "object": "a picture of a {x}",
@@ -107,7 +107,7 @@ def distances(denoiser: Denoiser, prompt: str, others: Sequence[str]) -> Tensor:
     for stream in denoiser.family.streams:
         width = denoiser.parts(origin, stream.name)[0].shape[-1]
         weights = denoiser.weights(stream.name, width)
-        roots[stream.name] = symmetric_root(gram(list(weights.values())))
+        roots[stream.name] = gram_root(list(weights.values()))
     found = []
     for start in range(0, len(others), BATCH):  # a large vocabulary does not fit at once
         batch = denoiser.encode(others[start : start + BATCH])
@@ -115,7 +115,7 @@ def distances(denoiser: Denoiser, prompt: str, others: Sequence[str]) -> Tensor:
         for stream, root in roots.items():
             pairs = zip(denoiser.parts(batch, stream), denoiser.parts(origin, stream), strict=True)
             for own, other in pairs:
-                square += ((own - other) @ root).flatten(1).square().sum(dim=1)
+                square += ((own - other) @ root.mT).flatten(1).square().sum(dim=1)
         found.append(square.sqrt())
     return torch.cat(found)
 

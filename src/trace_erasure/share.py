@@ -16,7 +16,7 @@ from trace_erasure.columns import Material, keep_columns_each, material
 from trace_erasure.concept import Concept
 from trace_erasure.denoiser import EMPTY, Denoiser
 from trace_erasure.errors import InputError
-from trace_erasure.math.closed_form import gram, principal, symmetric_root
+from trace_erasure.math.closed_form import gram_root, principal
 from trace_erasure.math.joint import Pairs
 
 COLUMNS = 24
@@ -103,7 +103,7 @@ def roots_of(denoiser: Denoiser, pooled: bool = True) -> dict[str, Tensor]:
         if pooled or stream.populations:
             width = denoiser.embeddings([EMPTY], stream.name)[0].shape[-1]
             weights = denoiser.weights(stream.name, width)
-            roots[stream.name] = symmetric_root(gram(list(weights.values())))
+            roots[stream.name] = gram_root(list(weights.values()))
     return roots
 
 

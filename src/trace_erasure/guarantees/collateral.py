@@ -68,7 +68,7 @@ def text_change(denoiser: Denoiser, delta: Delta, prompts: Sequence[str]) -> Ten
     for stream in denoiser.family.streams:
         parts = torch.cat(denoiser.embeddings(prompts, stream.name), dim=1)
         width = parts.shape[-1]
-        before = algebra.gram(list(denoiser.weights(stream.name, width).values()))
+        before = algebra.gram(denoiser.weights(stream.name, width).values())
         change = torch.zeros_like(before)
         for path in denoiser.maps(stream.name):
             if path in delta:
@@ -266,7 +266,7 @@ def limits(
     """The erasure–collateral frontier of ``concept``, which names its surrogate, on the tokens."""
     assert concept.surrogate is not None
     sigma = algebra.regularised(second_moment(denoiser, captions, TOKENS), settings.ridge)
-    maps_gram = algebra.gram(list(denoiser.weights(TOKENS, len(sigma)).values()))
+    maps_gram = algebra.gram(denoiser.weights(TOKENS, len(sigma)).values())
     columns = concept_columns(denoiser, concept.wordings(), concept.surrogate)
     moved = columns.select(columns.moved)
     return frontier(moved.concept, moved.surrogate, sigma, maps_gram, moved.weights)

@@ -3,11 +3,13 @@
 Embeddings are columns. C holds a concept's embeddings, S the aligned embeddings of its surrogate,
 R embeddings to keep. Σ is the second moment of ordinary embeddings (how much each direction is
 used) and G = Σ_l W_lᵀ W_l the stacked Gram matrix of the maps that read the stream, so that
-‖W e‖² = eᵀ G e over all maps at once. All functions work in float64.
+‖W e‖² = eᵀ G e over all maps at once. G^½ is any F with FᵀF = G: norms and singular values are the
+same for all of them. All functions work in float64.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -17,6 +19,10 @@ from trace_erasure.math.lowrank import LowRank
 
 RANK_TOLERANCE = 1e-9
 """Singular values below this share of the largest count as zero: columns that repeat."""
+UNHEARD = 1e-14
+"""Eigenvalues of G below this share of the largest count as zero: directions that no map hears."""
+BLOCK = 512
+"""Columns of a Gram matrix that are computed at once."""
 
 
 @dataclass(frozen=True)
@@ -52,19 +58,29 @@ class Edit:
         return LowRank(self.read, weight.to(self.shift) @ self.shift)
 
 
-def gram(weights: list[Tensor]) -> Tensor:
-    """G = Σ_l W_lᵀ W_l in float64, (d, d)."""
-    total = torch.zeros(weights[0].shape[1], weights[0].shape[1], dtype=torch.float64)
+def gram(weights: Iterable[Tensor]) -> Tensor:
+    """G = Σ_l W_lᵀ W_l of matrices (n_l, d) in float64, (d, d)."""
+    total = torch.zeros(0, 0, dtype=torch.float64)
     for weight in weights:
         weight = weight.detach().double().cpu()
-        total += weight.mT @ weight
-    return total
+        d = weight.shape[1]
+        total = total if len(total) else weight.new_zeros(d, d)
+        for start in range(0, d, BLOCK):
+            # G is symmetric: half of the products is enough.
+            left = weight[:, start : start + BLOCK]
+            total[start : start + BLOCK, start:].addmm_(left.mT, weight[:, start:])
+    return total.triu() + total.triu(1).mT
 
 
-def symmetric_root(matrix: Tensor) -> Tensor:
-    """The symmetric positive semi-definite square root."""
-    values, vectors = torch.linalg.eigh(matrix)
-    return (vectors * values.clamp(min=0).sqrt()) @ vectors.mT
+def gram_root(weights: Sequence[Tensor]) -> Tensor:
+    """G^½ of maps (n_l, d) as (r, d), r the rank of G; its rows are orthogonal."""
+    if sum(len(weight) for weight in weights) < weights[0].shape[1]:
+        stacked = torch.cat([weight.detach().double().cpu() for weight in weights])
+        values, vectors = torch.linalg.eigh(gram([stacked.mT]))
+        return vectors[:, values > UNHEARD * values[-1]].mT @ stacked
+    values, vectors = torch.linalg.eigh(gram(weights))
+    heard = values > UNHEARD * values[-1]
+    return values[heard].sqrt()[:, None] * vectors[:, heard].mT
 
 
 def regularised(second_moment: Tensor, ridge: float) -> Tensor:
@@ -89,6 +105,23 @@ def leading(columns: Tensor, energy: float = 1.0, most: int | None = None) -> Te
     return u[:, : count if most is None else min(count, most)]
 
 
+def leading_svd(matrix: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """The ``count`` largest singular values, (k,), and right singular vectors, (k, n), of
+    ``matrix``; fewer where its rank is lower."""
+    # The Gram matrix of the shorter side finds the leading subspace, for a fraction of the price;
+    # the decomposition within it is as accurate as a full one.
+    wide = matrix.shape[0] < matrix.shape[1]
+    _, basis = torch.linalg.eigh(gram([matrix.mT if wide else matrix]))
+    basis = basis[:, -count:]
+    if wide:
+        _, s, vh = torch.linalg.svd(basis.mT @ matrix, full_matrices=False)
+    else:
+        _, s, vh = torch.linalg.svd(matrix @ basis, full_matrices=False)
+        vh = vh @ basis.mT
+    rank = int((s > RANK_TOLERANCE * s[0]).sum())
+    return s[:rank], vh[:rank]
+
+
 def principal(columns: Tensor, root: Tensor, count: int | None) -> Tensor:
     """``count`` combinations of ``columns`` that carry most of their output; None gives them as
     they are. ``root`` is G^½."""
@@ -96,9 +129,8 @@ def principal(columns: Tensor, root: Tensor, count: int | None) -> Tensor:
         return columns
     if count == 0 or columns.shape[1] == 0:
         return columns[:, :0]
-    _, s, vh = torch.linalg.svd(root @ columns, full_matrices=False)
-    count = min(count, int((s > RANK_TOLERANCE * s[0]).sum()))
-    return columns @ (vh[:count].mT / s[:count])
+    s, vh = leading_svd(root @ columns, count)
+    return columns @ (vh.mT / s)
 
 
 def left_inverse(columns: Tensor, second_moment: Tensor) -> tuple[Tensor, int]:
@@ -120,7 +152,7 @@ def equality(
     surrogate: Tensor,
     keep: Tensor,
     second_moment: Tensor,
-    maps_gram: Tensor,
+    root: Tensor,
     *,
     directions: int | None = None,
     weights: Tensor | None = None,
@@ -135,7 +167,7 @@ def equality(
         surrogate: (d, m) columns S, aligned with C.
         keep: (d, r) columns R.
         second_moment: (d, d) Σ, positive definite.
-        maps_gram: (d, d) G.
+        root: (r, d) G^½.
         directions: keep only so many leading directions of S − C in the metric of G; None is
             the exact, untruncated solution.
         weights: (m,) importance of the columns when directions are chosen; default equal.
@@ -149,7 +181,7 @@ def equality(
             f"concept {tuple(concept.shape)}, surrogate {tuple(surrogate.shape)}, keep "
             f"{tuple(keep.shape)} and Σ {tuple(second_moment.shape)} do not agree"
         )
-    c, s, discarded = leading_pairs(concept, surrogate, maps_gram, directions, weights)
+    c, s, discarded = leading_pairs(concept, surrogate, root, directions, weights)
     inverse, used = left_inverse(torch.cat([c, s, keep], dim=1), second_moment)
     edit = Edit(s - c, inverse[: c.shape[1]], discarded, used / d)
     return compress(edit) if directions is None else edit
@@ -158,11 +190,11 @@ def equality(
 def leading_pairs(
     concept: Tensor,
     surrogate: Tensor,
-    maps_gram: Tensor,
+    root: Tensor,
     directions: int | None = None,
     weights: Tensor | None = None,
 ) -> tuple[Tensor, Tensor, float]:
-    """Combinations of the columns that carry the leading directions of S − C.
+    """Combinations of the columns that carry the leading directions of S − C; ``root`` is G^½.
 
     Returns:
         (d, k) each, C and S combined in the same way; and the share of the energy of W(S − C)
@@ -172,17 +204,16 @@ def leading_pairs(
         ValueError: concept and surrogate are the same.
     """
     weights = torch.ones(concept.shape[1], dtype=concept.dtype) if weights is None else weights
-    difference = (surrogate - concept) * weights
-    _, s, vh = torch.linalg.svd(symmetric_root(maps_gram) @ difference, full_matrices=False)
-    count = int((s > RANK_TOLERANCE * s[0]).sum()) if s.numel() and s[0] > 0 else 0
-    if count == 0:
+    difference = root @ ((surrogate - concept) * weights)
+    energy = difference.square().sum()
+    if energy == 0:
         raise ValueError("concept and surrogate have the same embeddings: nothing to edit")
-    count = count if directions is None else min(count, directions)
-    discarded = float(s[count:].square().sum() / s.square().sum())
     if directions is None:
-        return concept, surrogate, discarded
+        return concept, surrogate, 0.0
     # Columns are combined, not selected: each direction of S − C gets its own (c, s) pair.
-    mix = weights[:, None] * vh[:count].mT / s[:count]
+    s, vh = leading_svd(difference, directions)
+    mix = weights[:, None] * vh.mT / s
+    discarded = float((1 - s.square().sum() / energy).clamp(min=0))
     return concept @ mix, surrogate @ mix, discarded
 
 
@@ -201,7 +232,6 @@ def ridge(
     concept: Tensor,
     surrogate: Tensor,
     second_moment: Tensor,
-    maps_gram: Tensor,
     *,
     penalty: float = 0.1,
     preserve: float = 1.0,
@@ -255,15 +285,33 @@ def collateral(edit: Edit, columns: Tensor, maps_gram: Tensor) -> Tensor:
     return change / output_norm(columns, maps_gram).clamp(min=1e-300)
 
 
-def recovery_margin(edit: Edit, concept: Tensor, surrogate: Tensor, maps_gram: Tensor) -> float:
+def recovery_margin(edit: Edit, concept: Tensor, surrogate: Tensor, root: Tensor) -> float:
     """min over columns c and all vectors e of ‖W c − W′ e‖ / ‖W(c − s)‖.
 
     Positive: no token embedding at all, typed or learned, reproduces the concept's keys and values.
+    ``root`` is G^½ as ``gram_root`` gives it.
     """
-    root = symmetric_root(maps_gram)
-    goal = root @ concept
-    basis = leading(root @ edit.matrix())
-    missed = (goal - basis @ (basis.mT @ goal)).norm(dim=0)
+    missed = (unsaid(edit, root).mT @ (root @ concept)).norm(dim=0)
     moved = (root @ (concept - surrogate)).norm(dim=0)
     relevant = moved > 1e-6 * moved.max()
     return float((missed[relevant] / moved[relevant]).min())
+
+
+def unsaid(edit: Edit, root: Tensor) -> Tensor:
+    """An orthonormal basis, (r, j), of what F M cannot give for any embedding, F = ``root``.
+
+    These are the y with Mᵀ Fᵀ y = 0. Since Mᵀ = I + readᵀ shiftᵀ, z = Fᵀ y is a combination of the
+    rows of ``read``: there are at most k of them, and no matrix as large as M is decomposed.
+    """
+    rows = leading(edit.read.mT)
+    change = (rows.mT @ edit.read.mT) @ (edit.shift.mT @ rows)
+    _, s, vh = torch.linalg.svd(torch.eye(len(change), dtype=change.dtype) + change)
+    size = 1 + LowRank(edit.read, edit.shift).norm()
+    lost = rows @ vh[s <= RANK_TOLERANCE * size].mT
+    # Rows of F are orthogonal. What no map hears is no y: z has to lie in their span.
+    length = root.norm(dim=1)[:, None]
+    unit = root / length
+    heard = unit @ lost
+    _, s, vh = torch.linalg.svd(lost - unit.mT @ heard, full_matrices=False)
+    mix = vh[s <= UNHEARD**0.5].mT
+    return torch.linalg.qr(heard @ mix / length).Q

@@ -19,6 +19,7 @@ from trace_erasure.math.closed_form import (
     Edit,
     equality,
     expected_collateral,
+    gram,
     leading_pairs,
     recovery_margin,
 )
@@ -49,7 +50,7 @@ def harden(
     surrogate: Tensor,
     keep: Tensor,
     second_moment: Tensor,
-    maps_gram: Tensor,
+    root: Tensor,
     *,
     redirected: tuple[Tensor, Tensor],
     weights: Tensor | None,
@@ -64,18 +65,19 @@ def harden(
     Returns:
         The edit, and the margin before the first round and after each that was kept.
     """
+    maps_gram = gram([root])
     columns, targets = ([part] for part in redirected)
-    margins = [recovery_margin(edit, concept, surrogate, maps_gram)]
+    margins = [recovery_margin(edit, concept, surrogate, root)]
     affordable = COST * expected_collateral(edit, second_moment, maps_gram)
     for _ in range(rounds):
         found = regenerating(edit, concept, maps_gram)
-        c, s, _ = leading_pairs(found, surrogate, maps_gram, added, weights)
+        c, s, _ = leading_pairs(found, surrogate, root, added, weights)
         columns.append(c)
         targets.append(s)
         solved = equality(
-            torch.cat(columns, dim=1), torch.cat(targets, dim=1), keep, second_moment, maps_gram
+            torch.cat(columns, dim=1), torch.cat(targets, dim=1), keep, second_moment, root
         )
-        margin = recovery_margin(solved, concept, surrogate, maps_gram)
+        margin = recovery_margin(solved, concept, surrogate, root)
         spent = expected_collateral(solved, second_moment, maps_gram)
         if margin < RISE * margins[-1] or spent > affordable:
             break

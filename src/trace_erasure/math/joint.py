@@ -16,9 +16,10 @@ from trace_erasure.math.closed_form import (
     RANK_TOLERANCE,
     Edit,
     expected_collateral,
+    gram,
+    leading_svd,
     left_inverse,
     output_norm,
-    symmetric_root,
 )
 from trace_erasure.math.lowrank import LowRank
 
@@ -48,10 +49,8 @@ class Pairs:
         """
         d = len(concept)
         stacked = torch.cat([concept, surrogate]) * (weights / weights.sum()).sqrt()
-        u, s, _ = torch.linalg.svd(stacked, full_matrices=False)
-        count = int((s > RANK_TOLERANCE * s[0]).sum())
-        count = count if most is None else min(count, most)
-        short = u[:, :count] * s[:count]
+        _, vh = leading_svd(stacked, min(stacked.shape) if most is None else most)
+        short = stacked @ vh.mT
         return cls(short[:d], short[d:])
 
     def leading(self, root: Tensor, count: int) -> Pairs:
@@ -186,19 +185,20 @@ def solve(
     concepts: Sequence[Pairs],
     keep: Tensor,
     second_moment: Tensor,
-    maps_gram: Tensor,
+    root: Tensor,
     directions: Sequence[int] = TRIALS,
 ) -> tuple[Joint, list[Trial]]:
     """The joint edit that costs least, and every trial that it was chosen among.
 
     Args:
         keep: (d, r) columns that are held.
+        root: G^½.
         directions: numbers of conditions a concept to try; none of them is ridge in any case.
 
     What asks for more than ``ROOM`` of the dimensions is not tried; if nothing is left, the
     answer is the ridge compromise, and its trial says what it misses.
     """
-    root = symmetric_root(maps_gram)
+    maps_gram = gram([root])
     found: list[tuple[Joint, Trial]] = []
     for count in directions:
         share = needed(concepts, keep, root, count)

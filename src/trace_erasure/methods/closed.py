@@ -24,14 +24,13 @@ def streams_of(denoiser: Denoiser, pooled: bool) -> list[str]:
 
 def gram_of(denoiser: Denoiser, stream: str, width: int) -> Tensor:
     """G of the maps that read a stream of ``width`` numbers."""
-    return algebra.gram(list(denoiser.weights(stream, width).values()))
+    return algebra.gram(denoiser.weights(stream, width).values())
 
 
 def least_squares(
     concept: Tensor,
     target: Tensor,
     keep: Tensor,
-    maps_gram: Tensor,
     *,
     penalty: float,
     preserve: float,
@@ -45,7 +44,6 @@ def least_squares(
         concept,
         target,
         moment(keep if kept else concept),
-        maps_gram,
         penalty=penalty,
         preserve=preserve * kept,
     )

@@ -19,7 +19,7 @@ from trace_erasure.math import closed_form as algebra
 from trace_erasure.math.attention import masked_norm
 from trace_erasure.math.lowrank import LowRank
 from trace_erasure.methods.attention import recorded
-from trace_erasure.methods.closed import change_of, gram_of
+from trace_erasure.methods.closed import change_of
 from trace_erasure.methods.fusion import fused
 from trace_erasure.methods.method import Baseline, Change, Job, refuse_joint, surrogate_of
 from trace_erasure.methods.train import Course, Terms, lora, train
@@ -162,7 +162,6 @@ class MACE(Baseline):
             columns.concept,
             columns.surrogate,
             second_moment(denoiser, job.captions),
-            gram_of(denoiser, TOKENS, len(columns.concept)),
             penalty=self.penalty,
             preserve=self.ordinary,
         )

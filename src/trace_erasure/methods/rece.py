@@ -81,13 +81,13 @@ class RECE(Baseline):
             keep = retained_columns(job, stream)
             maps_gram = gram_of(denoiser, stream, len(concept))
             options = dict(penalty=self.penalty, preserve=self.preserve_scale)
-            edit = least_squares(concept, target, keep, maps_gram, **options)
+            edit = least_squares(concept, target, keep, **options)
             gaps = []
             for _ in range(self.rounds):
                 again = adversarial(edit, concept, maps_gram, self.attack)
                 missed = output_norm(edit.apply(again) - concept, maps_gram)
                 gaps.append(float(missed.norm() / output_norm(concept, maps_gram).norm()))
-                edit = compose(edit, least_squares(again, target, keep, maps_gram, **options))
+                edit = compose(edit, least_squares(again, target, keep, **options))
             regained[stream] = gaps
             delta |= change_of(denoiser, stream, edit)
         return Change(closed_form=delta, figures={"attack_gap": regained})

@@ -101,9 +101,7 @@ class SPEED(Baseline):
         ]
         prompts = list(dict.fromkeys([*job.plan.retain, *names]))
         columns = torch.cat(last_columns(job.denoiser, prompts, stream), dim=1)
-        trial = least_squares(
-            concept, target, columns[:, :0], maps_gram, penalty=self.penalty, preserve=0.0
-        )
+        trial = least_squares(concept, target, columns[:, :0], penalty=self.penalty, preserve=0.0)
         influence = output_norm(trial.shift @ (trial.read @ columns), maps_gram)
         columns = columns[:, influence >= influence.mean()]
         unheard = torch.linalg.eigh(maps_gram).eigenvectors[:, :1]

@@ -7,7 +7,6 @@ from typing import ClassVar
 
 from trace_erasure.methods.closed import (
     change_of,
-    gram_of,
     least_squares,
     retained_columns,
     streams_of,
@@ -67,7 +66,6 @@ class UCE(Baseline):
                 self.erase_scale**0.5 * concept,
                 self.erase_scale**0.5 * target,
                 retained_columns(job, stream),
-                gram_of(denoiser, stream, len(concept)),
                 penalty=self.penalty,
                 preserve=self.preserve_scale,
             )

@@ -81,11 +81,11 @@ def certify(
     held_out: Columns,
     retain: Sequence[str],
     sigma: Tensor,
-    maps_gram: Tensor,
+    root: Tensor,
     stream: str = TOKENS,
 ) -> Figures:
-    """Measures the ``edit`` of one stream; see ``Figures`` for the quantities."""
-
+    """Measures the ``edit`` of one stream; see ``Figures`` for the quantities. ``root`` is G^½."""
+    maps_gram = algebra.gram([root])
     kept = keep_columns_each(denoiser, [EMPTY, *retain], stream)
     worst = {
         prompt: float(algebra.collateral(edit, columns, maps_gram).max())
@@ -97,7 +97,7 @@ def certify(
         expected_collateral=algebra.expected_collateral(edit, sigma, maps_gram),
         retained={prompt: worst[prompt] for prompt in retain},
         empty_prompt=worst[EMPTY],
-        recovery_margin=algebra.recovery_margin(edit, listed.concept, listed.surrogate, maps_gram),
+        recovery_margin=algebra.recovery_margin(edit, listed.concept, listed.surrogate, root),
         capacity=edit.capacity,
         discarded=edit.discarded,
         rank=edit.rank,

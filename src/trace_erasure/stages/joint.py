@@ -98,7 +98,8 @@ def solve(
         sigmas[stream] = sigma
         maps = denoiser.maps(stream)
         weights = denoiser.weights(stream, len(sigma))
-        found = _solve(denoiser, stream, shares, settings, sigma, algebra.gram([*weights.values()]))
+        root = algebra.gram_root([*weights.values()])
+        found = _solve(denoiser, stream, shares, settings, sigma, root)
         solved[stream], capacity[stream] = found
         edits[stream] = algebra.compress(solved[stream].at([strengths[i] for i in owners]))
         for path, weight in weights.items():
@@ -112,12 +113,11 @@ def _solve(
     shares: Sequence[Share],
     settings: Merge,
     sigma: torch.Tensor,
-    maps_gram: torch.Tensor,
+    root: torch.Tensor,
 ) -> tuple[Joint, Capacity]:
     parts = [share.streams[stream] for share in shares]
     pairs = [pairs for part in parts for pairs in (part.pairs, *part.described)]
     populations = len(denoiser.populations(stream))
-    root = algebra.symmetric_root(maps_gram)
     # A prompt that several artifacts retain counts once.
     retained = {prompt: columns for part in parts for prompt, columns in part.retained.items()}
     always = [keep_columns(denoiser, [EMPTY], stream), *(part.before for part in parts)]
@@ -126,7 +126,7 @@ def _solve(
     keep = torch.cat([algebra.principal(general, root, settings.keep * populations), *halves], 1)
     counts = joint.TRIALS if settings.directions is None else (settings.directions,)
     counts = counts if settings.mode == "auto" else ()
-    best, trials = joint.solve(pairs, keep, sigma, maps_gram, [n * populations for n in counts])
+    best, trials = joint.solve(pairs, keep, sigma, root, [n * populations for n in counts])
     taken = next(trial for trial in trials if trial.directions == best.directions)
     names = [
         name

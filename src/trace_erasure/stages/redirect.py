@@ -51,13 +51,15 @@ INEXACT = 1e-4
 class Redirect:
     """The edit of each stream's embeddings, the change of every map, and the certificate.
 
-    ``material`` is what the solve was made of: of each concept, by stream. ``margins`` are
-    each hardened stream's recovery margins, before and after every round kept.
+    ``roots`` are G^½ of each edited stream's maps. ``material`` is what the solve was made of: of
+    each concept, by stream. ``margins`` are each hardened stream's recovery margins, before and
+    after every round kept.
     """
 
     edits: dict[str, algebra.Edit]
     delta: dict[str, LowRank]
     certificate: Certificate
+    roots: dict[str, Tensor]
     material: list[dict[str, Material]]
     margins: dict[str, list[float]] = field(default_factory=dict)
 
@@ -87,6 +89,7 @@ def redirect(
     edits: dict[str, algebra.Edit] = {}
     delta: dict[str, LowRank] = {}
     figures: dict[str, Figures] = {}
+    roots: dict[str, Tensor] = {}
     parts: list[dict[str, Material]] = [{} for _ in concepts]
     margins: dict[str, list[float]] = {}
     if hardened and settings.mode != "equality":
@@ -101,13 +104,11 @@ def redirect(
         sigma = algebra.regularised(second_moment(denoiser, captions, stream), settings.ridge)
         maps = denoiser.maps(stream)
         weights = denoiser.weights(stream, len(sigma))
-        maps_gram = algebra.gram(list(weights.values()))
+        root = roots[stream] = algebra.gram_root(list(weights.values()))
         for part, concept in zip(parts, concepts, strict=True):
             part[stream] = material(denoiser, concept, stream)
         own = [part[stream] for part in parts]
-        edit, moved, held, redirected = _solve(
-            denoiser, stream, own, retain, settings, sigma, maps_gram
-        )
+        edit, moved, held, redirected = _solve(denoiser, stream, own, retain, settings, sigma, root)
         if hardened:
             edit, margins[stream] = harden(
                 edit,
@@ -115,14 +116,14 @@ def redirect(
                 moved.surrogate,
                 held,
                 sigma,
-                maps_gram,
+                root,
                 redirected=redirected,
                 weights=moved.weights.sqrt(),
                 rounds=ROUNDS,
                 added=ADDED * len(denoiser.populations(stream)),
             )
         held_out = join([unseen(denoiser, concept, stream) for concept in concepts])
-        figures[stream] = certify(denoiser, edit, moved, held_out, retain, sigma, maps_gram, stream)
+        figures[stream] = certify(denoiser, edit, moved, held_out, retain, sigma, root, stream)
         residual = figures[stream].residual_listed
         if _exact(settings) and residual > INEXACT:
             raise InputError(
@@ -134,7 +135,7 @@ def redirect(
         for path, weight in weights.items():
             delta[path] = edit.change(weight).widen(maps[path].in_features)
     state = "none" if POOLED not in names else "edited" if POOLED in edits else "open"
-    return Redirect(edits, delta, Certificate.over(figures, state), parts, margins)
+    return Redirect(edits, delta, Certificate.over(figures, state), roots, parts, margins)
 
 
 def _exact(settings: ClosedForm) -> bool:
@@ -149,14 +150,13 @@ def _solve(
     retain: Sequence[str],
     settings: ClosedForm,
     sigma: Tensor,
-    maps_gram: Tensor,
+    root: Tensor,
 ) -> tuple[algebra.Edit, Columns, Tensor, tuple[Tensor, Tensor]]:
     """The edit of one stream, the columns that it is for, those that it holds, and the
     combinations of columns that it redirects, with where they go."""
     moved = join([part.moved for part in parts])
     # The empty prompt and the words before the concept must stay for the redirect to be exact.
     empty = keep_columns(denoiser, [EMPTY], stream)
-    root = algebra.symmetric_root(maps_gram)
     always = torch.cat([empty, *(part.before for part in parts)], dim=1)
     halves = [algebra.principal(part.alone, root, HALVES) for part in parts]
     retained = keep_columns(denoiser, retain, stream) if retain else always[:, :0]
@@ -169,9 +169,7 @@ def _solve(
     chosen = [(part.moved, each) for part in parts]
     chosen += [(found, populations) for part in parts for found in part.described]
     pairs = [
-        algebra.leading_pairs(
-            found.concept, found.surrogate, maps_gram, count, found.weights.sqrt()
-        )
+        algebra.leading_pairs(found.concept, found.surrogate, root, count, found.weights.sqrt())
         for found, count in chosen
     ]
     c = torch.cat([own for own, _, _ in pairs], dim=1)
@@ -182,11 +180,11 @@ def _solve(
         general = algebra.principal(torch.cat([always, retained], dim=1), root, keep)
         held = torch.cat([general, *halves], dim=1)
     if settings.mode == "equality":
-        edit = algebra.equality(c, s, held, sigma, maps_gram)
+        edit = algebra.equality(c, s, held, sigma, root)
         edit = replace(edit, discarded=max(pair[2] for pair in pairs[: len(parts)]))
     else:
         scale = moved.weights.sqrt()
-        edit = algebra.ridge(moved.concept * scale, moved.surrogate * scale, sigma, maps_gram)
+        edit = algebra.ridge(moved.concept * scale, moved.surrogate * scale, sigma)
         if settings.mode == "null_space":
             edit = algebra.null_space(edit, held)
     return edit, moved, held, (c, s)
@@ -207,7 +205,7 @@ def forecast(
     """
     changes = dict.fromkeys(prompts, 0.0)
     for stream, edit in edits.items():
-        maps_gram = algebra.gram(list(denoiser.weights(stream, len(edit.shift)).values()))
+        maps_gram = algebra.gram(denoiser.weights(stream, len(edit.shift)).values())
         parts = denoiser.embeddings(prompts, stream)
         for prompt, positions in zip(prompts, torch.cat(parts, dim=1), strict=True):
             columns = positions.mT

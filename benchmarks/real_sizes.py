@@ -1,0 +1,116 @@
+"""Stage 1 at the true sizes of published models, with random weights: seconds and peak memory.
+
+    python benchmarks/real_sizes.py [--families sd15 …] [--captions N]
+
+Solves stage 1 for "fox" with the surrogate "cat" and eleven retained prompts, by the calls that
+``erase`` makes once words are chosen: the second moment of the captions, columns, solve and
+certificate of every stream, the change of every map, and the share for a later merge. The
+pipelines are those of ``shapes.py``: of Stable Diffusion 1.5 the whole network has weights, of the
+larger ones the text-facing maps alone, which is all that stage 1 reads. Text encoders have the
+true width and two layers of CLIP or one thin one of T5: what encoding costs is not part of this.
+
+Each case has a process of its own: ``second moment``, which is kept on disk, then ``stage 1 only``.
+Rows: a task a family, metrics ``seconds``, ``cpu_seconds`` (of all threads; what ``seconds`` would
+be on one core that nobody else uses) and ``peak_mib`` of either, and for ``stage 1 only`` also
+``loaded_mib`` (the peak before it begins), ``maps``, and both seconds with ``_cold``: with the
+second moment. Its price is in proportion to ``--captions``. Rows of other families stay.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from typing import Any
+
+import torch
+
+from common import RESULTS, write_rows
+from shapes import SIZES, build
+from trace_erasure.concept import TEMPLATES, Concept, fill
+from trace_erasure.corpus import broad_captions, second_moment
+from trace_erasure.denoiser import Denoiser
+from trace_erasure.evaluate import Row, read_jsonl
+from trace_erasure.share import gather
+from trace_erasure.spec import ClosedForm
+from trace_erasure.stages.redirect import redirect
+
+CONCEPT = Concept("fox", surrogate="cat")
+NEAR = ("dog", "wolf", "horse", "bear", "tiger", "lion", "mouse", "rabbit", "cow", "pig", "bird")
+MOMENT, STAGE = CASES = ("second moment", "stage 1 only")
+
+
+def case(family: str, name: str, captions: int) -> dict[str, float]:
+    """One case, in this process."""
+    denoiser = Denoiser(build(SIZES[family]))
+    texts = broad_captions()[:captions]
+    streams = [stream.name for stream in denoiser.family.streams]
+    loaded, started, used = peak_mib(), time.perf_counter(), time.process_time()
+    maps = {}
+    if name == MOMENT:
+        for stream in streams:
+            second_moment(denoiser, texts, stream)
+    else:
+        retain = [fill(TEMPLATES["object"][2], word) for word in NEAR]
+        result = redirect(denoiser, [CONCEPT], retain, ClosedForm(), texts)
+        gather(denoiser, CONCEPT, retain, roots=result.roots, found=result.material[0])
+        maps = {"maps": len(result.delta), "loaded_mib": loaded}
+    seconds, cpu = time.perf_counter() - started, time.process_time() - used
+    return {"seconds": seconds, "cpu_seconds": cpu, "peak_mib": peak_mib(), **maps}
+
+
+def peak_mib() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def measured(family: str, name: str, captions: int, cache: str) -> dict[str, float]:
+    """``case`` in a fresh process."""
+    command = [sys.executable, __file__, "--case", name, "--families", family]
+    command += ["--captions", str(captions)]
+    environment = {**os.environ, "XDG_CACHE_HOME": cache}
+    found = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
+    return json.loads(found.stdout.splitlines()[-1])
+
+
+def rows_of(family: str, captions: int) -> list[Row]:
+    """Both cases of one family."""
+    with tempfile.TemporaryDirectory() as cache:
+        found = {name: measured(family, name, captions, cache) for name in CASES}
+    for metric in ("seconds", "cpu_seconds"):
+        found[STAGE][f"{metric}_cold"] = found[MOMENT][metric] + found[STAGE][metric]
+    threads = torch.get_num_threads()
+    fields: dict[str, Any] = dict(judge="none", numerator=None, n=1, seed=0, concept="fox")
+    fields |= dict(low=float("nan"), high=float("nan"), model="random")
+    fields |= dict(protocol=f"threads={threads} captions={captions}")
+    return [
+        Row(task=family, method=name, metric=metric, value=value, **fields)
+        for name, values in found.items()
+        for metric, value in values.items()
+    ]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--families", nargs="+", default=list(SIZES), choices=SIZES)
+    parser.add_argument("--captions", type=int, default=len(broad_captions()))
+    parser.add_argument("--case", choices=CASES, help="one case, as JSON; for this script itself")
+    options = parser.parse_args()
+    if options.case:
+        print(json.dumps(case(options.families[0], options.case, options.captions)))
+        return
+    file = RESULTS / "real-sizes.jsonl"
+    for family in options.families:
+        found = rows_of(family, options.captions)
+        others = read_jsonl(file, Row) if file.exists() else []
+        write_rows("real-sizes", [*(r for r in others if r.task != family), *found], RESULTS)
+        for r in found:
+            print(f"{r.task:10} {r.method:13} {r.metric:16} {r.value:8.1f}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
