@@ -12,7 +12,7 @@ demo: $(READY)
 test: $(VENV)/.evaluators
 	$(BIN)/python -m pytest
 
-# The whole benchmark takes hours on two cores, bench-small about twenty minutes; both resume.
+# The whole benchmark takes about two hours on two cores, bench-small six minutes; both resume.
 bench: $(READY)
 	$(BIN)/python benchmarks/bench.py
 	$(BIN)/python benchmarks/bench.py --stages
