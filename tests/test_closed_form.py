@@ -68,7 +68,7 @@ def test_no_other_feasible_edit_costs_less_on_ordinary_prompts(x: Instance, seed
     edit = x.solve()
     best = algebra.expected_collateral(edit, x.sigma, x.gram)
     constraints = torch.cat([x.c, x.s, x.keep], dim=1)
-    basis = algebra.leading(constraints)
+    basis = algebra.span(constraints)
     generator = torch.Generator().manual_seed(seed)
     width = len(x.sigma)
     free = torch.randn(1, width, generator=generator, dtype=torch.float64)
@@ -171,7 +171,7 @@ def test_the_margin_is_the_distance_to_everything_that_the_edited_maps_can_say(x
         algebra.null_space(x.solve(k), x.keep),
         algebra.ridge(x.c, x.s, x.sigma),
     ):
-        said = algebra.leading(x.root @ edit.matrix())
+        said = algebra.span(x.root @ edit.matrix())
         goal = x.root @ x.c
         missed = (goal - said @ (said.mT @ goal)).norm(dim=0)
         margin = (missed / (x.root @ (x.c - x.s)).norm(dim=0)).min()

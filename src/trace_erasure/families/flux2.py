@@ -12,6 +12,7 @@ stands and the entry lemma holds position for position only (``Family.ordered``)
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -20,10 +21,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from trace_erasure.families.chat import Chat
-from trace_erasure.families.flow import TEXT_ATTENTION, TOKEN_MAP
+from trace_erasure.families.flow import JOINT_ATTENTION, TEXT_ATTENTION, TOKEN_MAP
 from trace_erasure.families.table import (
     TOKENS,
-    Attention,
     Conditioning,
     Family,
     Population,
@@ -35,16 +35,13 @@ from trace_erasure.families.table import (
 QWEN3 = Population("tokenizer", longest=512, reader=Chat)
 PATCH = 2
 TIMESTEPS = 1000
-ATTENTION = Attention(
-    modules=re.compile(r"transformer_blocks\.\d+\.attn"),
-    text=re.compile(r"transformer_blocks\.\d+\.attn\.(add_[qkv]_proj|to_add_out)"),
+# FLUX.1's, but for the names of the layers on the image's side.
+ATTENTION = replace(
+    JOINT_ATTENTION,
     image=re.compile(
         r"transformer_blocks\.\d+\.(attn\.(to_[qkv]|to_out\.0)|ff(_context)?\.linear_(in|out))"
         r"|single_transformer_blocks\.\d+\.attn\.(to_qkv_mlp_proj|to_out)"
     ),
-    text_queries_keys=re.compile(r"transformer_blocks\.\d+\.attn\.add_[qk]_proj"),
-    values=TOKEN_MAP,
-    joint=True,
 )
 
 

@@ -90,19 +90,12 @@ def regularised(second_moment: Tensor, ridge: float) -> Tensor:
     return second_moment + ridge * scale * eye
 
 
-def leading(columns: Tensor, energy: float = 1.0, most: int | None = None) -> Tensor:
-    """An orthonormal basis of the leading left singular directions of ``columns``.
-
-    Keeps at most ``most`` directions and stops once the share ``energy`` is reached.
-    """
+def span(columns: Tensor) -> Tensor:
+    """An orthonormal basis of the span of ``columns``."""
     if columns.shape[1] == 0:
         return columns
     u, s, _ = torch.linalg.svd(columns, full_matrices=False)
-    share = s.square().cumsum(0) / s.square().sum().clamp(min=1e-300)
-    count = int((s > RANK_TOLERANCE * s[0]).sum())
-    if energy < 1:
-        count = min(count, int((share < energy).sum()) + 1)
-    return u[:, : count if most is None else min(count, most)]
+    return u[:, : int((s > RANK_TOLERANCE * s[0]).sum())]
 
 
 def leading_svd(matrix: Tensor, count: int) -> tuple[Tensor, Tensor]:
@@ -251,7 +244,7 @@ def ridge(
 
 def null_space(edit: Edit, keep: Tensor) -> Edit:
     """``edit`` projected off the span of ``keep``: M R = R exactly, whatever else it loses."""
-    basis = leading(keep)
+    basis = span(keep)
     return Edit(
         edit.shift, edit.read - (edit.read @ basis) @ basis.mT, edit.discarded, edit.capacity
     )
@@ -303,7 +296,7 @@ def unsaid(edit: Edit, root: Tensor) -> Tensor:
     These are the y with Mᵀ Fᵀ y = 0. Since Mᵀ = I + readᵀ shiftᵀ, z = Fᵀ y is a combination of the
     rows of ``read``: there are at most k of them, and no matrix as large as M is decomposed.
     """
-    rows = leading(edit.read.mT)
+    rows = span(edit.read.mT)
     change = (rows.mT @ edit.read.mT) @ (edit.shift.mT @ rows)
     _, s, vh = torch.linalg.svd(torch.eye(len(change), dtype=change.dtype) + change)
     size = 1 + LowRank(edit.read, edit.shift).norm()
