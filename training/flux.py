@@ -1,8 +1,8 @@
 """Trains emoji-flux: a guidance-distilled rectified flow with its T5 and CLIP towers.
 
-Usage: python training/flux.py DATA OUT [MINUTES]
-Needs OUT/vae, OUT/emoji-sd (for its tokenizer) and DATA/latents.npy. The first four fifths of the
-minutes learn the flow (checkpoint OUT/flux.ckpt); the rest teaches the network to give, in one
+Usage: python training/flux.py DATA OUT [MINUTES] [FROM]
+Needs OUT/vae, OUT/emoji-sd (for its tokenizer) and DATA/latents.npy. Starts from the weights of
+the pipeline FROM, where given, instead of random ones. The first four fifths of the minutes learn the flow (checkpoint OUT/flux.ckpt); the rest teaches the network to give, in one
 pass, the guided velocity that it would otherwise take two for (OUT/flux-guided.ckpt), as FLUX.1
 [dev] does. Resumes from both; writes OUT/emoji-flux.
 """
@@ -84,6 +84,12 @@ class Flow(nn.Module):
         self.clip = build_text_encoder(tokenizers[0], POOLED, layers=2)
         self.t5 = build_t5(len(tokenizers[1]))
         self.transformer = build_transformer()
+
+    def take(self, pipe: FluxPipeline) -> None:
+        """Takes over the weights of a pipeline that was trained here before."""
+        self.clip.load_state_dict(pipe.text_encoder.state_dict())
+        self.t5.load_state_dict(pipe.text_encoder_2.state_dict())
+        self.transformer.load_state_dict(pipe.transformer.state_dict())
 
     def forward(self, rows: Tensor, t: Tensor, tokens: tuple[Tensor, Tensor], guidance: Tensor):
         """Velocity of packed ``rows`` (n, 64, 24) at noise levels ``t`` (n,)."""
@@ -171,13 +177,15 @@ def distil_guidance(model: Flow, batches: Batches, checkpoint: Path, minutes: fl
     training.use_ema()
 
 
-def main(data: Path, out: Path, minutes: float = 100) -> None:
+def main(data: Path, out: Path, minutes: float = 100, start: Path | None = None) -> None:
     scenes = read_scenes(data / "scenes.jsonl")
     clip = CLIPTokenizer.from_pretrained(out / "emoji-sd/tokenizer")
     tokenizers = clip, train_t5_tokenizer(scenes[:20_000])
     batches = Batches(torch.from_numpy(np.load(data / "latents.npy")), scenes, tokenizers)
     torch.manual_seed(0)
     model = Flow(tokenizers)
+    if start:
+        model.take(FluxPipeline.from_pretrained(start))
     learn_flow(model, batches, out / "flux.ckpt", FLOW_SHARE * minutes)
     distil_guidance(model, batches, out / "flux-guided.ckpt", (1 - FLOW_SHARE) * minutes)
     export(out, model, tokenizers)
@@ -199,4 +207,9 @@ def export(out: Path, model: Flow, tokenizers: tuple[Any, Any]) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]), *map(float, sys.argv[3:4]))
+    main(
+        Path(sys.argv[1]),
+        Path(sys.argv[2]),
+        *map(float, sys.argv[3:4]),
+        *map(Path, sys.argv[4:5]),
+    )
