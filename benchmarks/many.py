@@ -1,11 +1,15 @@
 """Many concepts of mixed kinds erased at once: how far the method carries, and what it costs.
 
     python benchmarks/many.py                                # 1, 5, 10, 25 and 50; resumes
-    python benchmarks/many.py --sizes 5 25 --stage-1 --images 10 --steps 12 --judges resnet
+    python benchmarks/many.py --model emoji-flux
+    python benchmarks/many.py --sizes 5 25 --stage-1 --images 10
 
 Concepts are erased one by one, an artifact each, and merged; a longer list uses the artifacts of
-a shorter one. Controls: the plain sum of the artifacts, and ridge only. Rows are written to
-benchmarks/results/many-<n>.jsonl.
+a shorter one. Controls: the plain sum of the artifacts, ridge only, MACE's fusion of the same
+artifacts, and UCE for all at once with its published settings. Rows, for the mean and the worst
+concept, are written to benchmarks/results/many-<n>.jsonl.
+
+``--parts i/n`` makes every n-th artifact and stops: for processes side by side, before the rest.
 """
 
 from __future__ import annotations
@@ -14,20 +18,22 @@ import argparse
 import json
 import resource
 import time
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from common import BASE, BLANK, MODEL, RESULTS, controlled, load_model, write_rows
-from trace_erasure.concept import Concept
+from many_world import concepts_of, task_of
+from trace_erasure import embedded
+from trace_erasure.corpus import captions_or_broad
+from trace_erasure.denoiser import Denoiser
 from trace_erasure.erase_each import erase_each
 from trace_erasure.erasure import Erasure
+from trace_erasure.errors import InputError
 from trace_erasure.evaluate import (
-    Item,
     Row,
     RunFolder,
-    Sampling,
     Task,
     Verdict,
     shipped_classifiers,
@@ -37,203 +43,154 @@ from trace_erasure.evaluate import (
 from trace_erasure.files import atomic
 from trace_erasure.math.lowrank import LowRank, cat
 from trace_erasure.merge import merge
+from trace_erasure.methods.fusion import fused
+from trace_erasure.methods.mace import MACE
+from trace_erasure.methods.method import Job, refuse_joint
+from trace_erasure.methods.uce import UCE
+from trace_erasure.plan import Plan
+from trace_erasure.shard import Shard, parse_shard
 from trace_erasure.spec import EraseSpec, Merge
-from trace_erasure.world import World, load_world, with_article
-from trace_erasure.world.vocabulary import indefinite_article
+from trace_erasure.world import load_world
 
 SIZES = (1, 5, 10, 25, 50)
-METHODS = ("trace", "ridge only", "plain sum")
-# In each round of five; where a kind is used up an object takes its place.
-ROUND = ("object", "identity", "object", "style", "explicit")
-# So many of a kind at most, so that some of every kind remain to be kept.
-MOST = {"identity": 8, "style": 4, "explicit": 5}
-SUBJECTS = (
-    "lion",
-    "turtle",
-    "umbrella",
-    "guitar",
-    "crown",
-    "robot",
-    "whale",
-    "bell",
-    "key",
-    "fish",
-)
-WORDINGS = {
-    "target": {
-        "object": ("{x}", "a picture of {x}", "a drawing of {x}", "{x} on a blue background"),
-        "style": ("{y}, {x} style", "{y} in {x} style", "{a_x} style picture of {y}"),
-    },
-    "template": {
-        "object": ("{x}, a picture", "this is a drawing of {x}", "a red background and {x}"),
-        "style": ("{x} style, {y}", "{y} on a blue background, {x} style"),
-    },
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The artifacts of a list of concepts, and what it took to make them.
+
+    Attributes:
+        files: one a concept.
+        seconds: of all together, each made by itself.
+    """
+
+    files: tuple[Path, ...]
+    seconds: float
+
+    def load(self) -> list[Erasure]:
+        return [Erasure.load(file) for file in self.files]
+
+
+def plain_sum(pipe: Any, parts: Sequence[Erasure]) -> Erasure:
+    """All artifacts on top of each other, as loading every LoRA would do."""
+    return _one(parts, cat([part.delta for part in parts]), "Sum")
+
+
+def mace_fusion(pipe: Any, parts: Sequence[Erasure]) -> Erasure:
+    """MACE's closed form, which gives one change that acts on every concept's prompts as its own
+    artifact does, with the weights that MACE has published."""
+    denoiser, settings = Denoiser(pipe), MACE()
+    refuse_joint(denoiser, "MACE's fusion")
+    concepts = tuple(share.concept for part in parts for share in part.shares)
+    job = Job(denoiser, Plan(EraseSpec(concepts), (), ()), captions_or_broad(None), 0, None)
+    changes = [part.delta for part in parts]
+    one = fused(job, changes, penalty=settings.penalty, ordinary=settings.ordinary)
+    return _one(parts, one, "Fusion")
+
+
+def uce(pipe: Any, parts: Sequence[Erasure]) -> Erasure:
+    """UCE of the same concepts, from their names alone."""
+    concepts = [share.concept for part in parts for share in part.shares]
+    return UCE().erase(pipe, [replace(c, synonyms=(), descriptions=()) for c in concepts])
+
+
+def _one(parts: Sequence[Erasure], delta: dict[str, LowRank], title: str) -> Erasure:
+    short = {path: change.truncate(min(change.shape))[0] for path, change in delta.items()}
+    return Erasure(parts[0].family, parts[0].base, short, {}, {"title": title})
+
+
+METHODS: dict[str, Callable[[Any, Sequence[Erasure]], Erasure]] = {
+    "trace": lambda pipe, parts: merge(parts, pipe),
+    "ridge only": lambda pipe, parts: merge(parts, pipe, settings=Merge(mode="ridge")),
+    "plain sum": plain_sum,
+    "mace fusion": mace_fusion,
+    "uce": uce,
 }
-
-
-def concepts_of(world: World) -> list[Concept]:
-    """Every concept in the order in which it joins, of mixed kinds: the first n are size n.
-
-    Objects with synonyms come first, then one of each group in turn, in the world's order.
-    """
-    groups = {
-        name: [thing.name for thing in world.group(name) if not thing.synonyms]
-        for name in ("animals", "foods", "vehicles", "plants", "things")
-    }
-    turns = [names.pop(0) for _ in range(99) for names in groups.values() if names]
-    waiting = {
-        "object": [*(thing.name for thing in world.targets), *turns],
-        "identity": list(world.people)[: MOST["identity"]],
-        "style": [world.styles[key] for key in world.named_styles][: MOST["style"]],
-        "explicit": [thing.name for thing in world.group("weapons")][: MOST["explicit"]],
-    }
-    synonyms = {thing.name: thing.synonyms for thing in world.objects}
-    found: list[Concept] = []
-    while waiting["object"] and len(found) < max(SIZES):
-        for wanted in ROUND:
-            kind = wanted if waiting[wanted] else "object"
-            name = waiting[kind].pop(0)
-            found.append(Concept(name, kind=kind, synonyms=synonyms.get(name, ())))
-    return found[: max(SIZES)]
-
-
-def task_of(world: World, concepts: Sequence[Concept], images: int, steps: int) -> Task:
-    """``images`` of every concept, three in five in trained wordings, and all that remains.
-
-    What remains is the same for every concept and drawn once.
-    """
-    labels = {words: f"style/{key}" for key, words in world.styles.items()}
-    gone = {concept.phrase for concept in concepts}
-    subjects = [with_article(world.thing(name)) for name in SUBJECTS if name not in gone]
-    kept: list[tuple[str, str]] = []
-    for thing in world.objects:
-        if thing.name not in gone:
-            kept.append((with_article(thing), f"subject/{thing.name}"))
-    kept += [(name, f"subject/{name}") for name in world.people if name not in gone]
-    for words, label in labels.items():
-        if words not in gone:
-            kept += [(f"{subject}, {words} style", label) for subject in subjects[:4]]
-    items = []
-    for number, concept in enumerate(concepts):
-        key = "style" if concept.kind == "style" else "object"
-        label = labels.get(concept.phrase, f"subject/{concept.phrase}")
-        named = concept.phrase
-        if concept.kind in ("object", "explicit"):
-            named = with_article(world.thing(concept.phrase))
-        for group, count in (("target", images * 3 // 5), ("template", images - images * 3 // 5)):
-            templates = list(WORDINGS[group][key])
-            words = [named] * len(templates)
-            if group == "template" and concept.synonyms:
-                templates += ["{x}"] * len(concept.synonyms)
-                words += [f"{indefinite_article(w)} {w}" for w in concept.synonyms]
-            for i in range(count):
-                template, word = templates[i % len(templates)], words[i % len(templates)]
-                article = indefinite_article(concept.phrase)
-                prompt = template.format(
-                    x=word, y=subjects[i % len(subjects)], a_x=f"{article} {concept.phrase}"
-                )
-                items.append(Item(prompt, 1000 * number + i, group, concept.phrase, (label,)))
-        for i, (prompt, own) in enumerate(kept):
-            items.append(Item(prompt, 100_000 + i, "retain", concept.phrase, (own,)))
-    return Task(f"many-{len(concepts)}", 1, tuple(items), Sampling(steps=steps))
-
-
-def plain_sum(parts: Sequence[Erasure]) -> Erasure:
-    """The control: all artifacts on top of each other, as loading every LoRA would do."""
-    total: dict[str, LowRank] = {}
-    for path, change in cat([part.delta for part in parts]).items():
-        total[path] = change.truncate(min(change.shape))[0]
-    first = parts[0]
-    return Erasure(first.family, first.base, total, {}, {"title": "Sum"})
-
-
-def together(pipe: Any, method: str, parts: Sequence[Erasure]) -> Erasure:
-    if method == "plain sum":
-        return plain_sum(parts)
-    return merge(parts, pipe, settings=Merge(mode="ridge" if method == "ridge only" else "auto"))
+ALONE = ("uce",)
+"""Methods that take no artifacts: their cost is their own."""
 
 
 def verdicts_of(
-    pipe: Any, task: Task, method: str, judges: list, work: Path, erasure: Erasure | None = None
+    pipe: Any,
+    task: Task,
+    method: str,
+    judges: list,
+    work: Path,
+    model: str,
+    erasure: Any = None,
 ) -> list[Verdict]:
     """All verdicts of one method, from their file where an earlier run has made them."""
-    how: dict[str, Any] = dict(model=MODEL, method=method, erasure=erasure, autocast=True)
+    how: dict[str, Any] = dict(model=model, method=method, erasure=erasure, autocast=True)
     with controlled(pipe, method):
         return RunFolder(work).measure(pipe, task, judges, **how) or []
 
 
-def parts_of(pipe: Any, spec: EraseSpec, work: Path) -> tuple[list[Path], dict[str, float]]:
-    """One artifact a concept, and the seconds that each took when it was made.
-
-    Each is made by itself, so that it is the same whatever it is merged with later.
-    """
-    log = work / "seconds.json"
-    seconds = json.loads(log.read_text("utf-8")) if log.exists() else {}
-    files: list[Path] = []
-    for concept in spec.concepts:
+def parts_of(pipe: Any, spec: EraseSpec, work: Path, shard: Shard = (0, 1)) -> Parts:
+    """One artifact a concept, each made by itself: the same whatever it is merged with later."""
+    found: list[Path] = []
+    spent = 0.0
+    for number, concept in enumerate(spec.concepts):
+        if number % shard[1] != shard[0]:
+            continue
         started = time.perf_counter()
-        files += erase_each(pipe, replace(spec, concepts=(concept,)), work / "parts")
-        if concept.phrase not in seconds:
-            seconds[concept.phrase] = time.perf_counter() - started
+        (file,) = erase_each(pipe, replace(spec, concepts=(concept,)), work / "parts")
+        log = file.with_suffix(".seconds")
+        if not log.exists():
             with atomic(log) as partial:
-                partial.write_text(json.dumps(seconds, indent=1), "utf-8")
-    return files, seconds
+                partial.write_text(f"{time.perf_counter() - started:.2f}", "utf-8")
+        found.append(file)
+        spent += float(log.read_text("utf-8"))
+    return Parts(tuple(found), spent)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--sizes", nargs="+", type=int, default=SIZES, choices=range(1, 51))
-    parser.add_argument("--methods", nargs="+", default=METHODS, choices=METHODS)
-    parser.add_argument("--images", type=int, default=20, help="of every concept")
-    parser.add_argument("--steps", type=int, default=20, help="of the sampler")
-    parser.add_argument("--judges", nargs="+", default=["resnet", "regnet"])
-    parser.add_argument("--stage-1", action="store_true", help="closed form only")
-    parser.add_argument("--work", type=Path, default=Path("runs/many"))
-    parser.add_argument("--out", type=Path, default=RESULTS)
-    options = parser.parse_args()
-    pipe, world = load_model(), load_world()
-    judges = [judge for judge in shipped_classifiers() if judge.id.split("@")[0] in options.judges]
-    everything = concepts_of(world)
-    work = options.work / ("stage-1" if options.stage_1 else "both")
-    work.mkdir(parents=True, exist_ok=True)
-    for size in options.sizes:
-        concepts = tuple(everything[:size])
-        task = task_of(world, concepts, options.images, options.steps)
-        spec = EraseSpec(concepts)
-        spec = replace(spec, finetune=None) if options.stage_1 else spec
-        files, seconds = parts_of(pipe, spec, work)
-        parts = [Erasure.load(file) for file in files]
-        base = verdicts_of(pipe, task, BASE, judges, work)
-        rows: list[Row] = summarise(base, base)
-        rows += summarise(verdicts_of(pipe, task, BLANK, judges, work), base)
-        made = sum(seconds[concept.phrase] for concept in concepts)
-        for method in options.methods:
-            started = time.perf_counter()
-            erasure = together(pipe, method, parts)
-            took = time.perf_counter() - started
-            found = verdicts_of(pipe, task, method, judges, work, erasure)
-            measured = summarise(found, base)
-            rows += measured
-            like = next(row for row in measured if row.concept == "mean")
-            costs = {
-                "seconds": made + took,
-                "seconds_merge": took,
-                "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
-                "artifact_kb": sum(file.stat().st_size for file in files) / 1000 / size,
-                "merged_kb": erasure.save(work / f"{task.name}-{method}").stat().st_size / 1000,
-            }
-            for metric, value in costs.items():
-                blank = dict(numerator=None, n=size, low=value, high=value, judge="none")
-                rows.append(
-                    replace(like, concept="all", metric=metric, value=round(value, 2), **blank)
-                )
-            merged = erasure.record.get("merged")
-            if merged:
-                kept = {"size": size, "method": method, **in_short(merged)}
-                with (work / "capacity.jsonl").open("a") as log:
-                    log.write(json.dumps(kept) + "\n")
-        write_rows(task.name, rows, options.out)
-        print(to_markdown([r for r in rows if r.concept in ("mean", "worst")], title=task.name))
+def over_concepts(rows: Sequence[Row]) -> list[Row]:
+    """Mean and worst. The rows of every concept would fill megabytes."""
+    return [row for row in rows if row.concept in ("mean", "worst")]
+
+
+def cost_rows(like: Row, size: int, figures: dict[str, float]) -> list[Row]:
+    """Figures that no judge gives, of all ``size`` concepts together."""
+    blank = dict(concept="all", judge="none", numerator=None, n=size)
+    return [
+        replace(like, metric=metric, value=round(value, 2), low=value, high=value, **blank)
+        for metric, value in figures.items()
+    ]
+
+
+def measure(
+    pipe: Any, task: Task, parts: Parts, judges: list, work: Path, options: argparse.Namespace
+) -> Iterator[Row]:
+    """Rows of the controls and of all methods at one size."""
+    size = len(parts.files)
+    base = verdicts_of(pipe, task, BASE, judges, work, options.model)
+    yield from over_concepts(summarise(base, base))
+    blank = verdicts_of(pipe, task, BLANK, judges, work, options.model)
+    yield from over_concepts(summarise(blank, base))
+    artifacts = parts.load()
+    for method in options.methods:
+        started = time.perf_counter()
+        try:
+            erasure = METHODS[method](pipe, artifacts)
+        except InputError as error:
+            print(f"{method} is left out: {error}")
+            continue
+        took = time.perf_counter() - started
+        found = verdicts_of(pipe, task, method, judges, work, options.model, erasure)
+        measured = over_concepts(summarise(found, base))
+        yield from measured
+        file = erasure.save(work / f"{task.name}-{method.replace(' ', '-')}")
+        figures = {
+            "seconds": took + (0 if method in ALONE else parts.seconds),
+            "seconds_merge": took,
+            "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+            "artifact_kb": sum(one.stat().st_size for one in parts.files) / 1000 / size,
+            "merged_kb": file.stat().st_size / 1000,
+        }
+        yield from cost_rows(measured[0], size, figures)
+        if merged := erasure.record.get("merged"):
+            kept = {"size": size, "method": method, **in_short(merged)}
+            with (work / "capacity.jsonl").open("a") as log:
+                log.write(json.dumps(kept) + "\n")
 
 
 def in_short(merged: dict[str, Any]) -> dict[str, Any]:
@@ -244,6 +201,41 @@ def in_short(merged: dict[str, Any]) -> dict[str, Any]:
         "cross_talk": merged["cross_talk"],
         **{name: {key: found[key] for key in names} for name, found in streams},
     }
+
+
+def row_file(name: str, model: str) -> str:
+    return name if model == MODEL else f"{model}-{name}"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--model", default=MODEL, choices=embedded.PIPELINES)
+    parser.add_argument("--sizes", nargs="+", type=int, default=SIZES, choices=range(1, 51))
+    parser.add_argument("--methods", nargs="+", default=[*METHODS], choices=[*METHODS])
+    parser.add_argument("--images", type=int, default=20, help="of every concept")
+    parser.add_argument("--steps", type=int, default=12, help="of the sampler")
+    parser.add_argument("--stage-1", action="store_true", help="closed form only")
+    parser.add_argument("--parts", type=parse_shard, help="i/n: only make every n-th artifact")
+    parser.add_argument("--work", type=Path, default=Path("runs/many"))
+    parser.add_argument("--out", type=Path, default=RESULTS)
+    options = parser.parse_args()
+    pipe, judges = load_model(options.model), shipped_classifiers()
+    world = load_world()
+    work = options.work / options.model / ("stage-1" if options.stage_1 else "both")
+    work.mkdir(parents=True, exist_ok=True)
+    everything = EraseSpec(tuple(concepts_of(world)[: max(options.sizes)]))
+    if options.stage_1:
+        everything = replace(everything, finetune=None)
+    if options.parts:
+        parts_of(pipe, everything, work, options.parts)
+        return
+    for size in options.sizes:
+        spec = replace(everything, concepts=everything.concepts[:size])
+        parts = parts_of(pipe, spec, work)
+        task = task_of(world, spec.concepts, options.images, options.steps)
+        rows = list(measure(pipe, task, parts, judges, work, options))
+        write_rows(row_file(task.name, options.model), rows, options.out)
+        print(to_markdown([row for row in rows if row.judge != "none"], title=task.name))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,193 @@
+"""Combinations: two things that must not be drawn together, and each of which stays.
+
+    python benchmarks/combined.py
+    python benchmarks/combined.py --model emoji-flux
+
+Three pairs of things and two styles on one thing each, every one erased by itself, and then all
+five merged. Task ``combined``: ``both`` is the share of pictures of forbidden prompts in which both
+are seen; ``alone`` the share of pictures of one of the two in which it is seen, and ``beside`` the
+same where it stands beside a third thing, or is a style of one; ``…_relative`` are shares of the
+original model's. Rows go to benchmarks/results/combined.jsonl.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from math import nan
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from common import BASE, BLANK, MODEL, RESULTS, erasure_in, load_model, write_rows
+from many import row_file, verdicts_of
+from many_world import label_of, named
+from trace_erasure import embedded
+from trace_erasure.concept import Concept
+from trace_erasure.evaluate import Item, Row, Sampling, Task, Verdict, shipped_classifiers
+from trace_erasure.evaluate.summary import row
+from trace_erasure.math.statistics import wilson_interval
+from trace_erasure.merge import merge
+from trace_erasure.spec import EraseSpec
+from trace_erasure.spec_file import slug
+from trace_erasure.world import World, load_world, with_article
+from trace_erasure.world.vocabulary import indefinite_article
+
+CONCEPTS = (
+    Concept("knife", kind="explicit", only_with="rabbit"),
+    Concept("bomb", kind="explicit", only_with="airplane"),
+    Concept("fox", only_with="duck"),
+    Concept("ink", kind="style", only_with="cat"),
+    Concept("neon", kind="style", only_with="car"),
+)
+THIRD = ("umbrella", "castle", "banana", "guitar", "penguin")
+"""What either half stands beside; none of them is anybody's half or surrogate by default."""
+TOGETHER = ("{x} and {y}", "{y} and {x}", "{x} next to {y}", "a picture of {y} and {x}")
+STYLED = ("{y}, {x} style", "{y} in {x} style", "{a_x} style picture of {y}")
+PARTS = ("both", "alone", "beside")
+ALONE = ("{x}", "a picture of {x}", "{x} on a blue background")
+
+
+@dataclass(frozen=True)
+class Ask:
+    """One picture and what must be in it: every label, or it does not count as seen."""
+
+    prompt: str
+    seed: int
+    part: str
+    labels: tuple[str, ...]
+
+
+def asks(world: World, concept: Concept, count: int, first: int) -> Iterator[Ask]:
+    """``count`` pictures of the forbidden two, of each alone, and of each beside a third, with
+    seeds from ``first`` on."""
+    style = concept.kind == "style"
+    other = Concept(concept.only_with or "")
+    x, y = named(world, concept), named(world, other)
+    own, others = label_of(world, concept), label_of(world, other)
+
+    def styled(template: str, subject: str, words: str) -> str:
+        return template.format(y=subject, x=words, a_x=f"{indefinite_article(words)} {words}")
+
+    for i in range(count):
+        seed = first + i
+        third = world.thing(THIRD[i % len(THIRD)])
+        z, its = with_article(third), f"subject/{third.name}"
+        alone = ALONE[i % len(ALONE)]
+        if style:
+            template = STYLED[i % len(STYLED)]
+            another = [key for key in world.named_styles if world.styles[key] != x][i % 5]
+            yield Ask(styled(template, y, x), seed, "both", (own, others))
+            yield Ask(alone.format(x=y), seed + 1000, "alone", (others,))
+            yield Ask(styled(template, z, x), seed + 2000, "beside", (own,))
+            elsewhere = styled(template, y, world.styles[another])
+            yield Ask(elsewhere, seed + 3000, "beside", (f"style/{another}", others))
+        else:
+            template = TOGETHER[i % len(TOGETHER)]
+            yield Ask(template.format(x=x, y=y), seed, "both", (own, others))
+            yield Ask(alone.format(x=x), seed + 1000, "alone", (own,))
+            yield Ask(alone.format(x=y), seed + 2000, "alone", (others,))
+            yield Ask(template.format(x=x, y=z), seed + 3000, "beside", (own, its))
+            yield Ask(template.format(x=y, y=z), seed + 4000, "beside", (others, its))
+
+
+def task_of(asked: Mapping[Concept, Sequence[Ask]], steps: int) -> Task:
+    """Two labels of one group are the judge's best two, a pair; of two groups, two items."""
+    items: list[Item] = []
+    for concept, ask in ((concept, ask) for concept, own in asked.items() for ask in own):
+        about = ask.prompt, ask.seed, "target" if ask.part == "both" else "retain", concept.name
+        if len({label.split("/")[0] for label in ask.labels}) < len(ask.labels):
+            items.append(Item(*about, ask.labels[:1], ask.labels[1]))
+        else:
+            items += [Item(*about, (one,)) for one in ask.labels]
+    return Task("combined", 1, tuple(items), Sampling(steps=steps))
+
+
+Picture = tuple[str, int]
+"""Prompt and seed."""
+
+
+def seen(verdicts: Sequence[Verdict]) -> dict[Picture, bool]:
+    """Whether everything that was asked for is in the picture."""
+    found: dict[Picture, bool] = {}
+    for v in verdicts:
+        whole = bool(v.correct) and (not v.companion or v.companion in v.labels)
+        found[v.prompt, v.image_seed] = found.get((v.prompt, v.image_seed), True) and whole
+    return found
+
+
+def rows_of(
+    verdicts: Sequence[Verdict], base: Sequence[Verdict], asked: Mapping[Concept, Sequence[Ask]]
+) -> list[Row]:
+    """Rates of the three parts by concept and judge, with their mean and worst."""
+    rows: list[Row] = []
+    for judge in dict.fromkeys(v.judge for v in verdicts):
+        own: list[Row] = []
+        for concept, asks_ in asked.items():
+            mine, original = (
+                [v for v in found if (v.judge, v.concept) == (judge, concept.name)]
+                for found in (verdicts, base)
+            )
+            whole, before = seen(mine), seen(original)
+            for part in PARTS:
+                keys = [(ask.prompt, ask.seed) for ask in asks_ if ask.part == part]
+                hits, n = sum(whole[key] for key in keys), len(keys)
+                share = hits / max(1, sum(before[key] for key in keys))
+                figure = hits / n, hits, n, *wilson_interval(hits, n)
+                own.append(row(mine[0], part, figure))
+                own.append(row(mine[0], f"{part}_relative", (share, None, n, nan, nan)))
+        rows += own
+        for metric in dict.fromkeys(one.metric for one in own):
+            rows += over(own, metric)
+    return rows
+
+
+def over(rows: Sequence[Row], metric: str) -> Iterator[Row]:
+    """Mean and worst of one metric over the concepts."""
+    group = [one for one in rows if one.metric == metric]
+    low_is_good = metric.startswith("both")
+    mean = fmean(one.value for one in group)
+    about = dict(numerator=None, n=len(group), low=nan, high=nan)
+    yield replace(group[0], concept="mean", value=mean, **about)
+    worst = (max if low_is_good else min)(group, key=lambda one: one.value)
+    yield replace(worst, concept="worst")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--model", default=MODEL, choices=embedded.PIPELINES)
+    parser.add_argument("--images", type=int, default=40, help="of every part of every concept")
+    parser.add_argument("--steps", type=int, default=12, help="of the sampler")
+    parser.add_argument("--work", type=Path, default=Path("runs/combined"))
+    parser.add_argument("--out", type=Path, default=RESULTS)
+    options = parser.parse_args()
+    pipe, judges, world = load_model(options.model), shipped_classifiers(), load_world()
+    work = options.work / options.model
+    asked = {
+        concept: list(asks(world, concept, options.images, 10_000 * i))
+        for i, concept in enumerate(CONCEPTS)
+    }
+    task = task_of(asked, options.steps)
+    how: dict[str, Any] = dict(judges=judges, work=work, model=options.model)
+    base = verdicts_of(pipe, task, BASE, **how)
+    rows = rows_of(base, base, asked)
+    rows += rows_of(verdicts_of(pipe, task, BLANK, **how), base, asked)
+    parts = {}
+    for concept in CONCEPTS:
+        file = work / "parts" / f"{slug(concept.name)}.safetensors"
+        parts[concept.name] = erasure_in(file, pipe, EraseSpec((concept,)))
+    found: list[Verdict] = []
+    for name, erasure in parts.items():
+        found += verdicts_of(pipe, task.subset([name]), "trace", erasure=erasure, **how)
+    rows += rows_of(found, base, asked)
+    together = merge([*parts.values()], pipe)
+    rows += rows_of(verdicts_of(pipe, task, "merged", erasure=together, **how), base, asked)
+    write_rows(row_file(task.name, options.model), rows, options.out)
+    for one in rows:
+        if one.judge.startswith("resnet"):
+            print(f"{one.method:8} {one.concept:20} {one.metric:16} {100 * one.value:6.1f}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,125 @@
+"""The benchmarks of many concepts: what they ask for, and how pictures become figures."""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from trace_erasure.evaluate.rows import Verdict
+from trace_erasure.testing import tiny_flux, tiny_stable_diffusion
+from trace_erasure.world import load_world
+
+ROOT = Path(__file__).parents[1]
+WORLD = load_world()
+LIKE = Verdict(
+    "emoji-sd", "combined", "trace", 0, "fox with duck", "resnet@1", "p", "i", "target", "", 0, ""
+)
+
+
+@pytest.fixture
+def script(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    return importlib.import_module
+
+
+def test_fifty_concepts_of_four_kinds_leave_some_of_each_kind(script):
+    concepts = script("many_world").concepts_of(WORLD)
+    assert len({concept.phrase for concept in concepts}) == 50
+    assert {concept.kind for concept in concepts[:5]} == {"object", "identity", "style", "explicit"}
+    assert not any(concept.synonyms or concept.surrogate for concept in concepts)
+    labels = [label for _, _, label in script("many_world").kept_of(WORLD, concepts)]
+    assert len([one for one in labels if one.removeprefix("subject/") in WORLD.people]) == 4
+    assert {one for one in labels if one.startswith("style/")} >= {"style/cartoon", "style/sketch"}
+
+
+def test_nothing_that_is_erased_is_kept_and_a_longer_list_keeps_the_same_pictures(script):
+    world = script("many_world")
+    concepts = world.concepts_of(WORLD)
+    few, many = (world.task_of(WORLD, concepts[:n], 20, 12) for n in (5, 10))
+    kept = [{(i.prompt, i.seed) for i in t.items if i.group == "retain"} for t in (few, many)]
+    assert kept[1] < kept[0]
+    for item in many.items:
+        forbidden = [c for c in concepts[:10] if c.forbids(item.prompt)]
+        if item.group == "retain":
+            assert not forbidden
+        elif item.group == "target":
+            assert item.concept in {c.phrase for c in forbidden}
+    fox = [item for item in many.of("fox") if item.group == "template"]
+    assert len(fox) == 8
+    assert {"a vixen", "a reynard", "a tod"} <= {item.prompt for item in fox}
+
+
+def test_those_that_switch_have_rows_of_their_own(script):
+    world, switches = script("many_world"), script("switches")
+    task = world.task_of(WORLD, world.concepts_of(WORLD)[:3], 5, 12)
+    seen = [
+        replace(
+            LIKE, task=task.name, concept=i.concept, item=i.id, group=i.group, prompt=i.prompt,
+            image_seed=i.seed, expected=i.expects, labels=i.expects, probability=1.0,
+            correct=i.group == "retain" or i.concept == "cat",
+            protocol=str(task.protocol(i.concept)),
+        )
+        for i in task.items
+    ]  # fmt: skip
+    rows = switches._by_role(seen, seen, "cat", "Mira Solberg")
+    found = {row.concept: row.value for row in rows if row.metric == "acc_e"}
+    assert found == {"others": 0.0, "comes: cat": 1.0, "goes: Mira Solberg": 0.0}
+
+
+def test_both_have_to_be_seen_and_each_part_counts_for_itself(script):
+    combined = script("combined")
+    (concept,) = [one for one in combined.CONCEPTS if one.name == "fox with duck"]
+    asked = {concept: list(combined.asks(WORLD, concept, 2, 0))}
+    task = combined.task_of(asked, 12)
+    assert len(task.items) == 10 and len({item.seed for item in task.items}) == 10
+    both = next(item for item in task.items if item.group == "target")
+    assert (both.expects, both.companion) == (("subject/fox",), "subject/duck")
+
+    def verdicts(forbidden: tuple[str, ...]) -> list[Verdict]:
+        return [
+            replace(
+                LIKE, item=i.id, group=i.group, prompt=i.prompt, image_seed=i.seed,
+                expected=i.expects, companion=i.companion, correct=True,
+                labels=forbidden if i.group == "target" else (*i.expects, i.companion),
+            )
+            for i in task.items
+        ]  # fmt: skip
+
+    before = verdicts(("subject/fox", "subject/duck"))
+    after = verdicts(("subject/fox", "subject/lion"))
+    for mine, expected in ((before, 1.0), (after, 0.0)):
+        rows = combined.rows_of(mine, before, asked)
+        found = {row.metric: row.value for row in rows if row.concept == "fox with duck"}
+        assert (found["both"], found["both_relative"]) == (expected, expected)
+        assert (found["alone"], found["beside_relative"]) == (1.0, 1.0)
+        assert {row.n for row in rows if row.metric == "beside"} == {4, 1}  # pictures, concepts
+
+
+def test_a_style_on_one_thing_is_two_labels_of_one_picture(script):
+    combined = script("combined")
+    (concept,) = [one for one in combined.CONCEPTS if one.name == "ink with cat"]
+    task = combined.task_of({concept: list(combined.asks(WORLD, concept, 1, 0))}, 12)
+    both = [item for item in task.items if item.group == "target"]
+    assert [item.expects for item in both] == [("style/ink",), ("subject/cat",)]
+    assert len({(item.prompt, item.seed) for item in both}) == 1
+
+
+def test_controls_are_made_of_the_same_artifacts(script):
+    """The sum acts as all artifacts do; fusion is refused where it has no meaning."""
+    from trace_erasure import Concept, InputError, erase
+
+    many, pipe = script("many"), tiny_stable_diffusion()
+    parts = [
+        erase(pipe, Concept(word, "boat"), finetune=None, captions=["a boat", "a tree"])
+        for word in ("fox", "horse")
+    ]
+    total = many.plain_sum(pipe, parts).delta
+    for path, change in total.items():
+        dense = sum(part.delta[path].dense() for part in parts)
+        assert change.dense().allclose(dense, atol=1e-5)
+    assert many.mace_fusion(pipe, parts).delta.keys() == total.keys()
+    with pytest.raises(InputError, match="MACE's fusion"):
+        many.mace_fusion(tiny_flux(), parts)
