@@ -4,7 +4,7 @@
     python benchmarks/switches.py --model emoji-flux
 
 - ``many-switch``: 25 concepts merged, then 26, then 24. The rows of the concepts in all three are
-  called ``others``; the one that comes and the one that goes have rows of their own.
+  called ``others``; the one that ``comes`` and the one that ``goes`` have rows of their own.
 - ``many-strength``: five merged, at strengths 0 to 1; and with the first alone at a half.
 - ``many-file``: ten merged and saved, then drawn by diffusers' own LoRA loader.
 
@@ -122,7 +122,7 @@ def _by_role(
     verdicts: Sequence[Verdict], base: Sequence[Verdict], comes: str, goes: str
 ) -> list[Row]:
     """Rows of the two that switch, and of all others together."""
-    switching = {comes: f"comes: {comes}", goes: f"goes: {goes}"}
+    switching = {comes: "comes", goes: "goes"}
     own = summarise([v for v in verdicts if v.concept in switching], base)
     rest = summarise([v for v in verdicts if v.concept not in switching], base)
     rows = [replace(r, concept=switching[r.concept]) for r in own if r.concept in switching]

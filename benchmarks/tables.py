@@ -65,6 +65,7 @@ TASKS = {
     "identities": "people",
     "hazard": "weapons, all at once",
 }
+TRACE_MERGED = {"trace": "**TRACE**, merged"}
 STAGES = {f"stages-{task}": TASKS[task] for task in ("objects", "styles", "identities")}
 ERASED = (
     Column("Acc_e ↓", "acc_e"),
@@ -83,6 +84,14 @@ DRAWN = (
     Column("when named", "acc_e"),
     Column("in other words", "acc_g"),
     Column("everything else", "acc_s"),
+)
+MANY = {f"many-{n}": f"{n}" for n in (1, 5, 10, 25, 50)}
+TOGETHER = (
+    Column("Acc_e ↓", "acc_e"),
+    Column("worst ↓", "acc_e", "worst", "{:.1%}"),
+    Column("Acc_g ↓", "acc_g"),
+    Column("everything else, of the original's ↑", "acc_s_relative"),
+    Column("H_o ↑", "h_o"),
 )
 REAL_SIZES = {
     "sd15": "Stable Diffusion 1.5",
@@ -116,6 +125,98 @@ TABLES = {
         ERASED,
         "python benchmarks/bench.py --model emoji-flux",
         model="emoji-flux",
+    ),
+    "many": Table(MANY, TRACE_MERGED, JUDGES, TOGETHER, "python benchmarks/many.py"),
+    "many-controls": Table(
+        {name: MANY[name] for name in ("many-10", "many-50")},
+        {
+            **BASE,
+            **TRACE_MERGED,
+            "ridge only": "ridge only",
+            "plain sum": "plain sum of the LoRAs",
+            "mace fusion": "MACE's fusion of them",
+            "uce": "UCE",
+            "blank": "blank pictures",
+        },
+        {"resnet": "ResNet"},
+        TOGETHER,
+        "python benchmarks/many.py",
+    ),
+    "many-cost": Table(
+        MANY,
+        TRACE_MERGED,
+        {"none": "none"},
+        (
+            Column("seconds in all", "seconds", "all", "{:.0f}"),
+            Column("of which the merge", "seconds_merge", "all", "{:.1f}"),
+            Column("peak MB", "peak_memory_mb", "all", "{:.0f}"),
+            Column("an artifact, kB", "artifact_kb", "all", "{:.0f}"),
+            Column("the merged file, kB", "merged_kb", "all", "{:.0f}"),
+        ),
+        "python benchmarks/many.py",
+        note="Measured, on one thread beside another process.",
+    ),
+    "many-switch": Table(
+        {"many-switch": "25, give or take one"},
+        {
+            "base": "original model",
+            "25": "25 merged",
+            "one more": "and one more, *banana*",
+            "one less": "or one less, *apple*",
+        },
+        JUDGES,
+        (
+            Column("Acc_e of 24 ↓", "acc_e", "others"),
+            Column("Acc_g of 24 ↓", "acc_g", "others"),
+            Column("everything else ↑", "acc_s", "others"),
+            Column("*banana* seen", "acc_e", "comes"),
+            Column("*apple* seen", "acc_e", "goes"),
+        ),
+        "python benchmarks/switches.py switch",
+    ),
+    "many-strength": Table(
+        {"many-strength": "five"},
+        {
+            **BASE,
+            **{f"trace × {s:g}": f"strength {s:g}" for s in (0, 0.25, 0.5, 0.75)},
+            "trace": "strength 1",
+            "first at a half": "*fox* at 0.5, the others at 1",
+        },
+        {"resnet": "ResNet"},
+        (
+            Column("Acc_e ↓", "acc_e"),
+            Column("Acc_g ↓", "acc_g"),
+            Column("everything else ↑", "acc_s"),
+            Column("*fox* seen", "acc_e", "fox"),
+        ),
+        "python benchmarks/switches.py strength",
+    ),
+    "many-file": Table(
+        {"many-file": "ten"},
+        {"trace": "`attach`", "plain diffusers": "`load_lora_weights`"},
+        JUDGES,
+        TOGETHER,
+        "python benchmarks/switches.py file",
+    ),
+    "combined": Table(
+        {"combined": "three pairs, two styles on one thing"},
+        {
+            **BASE,
+            "trace": "**TRACE**, one by one",
+            "merged": "all five merged",
+            "blank": "blank pictures",
+        },
+        JUDGES,
+        tuple(
+            Column(f"{title}{', worst' if concept == 'worst' else ''} {arrow}", metric, concept)
+            for title, metric, arrow in (
+                ("both seen", "both", "↓"),
+                ("alone, of the original's", "alone_relative", "↑"),
+                ("beside a third, of the original's", "beside_relative", "↑"),
+            )
+            for concept in ("mean", "worst")
+        ),
+        "python benchmarks/combined.py",
     ),
     "real-sizes": Table(
         REAL_SIZES,
