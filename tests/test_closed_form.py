@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trace_erasure.math import closed_form as algebra
+from trace_erasure.math import edit_figures, subspaces
 
 
 class Instance:
@@ -15,8 +16,8 @@ class Instance:
         generator = torch.Generator().manual_seed(seed)
         draw = lambda *shape: torch.randn(*shape, generator=generator, dtype=torch.float64)  # noqa: E731
         self.weights = [draw(width + 3, width) for _ in range(maps)]
-        self.gram = algebra.gram(self.weights)
-        self.root = algebra.gram_root(self.weights)
+        self.gram = subspaces.gram(self.weights)
+        self.root = subspaces.gram_root(self.weights)
         ordinary = draw(width, 4 * width)
         self.sigma = algebra.regularised(ordinary @ ordinary.mT / (4 * width), 1e-3)
         self.c, self.s, self.keep = draw(width, columns), draw(width, columns), draw(width, kept)
@@ -58,7 +59,7 @@ def test_m_is_a_projector_of_low_rank_with_a_positive_margin(x: Instance, k: int
     assert edit.rank <= (x.c.shape[1] if k is None else k)
     assert torch.linalg.matrix_rank(m - torch.eye(len(m)), atol=1e-8) == edit.rank
     torch.testing.assert_close(m @ edit.shift, torch.zeros_like(edit.shift), atol=1e-7, rtol=0)
-    assert algebra.recovery_margin(edit, x.c, x.s, x.root) > 0
+    assert edit_figures.recovery_margin(edit, x.c, x.s, x.root) > 0
 
 
 @settings(max_examples=30, deadline=None)
@@ -66,9 +67,9 @@ def test_m_is_a_projector_of_low_rank_with_a_positive_margin(x: Instance, k: int
 def test_no_other_feasible_edit_costs_less_on_ordinary_prompts(x: Instance, seed: int) -> None:
     """Any change that leaves the constraints alone makes the expected collateral larger."""
     edit = x.solve()
-    best = algebra.expected_collateral(edit, x.sigma, x.gram)
+    best = edit_figures.expected_collateral(edit, x.sigma, x.gram)
     constraints = torch.cat([x.c, x.s, x.keep], dim=1)
-    basis = algebra.span(constraints)
+    basis = subspaces.span(constraints)
     generator = torch.Generator().manual_seed(seed)
     width = len(x.sigma)
     free = torch.randn(1, width, generator=generator, dtype=torch.float64)
@@ -76,7 +77,7 @@ def test_no_other_feasible_edit_costs_less_on_ordinary_prompts(x: Instance, seed
     extra = 1e-2 * torch.randn(width, 1, generator=generator, dtype=torch.float64)
     other = algebra.Edit(torch.cat([edit.shift, extra], 1), torch.cat([edit.read, free]), 0.0, 0.0)
     torch.testing.assert_close(other.apply(x.c), x.s, atol=1e-8, rtol=0)
-    assert algebra.expected_collateral(other, x.sigma, x.gram) >= best
+    assert edit_figures.expected_collateral(other, x.sigma, x.gram) >= best
 
 
 @settings(max_examples=30, deadline=None)
@@ -96,7 +97,7 @@ def test_collateral_is_the_relative_change_of_the_stacked_output(x: Instance) ->
     change = stacked @ (edit.matrix() - torch.eye(len(x.sigma))) @ probe
     expected = change.norm(dim=0) / (stacked @ probe).norm(dim=0)
     torch.testing.assert_close(
-        algebra.collateral(edit, probe, x.gram), expected, atol=1e-6, rtol=1e-6
+        edit_figures.collateral(edit, probe, x.gram), expected, atol=1e-6, rtol=1e-6
     )
 
 
@@ -107,9 +108,9 @@ def test_truncation_reports_the_energy_that_it_discards() -> None:
     edit = x.solve(2)
     assert edit.discarded == pytest.approx(float(energy[2:].sum() / energy.sum()), rel=1e-6)
     assert (
-        algebra.residual(x.solve(), x.c, x.s, x.gram)
+        edit_figures.residual(x.solve(), x.c, x.s, x.gram)
         < 1e-9
-        < algebra.residual(edit, x.c, x.s, x.gram)
+        < edit_figures.residual(edit, x.c, x.s, x.gram)
     )
 
 
@@ -142,7 +143,7 @@ def test_the_same_concept_and_surrogate_is_refused() -> None:
 def test_any_root_serves_where_the_symmetric_one_did(rows: tuple[int, ...]) -> None:
     generator = torch.Generator().manual_seed(0)
     weights = [torch.randn(n, 24, generator=generator, dtype=torch.float64) for n in rows]
-    gram, root = algebra.gram(weights), algebra.gram_root(weights)
+    gram, root = subspaces.gram(weights), subspaces.gram_root(weights)
     torch.testing.assert_close(gram, sum(w.mT @ w for w in weights))
     torch.testing.assert_close(root.mT @ root, gram)
     assert len(root) == min(sum(rows), 24)
@@ -155,12 +156,12 @@ def test_leading_singular_vectors_are_those_of_the_whole_decomposition(shape) ->
     generator = torch.Generator().manual_seed(0)
     spread = torch.logspace(0, -5, shape[1], dtype=torch.float64)
     matrix = torch.randn(*shape, generator=generator, dtype=torch.float64) * spread
-    s, vh = algebra.leading_svd(matrix, 5)
+    s, vh = subspaces.leading_svd(matrix, 5)
     _, values, vectors = torch.linalg.svd(matrix, full_matrices=False)
     torch.testing.assert_close(s, values[:5])
     torch.testing.assert_close(vh.mT @ vh, vectors[:5].mT @ vectors[:5], atol=1e-8, rtol=0)
     twice = torch.cat([matrix[:, :2], matrix[:, :2]], dim=1)
-    assert len(algebra.leading_svd(twice, 4)[0]) == 2
+    assert len(subspaces.leading_svd(twice, 4)[0]) == 2
 
 
 @settings(max_examples=30, deadline=None)
@@ -171,11 +172,11 @@ def test_the_margin_is_the_distance_to_everything_that_the_edited_maps_can_say(x
         algebra.null_space(x.solve(k), x.keep),
         algebra.ridge(x.c, x.s, x.sigma),
     ):
-        said = algebra.span(x.root @ edit.matrix())
+        said = subspaces.span(x.root @ edit.matrix())
         goal = x.root @ x.c
         missed = (goal - said @ (said.mT @ goal)).norm(dim=0)
         margin = (missed / (x.root @ (x.c - x.s)).norm(dim=0)).min()
-        found = algebra.recovery_margin(edit, x.c, x.s, x.root)
+        found = edit_figures.recovery_margin(edit, x.c, x.s, x.root)
         assert found == pytest.approx(float(margin), abs=1e-7)
 
 
@@ -183,6 +184,6 @@ def test_maps_that_lose_no_output_leave_no_margin() -> None:
     """Fewer outputs than inputs, as in SD 3: some embedding gives any output at all."""
     generator = torch.Generator().manual_seed(0)
     draw = lambda *shape: torch.randn(*shape, generator=generator, dtype=torch.float64)  # noqa: E731
-    root, c, s = algebra.gram_root([draw(10, 24)]), draw(24, 3), draw(24, 3)
+    root, c, s = subspaces.gram_root([draw(10, 24)]), draw(24, 3), draw(24, 3)
     edit = algebra.equality(c, s, c[:, :0], torch.eye(24, dtype=torch.float64), root)
-    assert algebra.recovery_margin(edit, c, s, root) == 0
+    assert edit_figures.recovery_margin(edit, c, s, root) == 0

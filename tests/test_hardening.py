@@ -13,6 +13,7 @@ from trace_erasure.denoiser import Denoiser
 from trace_erasure.erase import erase
 from trace_erasure.errors import InputError
 from trace_erasure.math import closed_form as algebra
+from trace_erasure.math import edit_figures, subspaces
 from trace_erasure.math.frontier import frontier
 from trace_erasure.math.hardening import harden, regenerating
 from trace_erasure.math.objectives import mean_square
@@ -46,21 +47,21 @@ def problem(d: int = 24, m: int = 5, seed: int = 0) -> dict[str, torch.Tensor]:
         "surrogate": root @ draw(d, m),
         "keep": root @ draw(d, 3),
         "second_moment": algebra.regularised(root @ root.mT, 1e-3),
-        "root": algebra.gram_root([draw(3 * d, d)]),
+        "root": subspaces.gram_root([draw(3 * d, d)]),
     }
 
 
 def heard(p: dict[str, torch.Tensor]) -> torch.Tensor:
-    return algebra.gram([p["root"]])
+    return subspaces.gram([p["root"]])
 
 
 def test_the_attack_is_the_least_squares_one():
     p = problem()
     edit = algebra.equality(**p, directions=2)
     found = regenerating(edit, p["concept"], heard(p), penalty=1e-9)
-    missed = algebra.output_norm(edit.apply(found) - p["concept"], heard(p))
-    moved = algebra.output_norm(p["concept"] - p["surrogate"], heard(p))
-    margin = algebra.recovery_margin(edit, p["concept"], p["surrogate"], p["root"])
+    missed = edit_figures.output_norm(edit.apply(found) - p["concept"], heard(p))
+    moved = edit_figures.output_norm(p["concept"] - p["surrogate"], heard(p))
+    margin = edit_figures.recovery_margin(edit, p["concept"], p["surrogate"], p["root"])
     assert float((missed / moved).min()) == pytest.approx(margin, rel=1e-3)
 
 
@@ -72,7 +73,7 @@ def test_rounds_raise_the_margin_and_break_no_promise(directions, seed):
     c, s, _ = algebra.leading_pairs(p["concept"], p["surrogate"], p["root"], directions)
     hard, margins = harden(edit, **p, redirected=(c, s), weights=None, rounds=4, added=1)
     assert margins == sorted(margins)
-    found = algebra.recovery_margin(hard, p["concept"], p["surrogate"], p["root"])
+    found = edit_figures.recovery_margin(hard, p["concept"], p["surrogate"], p["root"])
     assert found == pytest.approx(margins[-1])
     if len(margins) == 1:
         assert hard is edit
@@ -97,8 +98,8 @@ def test_no_edit_beats_the_frontier():
     edits = [algebra.equality(**p, directions=k) for k in (1, 2, 3, 5, None)]
     edits.append(algebra.ridge(p["concept"], p["surrogate"], p["second_moment"]))
     for edit in edits:
-        left = algebra.residual(edit, p["concept"], p["surrogate"], heard(p))
-        spent = algebra.expected_collateral(edit, p["second_moment"], heard(p))
+        left = edit_figures.residual(edit, p["concept"], p["surrogate"], heard(p))
+        spent = edit_figures.expected_collateral(edit, p["second_moment"], heard(p))
         assert best.cost(max(left, 1e-6)) <= spent * (1 + 1e-6)
     costs = [cost for _, cost in best.curve((0.9, 0.5, 0.1, 0.01))]
     assert costs == sorted(costs) and costs[0] > 0
@@ -112,8 +113,8 @@ def test_the_frontier_s_own_edits_are_on_it():
         read = torch.linalg.solve(c @ c.mT + penalty * sigma, c).mT
         edit = algebra.Edit(p["surrogate"] - c, read, 0.0, 0.0)
         found = best.at(penalty)
-        left = algebra.residual(edit, c, p["surrogate"], heard(p))
-        spent = algebra.expected_collateral(edit, sigma, heard(p))
+        left = edit_figures.residual(edit, c, p["surrogate"], heard(p))
+        spent = edit_figures.expected_collateral(edit, sigma, heard(p))
         assert found == pytest.approx((left, spent), rel=1e-6)
 
 

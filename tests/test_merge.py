@@ -18,7 +18,7 @@ from trace_erasure.erase_each import erase_each
 from trace_erasure.erasure import Erasure
 from trace_erasure.errors import InputError
 from trace_erasure.header import read_header
-from trace_erasure.math import closed_form, joint
+from trace_erasure.math import edit_figures, joint
 from trace_erasure.math.lowrank import LowRank
 from trace_erasure.merge import merge
 from trace_erasure.spec import ClosedForm, EraseSpec, Finetune, Merge
@@ -146,8 +146,8 @@ def test_beyond_capacity_ridge_takes_over():
     assert all(0 < residual < 1 for residual in trial.residuals)
     matrix, gram = best.edit.matrix(), root.mT @ root
     for pair, residual in zip(pairs, trial.residuals, strict=True):  # as predicted
-        missed = closed_form.output_norm(matrix @ pair.concept - pair.surrogate, gram).norm()
-        moved = closed_form.output_norm(pair.concept - pair.surrogate, gram).norm()
+        missed = edit_figures.output_norm(matrix @ pair.concept - pair.surrogate, gram).norm()
+        moved = edit_figures.output_norm(pair.concept - pair.surrogate, gram).norm()
         assert float(missed / moved) == pytest.approx(residual)
 
 

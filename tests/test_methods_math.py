@@ -13,8 +13,9 @@ from trace_erasure.denoiser import Denoiser
 from trace_erasure.families.table import TOKENS, Conditioning
 from trace_erasure.math import attention as maps
 from trace_erasure.math import edits
-from trace_erasure.math.closed_form import Edit, gram
+from trace_erasure.math.closed_form import Edit
 from trace_erasure.math.lowrank import LowRank, from_dense
+from trace_erasure.math.subspaces import gram
 from trace_erasure.methods import ant, mace, train
 from trace_erasure.methods.attention import recorded
 from trace_erasure.methods.closed import least_squares

@@ -2,9 +2,10 @@
 
 Usage: python training/flux.py DATA OUT [MINUTES] [FROM]
 Needs OUT/vae, OUT/emoji-sd (for its tokenizer) and DATA/latents.npy. Starts from the weights of
-the pipeline FROM, where given, instead of random ones. The first four fifths of the minutes learn the flow (checkpoint OUT/flux.ckpt); the rest teaches the network to give, in one
-pass, the guided velocity that it would otherwise take two for (OUT/flux-guided.ckpt), as FLUX.1
-[dev] does. Resumes from both; writes OUT/emoji-flux.
+the pipeline FROM, where given, instead of random ones. The first four fifths of the minutes learn
+the flow (checkpoint OUT/flux.ckpt); the rest teaches the network to give, in one pass, the guided
+velocity that it would otherwise take two for (OUT/flux-guided.ckpt), as FLUX.1 [dev] does. Resumes
+from both; writes OUT/emoji-flux.
 """
 
 from __future__ import annotations

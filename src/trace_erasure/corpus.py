@@ -18,7 +18,7 @@ from trace_erasure.columns import PADDING_WEIGHT
 from trace_erasure.denoiser import Denoiser
 from trace_erasure.families.table import TOKENS
 from trace_erasure.files import atomic
-from trace_erasure.math.closed_form import gram
+from trace_erasure.math.subspaces import gram
 
 ROWS = 8192
 """Embeddings that are held at once while the second moment is taken."""

@@ -20,7 +20,7 @@ from trace_erasure.concept import Concept, fill
 from trace_erasure.denoiser import Denoiser
 from trace_erasure.errors import InputError
 from trace_erasure.likeness import sketches
-from trace_erasure.math.closed_form import gram_root
+from trace_erasure.math.subspaces import gram_root
 
 FRAMES = {
     "object": "a picture of a {x}",

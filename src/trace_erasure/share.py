@@ -16,8 +16,8 @@ from trace_erasure.columns import Material, keep_columns_each, material
 from trace_erasure.concept import Concept
 from trace_erasure.denoiser import EMPTY, Denoiser
 from trace_erasure.errors import InputError
-from trace_erasure.math.closed_form import gram_root, principal
 from trace_erasure.math.joint import Pairs
+from trace_erasure.math.subspaces import gram_root, principal
 
 COLUMNS = 24
 """Combinations of a concept's columns that are kept; what lies outside is a rounding error."""

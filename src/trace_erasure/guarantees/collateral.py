@@ -24,6 +24,7 @@ from trace_erasure.corpus import captions_or_broad, second_moment
 from trace_erasure.denoiser import Denoiser
 from trace_erasure.families.table import TOKENS
 from trace_erasure.math import closed_form as algebra
+from trace_erasure.math import subspaces
 from trace_erasure.math.diffusion import guide
 from trace_erasure.math.frontier import Frontier, frontier
 from trace_erasure.math.lowrank import Delta
@@ -68,7 +69,7 @@ def text_change(denoiser: Denoiser, delta: Delta, prompts: Sequence[str]) -> Ten
     for stream in denoiser.family.streams:
         parts = torch.cat(denoiser.embeddings(prompts, stream.name), dim=1)
         width = parts.shape[-1]
-        before = algebra.gram(denoiser.weights(stream.name, width).values())
+        before = subspaces.gram(denoiser.weights(stream.name, width).values())
         change = torch.zeros_like(before)
         for path in denoiser.maps(stream.name):
             if path in delta:
@@ -266,7 +267,7 @@ def limits(
     """The erasure–collateral frontier of ``concept``, which names its surrogate, on the tokens."""
     assert concept.surrogate is not None
     sigma = algebra.regularised(second_moment(denoiser, captions, TOKENS), settings.ridge)
-    maps_gram = algebra.gram(denoiser.weights(TOKENS, len(sigma)).values())
+    maps_gram = subspaces.gram(denoiser.weights(TOKENS, len(sigma)).values())
     columns = concept_columns(denoiser, concept.wordings(), concept.surrogate)
     moved = columns.select(columns.moved)
     return frontier(moved.concept, moved.surrogate, sigma, maps_gram, moved.weights)

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from trace_erasure.math.closed_form import RANK_TOLERANCE
+from trace_erasure.math.subspaces import RANK_TOLERANCE
 
 
 @dataclass(frozen=True)

@@ -15,14 +15,9 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from trace_erasure.math.closed_form import (
-    Edit,
-    equality,
-    expected_collateral,
-    gram,
-    leading_pairs,
-    recovery_margin,
-)
+from trace_erasure.math.closed_form import Edit, equality, leading_pairs
+from trace_erasure.math.edit_figures import expected_collateral, recovery_margin
+from trace_erasure.math.subspaces import gram
 
 PENALTY = 1e-3
 """λ relative to the mean diagonal of G: an embedding that is no larger than it needs to be."""

@@ -12,16 +12,10 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from trace_erasure.math.closed_form import (
-    RANK_TOLERANCE,
-    Edit,
-    expected_collateral,
-    gram,
-    leading_svd,
-    left_inverse,
-    output_norm,
-)
+from trace_erasure.math.closed_form import Edit, left_inverse
+from trace_erasure.math.edit_figures import expected_collateral, output_norm
 from trace_erasure.math.lowrank import LowRank
+from trace_erasure.math.subspaces import RANK_TOLERANCE, gram, leading_svd
 
 TRIALS = (8, 4, 2, 1)
 """Directions a concept that are tried where none are asked for."""

@@ -11,6 +11,7 @@ from trace_erasure.columns import balance
 from trace_erasure.denoiser import EMPTY, Denoiser
 from trace_erasure.families.table import POOLED
 from trace_erasure.math import closed_form as algebra
+from trace_erasure.math import subspaces
 from trace_erasure.math.lowrank import LowRank, shortest
 from trace_erasure.methods.method import Job, sentence, surrogate_of
 from trace_erasure.methods.tokens import last_columns, moment
@@ -24,7 +25,7 @@ def streams_of(denoiser: Denoiser, pooled: bool) -> list[str]:
 
 def gram_of(denoiser: Denoiser, stream: str, width: int) -> Tensor:
     """G of the maps that read a stream of ``width`` numbers."""
-    return algebra.gram(denoiser.weights(stream, width).values())
+    return subspaces.gram(denoiser.weights(stream, width).values())
 
 
 def least_squares(

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import torch
 
-from trace_erasure.math.closed_form import output_norm
+from trace_erasure.math.edit_figures import output_norm
 from trace_erasure.math.edits import adversarial, compose
 from trace_erasure.methods.closed import (
     change_of,

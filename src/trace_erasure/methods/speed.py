@@ -11,7 +11,7 @@ from torch import Tensor
 from trace_erasure import neighbours
 from trace_erasure.concept import fill, mentions
 from trace_erasure.families.table import TOKENS
-from trace_erasure.math.closed_form import output_norm
+from trace_erasure.math.edit_figures import output_norm
 from trace_erasure.math.edits import centres, constrained, null_basis
 from trace_erasure.methods.closed import (
     change_of,

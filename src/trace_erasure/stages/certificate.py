@@ -11,6 +11,7 @@ from trace_erasure.columns import Columns, keep_columns_each
 from trace_erasure.denoiser import EMPTY, Denoiser
 from trace_erasure.families.table import TOKENS
 from trace_erasure.math import closed_form as algebra
+from trace_erasure.math import edit_figures, subspaces
 from trace_erasure.math.lowrank import LowRank
 
 
@@ -85,19 +86,21 @@ def certify(
     stream: str = TOKENS,
 ) -> Figures:
     """Measures the ``edit`` of one stream; see ``Figures`` for the quantities. ``root`` is G^½."""
-    maps_gram = algebra.gram([root])
+    maps_gram = subspaces.gram([root])
     kept = keep_columns_each(denoiser, [EMPTY, *retain], stream)
     worst = {
-        prompt: float(algebra.collateral(edit, columns, maps_gram).max())
+        prompt: float(edit_figures.collateral(edit, columns, maps_gram).max())
         for prompt, columns in kept.items()
     }
     return Figures(
-        residual_listed=algebra.residual(edit, listed.concept, listed.surrogate, maps_gram),
-        residual_held_out=algebra.residual(edit, held_out.concept, held_out.surrogate, maps_gram),
-        expected_collateral=algebra.expected_collateral(edit, sigma, maps_gram),
+        residual_listed=edit_figures.residual(edit, listed.concept, listed.surrogate, maps_gram),
+        residual_held_out=edit_figures.residual(
+            edit, held_out.concept, held_out.surrogate, maps_gram
+        ),
+        expected_collateral=edit_figures.expected_collateral(edit, sigma, maps_gram),
         retained={prompt: worst[prompt] for prompt in retain},
         empty_prompt=worst[EMPTY],
-        recovery_margin=algebra.recovery_margin(edit, listed.concept, listed.surrogate, root),
+        recovery_margin=edit_figures.recovery_margin(edit, listed.concept, listed.surrogate, root),
         capacity=edit.capacity,
         discarded=edit.discarded,
         rank=edit.rank,

@@ -13,7 +13,7 @@ from trace_erasure.columns import keep_columns
 from trace_erasure.corpus import second_moment
 from trace_erasure.denoiser import EMPTY, Denoiser
 from trace_erasure.math import closed_form as algebra
-from trace_erasure.math import joint
+from trace_erasure.math import joint, subspaces
 from trace_erasure.math.joint import Joint, Pairs, Trial
 from trace_erasure.math.lowrank import LowRank
 from trace_erasure.share import Share
@@ -98,7 +98,7 @@ def solve(
         sigmas[stream] = sigma
         maps = denoiser.maps(stream)
         weights = denoiser.weights(stream, len(sigma))
-        root = algebra.gram_root([*weights.values()])
+        root = subspaces.gram_root([*weights.values()])
         found = _solve(denoiser, stream, shares, settings, sigma, root)
         solved[stream], capacity[stream] = found
         edits[stream] = algebra.compress(solved[stream].at([strengths[i] for i in owners]))
@@ -123,7 +123,7 @@ def _solve(
     always = [keep_columns(denoiser, [EMPTY], stream), *(part.before for part in parts)]
     general = torch.cat([*always, *retained.values()], dim=1)
     halves = [part.alone for part in parts]
-    keep = torch.cat([algebra.principal(general, root, settings.keep * populations), *halves], 1)
+    keep = torch.cat([subspaces.principal(general, root, settings.keep * populations), *halves], 1)
     counts = joint.TRIALS if settings.directions is None else (settings.directions,)
     counts = counts if settings.mode == "auto" else ()
     best, trials = joint.solve(pairs, keep, sigma, root, [n * populations for n in counts])

@@ -15,6 +15,7 @@ from trace_erasure.denoiser import EMPTY, Denoiser
 from trace_erasure.errors import InputError
 from trace_erasure.families.table import POOLED
 from trace_erasure.math import closed_form as algebra
+from trace_erasure.math import edit_figures, subspaces
 from trace_erasure.math.hardening import harden
 from trace_erasure.math.lowrank import LowRank
 from trace_erasure.share import HALVES
@@ -104,7 +105,7 @@ def redirect(
         sigma = algebra.regularised(second_moment(denoiser, captions, stream), settings.ridge)
         maps = denoiser.maps(stream)
         weights = denoiser.weights(stream, len(sigma))
-        root = roots[stream] = algebra.gram_root(list(weights.values()))
+        root = roots[stream] = subspaces.gram_root(list(weights.values()))
         for part, concept in zip(parts, concepts, strict=True):
             part[stream] = material(denoiser, concept, stream)
         own = [part[stream] for part in parts]
@@ -158,7 +159,7 @@ def _solve(
     # The empty prompt and the words before the concept must stay for the redirect to be exact.
     empty = keep_columns(denoiser, [EMPTY], stream)
     always = torch.cat([empty, *(part.before for part in parts)], dim=1)
-    halves = [algebra.principal(part.alone, root, HALVES) for part in parts]
+    halves = [subspaces.principal(part.alone, root, HALVES) for part in parts]
     retained = keep_columns(denoiser, retain, stream) if retain else always[:, :0]
     populations = len(denoiser.populations(stream))
     keep = settings.keep * populations
@@ -175,9 +176,9 @@ def _solve(
     c = torch.cat([own for own, _, _ in pairs], dim=1)
     s = torch.cat([other for _, other, _ in pairs], dim=1)
     if _exact(settings):
-        held = torch.cat([always, algebra.principal(retained, root, keep), *halves], dim=1)
+        held = torch.cat([always, subspaces.principal(retained, root, keep), *halves], dim=1)
     else:
-        general = algebra.principal(torch.cat([always, retained], dim=1), root, keep)
+        general = subspaces.principal(torch.cat([always, retained], dim=1), root, keep)
         held = torch.cat([general, *halves], dim=1)
     if settings.mode == "equality":
         edit = algebra.equality(c, s, held, sigma, root)
@@ -205,11 +206,11 @@ def forecast(
     """
     changes = dict.fromkeys(prompts, 0.0)
     for stream, edit in edits.items():
-        maps_gram = algebra.gram(denoiser.weights(stream, len(edit.shift)).values())
+        maps_gram = subspaces.gram(denoiser.weights(stream, len(edit.shift)).values())
         parts = denoiser.embeddings(prompts, stream)
         for prompt, positions in zip(prompts, torch.cat(parts, dim=1), strict=True):
             columns = positions.mT
-            change = algebra.output_norm(edit.shift @ (edit.read @ columns), maps_gram).norm()
-            relative = float(change / algebra.output_norm(columns, maps_gram).norm())
+            change = edit_figures.output_norm(edit.shift @ (edit.read @ columns), maps_gram).norm()
+            relative = float(change / edit_figures.output_norm(columns, maps_gram).norm())
             changes[prompt] = max(changes[prompt], relative)
     return dict(sorted(changes.items(), key=lambda item: -item[1]))

@@ -1,0 +1,71 @@
+"""What an edit does, in numbers: exact properties of M and W, before any picture is drawn.
+
+``maps_gram`` is G = Σ_l W_lᵀ W_l of the maps that read the stream and ``root`` its root, see
+``math.subspaces``; embeddings are columns.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from trace_erasure.math.closed_form import Edit
+from trace_erasure.math.lowrank import LowRank
+from trace_erasure.math.subspaces import RANK_TOLERANCE, UNHEARD, span
+
+
+def output_norm(columns: Tensor, maps_gram: Tensor) -> Tensor:
+    """‖W e‖ over all maps for each column, (n,)."""
+    return (columns * (maps_gram @ columns)).sum(0).clamp(min=0).sqrt()
+
+
+def residual(edit: Edit, concept: Tensor, surrogate: Tensor, maps_gram: Tensor) -> float:
+    """‖W′C − WS‖ / ‖W(C − S)‖: 0 is an exact redirect, 1 no effect."""
+    missed = output_norm(edit.apply(concept) - surrogate, maps_gram).square().sum()
+    total = output_norm(concept - surrogate, maps_gram).square().sum()
+    return float((missed / total.clamp(min=1e-300)).sqrt())
+
+
+def expected_collateral(edit: Edit, second_moment: Tensor, maps_gram: Tensor) -> float:
+    """tr[ΔW Σ ΔWᵀ] / tr[W Σ Wᵀ]: expected relative squared change on ordinary prompts."""
+    change = edit.shift.mT @ maps_gram @ edit.shift
+    use = edit.read @ second_moment @ edit.read.mT
+    return float((change * use).sum() / (maps_gram * second_moment).sum())
+
+
+def collateral(edit: Edit, columns: Tensor, maps_gram: Tensor) -> Tensor:
+    """‖ΔW e‖ / ‖W e‖ for each column, (n,): exact, before any image is made."""
+    change = output_norm(edit.shift @ (edit.read @ columns), maps_gram)
+    return change / output_norm(columns, maps_gram).clamp(min=1e-300)
+
+
+def recovery_margin(edit: Edit, concept: Tensor, surrogate: Tensor, root: Tensor) -> float:
+    """min over columns c and all vectors e of ‖W c − W′ e‖ / ‖W(c − s)‖.
+
+    Positive: no token embedding at all, typed or learned, reproduces the concept's keys and values.
+    ``root`` is G^½ as ``gram_root`` gives it.
+    """
+    missed = (unsaid(edit, root).mT @ (root @ concept)).norm(dim=0)
+    moved = (root @ (concept - surrogate)).norm(dim=0)
+    relevant = moved > 1e-6 * moved.max()
+    return float((missed[relevant] / moved[relevant]).min())
+
+
+def unsaid(edit: Edit, root: Tensor) -> Tensor:
+    """An orthonormal basis, (r, j), of what F M cannot give for any embedding, F = ``root``.
+
+    These are the y with Mᵀ Fᵀ y = 0. Since Mᵀ = I + readᵀ shiftᵀ, z = Fᵀ y is a combination of the
+    rows of ``read``: there are at most k of them, and no matrix as large as M is decomposed.
+    """
+    rows = span(edit.read.mT)
+    change = (rows.mT @ edit.read.mT) @ (edit.shift.mT @ rows)
+    _, s, vh = torch.linalg.svd(torch.eye(len(change), dtype=change.dtype) + change)
+    size = 1 + LowRank(edit.read, edit.shift).norm()
+    lost = rows @ vh[s <= RANK_TOLERANCE * size].mT
+    # Rows of F are orthogonal. What no map hears is no y: z has to lie in their span.
+    length = root.norm(dim=1)[:, None]
+    unit = root / length
+    heard = unit @ lost
+    _, s, vh = torch.linalg.svd(lost - unit.mT @ heard, full_matrices=False)
+    mix = vh[s <= UNHEARD**0.5].mT
+    return torch.linalg.qr(heard @ mix / length).Q
