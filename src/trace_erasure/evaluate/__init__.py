@@ -16,6 +16,7 @@ from trace_erasure.evaluate.judges import (
 )
 from trace_erasure.evaluate.metrics import METRICS
 from trace_erasure.evaluate.overview import Overview, overview
+from trace_erasure.evaluate.paired import SEVERAL, mcnemar, over_seeds, paired
 from trace_erasure.evaluate.plots import Series, bar_plot, line_plot
 from trace_erasure.evaluate.report import Manifest, Plot, Text, manifest, write_report
 from trace_erasure.evaluate.rows import Row, Verdict, append_jsonl, check_protocols, read_jsonl
@@ -32,6 +33,7 @@ from trace_erasure.generate import Sampling
 __all__ = [
     "CONTROLS",
     "METRICS",
+    "SEVERAL",
     "AtStrength",
     "Card",
     "ClipJudge",
@@ -71,8 +73,11 @@ __all__ = [
     "list_tasks",
     "load_task",
     "manifest",
+    "mcnemar",
+    "over_seeds",
     "overview",
     "overview_of",
+    "paired",
     "paired_distances",
     "random_drift",
     "read_jsonl",
