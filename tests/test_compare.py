@@ -5,18 +5,23 @@ from __future__ import annotations
 import argparse
 import importlib
 import json
+import sys
 from dataclasses import asdict
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
+from PIL import Image
 
 from trace_erasure.errors import InputError
-from trace_erasure.evaluate import load_task
+from trace_erasure.evaluate import Verdict, load_task
+from trace_erasure.evaluate.runner import used_protocol
 from trace_erasure.methods.registry import METHODS
 from trace_erasure.testing import tiny_flux, tiny_stable_diffusion
 
 ROOT = Path(__file__).parents[1]
+LINUX = sys.platform == "linux"
 
 
 @pytest.fixture
@@ -128,61 +133,113 @@ def test_cost_counts_good_erasures_and_sets_traces_seconds_against_others(script
     assert "never" in text and "0 of 1" in text
 
 
-def test_a_sweep_a_table_and_an_ablation_of_one_picture_each(compare, tmp_path, monkeypatch):
-    """The whole way on the shipped model, as small as it gets; a second run draws nothing."""
-    shared = dict(model="emoji-sd", work=tmp_path / "work", per_group=1, shard=None)
-    stage_1 = "trace, stage 1"
-    settings, out = tmp_path / "settings.yaml", tmp_path / "results"
-    methods = ["uce", stage_1]
-    sweep = argparse.Namespace(
-        **shared, verb="sweep", methods=methods, concepts=["panda"], candidates=2, out=settings
-    )
-    compare.sweep(argparse.Namespace(**{**vars(sweep), "shard": (0, 2)}))
-    assert not settings.exists()  # the other half is missing
-    compare.sweep(argparse.Namespace(**{**vars(sweep), "shard": (1, 2)}))
-    kept = yaml.safe_load(settings.read_text())["emoji-sd"]["uce"]
-    assert len(kept["tried"]) == 2 and kept["selected"] in [x["settings"] for x in kept["tried"]]
-    monkeypatch.setitem(compare.COMPARED, "trace", compare.configured(stage_1, {}))
-    table = argparse.Namespace(
-        **shared,
-        verb="table",
-        methods=["trace", "uce"],
-        concepts=None,
-        tasks=["objects"],
-        seeds=[0, 1],
-        settings=settings,
-        published=True,
-        out=out,
-    )
-    monkeypatch.setitem(compare.CONCEPTS, "objects", ["fox"])
-    monkeypatch.setattr(compare, "STRENGTHS", (0.5, 1.0))
+def test_what_an_erasure_takes_is_metered(script):
+    with script("common").metered() as spent:
+        block = bytearray(64 << 20)
+        block[::4096] = b"x" * len(block[::4096])
+        del block
+    assert spent["seconds"] >= 0 and (not LINUX or 60 < spent["added_mib"] < 100)
+
+
+@pytest.fixture
+def drawn(script, compare, tmp_path, monkeypatch):
+    """Neither erases nor draws: all but TRACE and SPEED as published change nothing.
+
+    Gives the method of every task that was measured.
+    """
+    units, pipe = script("compare_units"), tiny_stable_diffusion()
+    good = {script("variants").key_of(METHODS[name]) for name in ("trace", "speed")}
+    calls = []
+
+    def erase(pipe, erased, key, settings, seed, work):
+        file = units.erasure_file(erased, key, seed, work)
+        if not file.exists():
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.touch()
+            line = dict(task=erased[0], concept=erased[1], method=key, seed=seed)
+            with (work / "seconds.jsonl").open("a") as log:
+                log.write(json.dumps({**line, "seconds": 2.0, "bytes": 100}) + "\n")
+        return SimpleNamespace(name=f"{key} {erased} {seed}")
+
+    def look(pipe, task, judges, *, model, method, seed, store, autocast, **_):
+        calls.append(method)
+        store.save("grey", Image.new("RGB", (4, 4)))
+        erases = method.partition(" ")[0] in good
+        return [
+            Verdict(
+                model, task.name, method, seed, item.concept, judge.id,
+                str(used_protocol(pipe, task, item.concept, autocast)),
+                item.id, item.group, item.shown, item.seed, "grey", item.expects,
+                labels=("subject/fox",), probability=0.9,
+                correct=method != "blank" and (item.group == "retain" or not erases),
+            )
+            for item in task.items
+            for judge in judges
+        ]  # fmt: skip
+
+    monkeypatch.setattr(compare, "load_model", lambda name: pipe)
+    judges = [SimpleNamespace(id="resnet@1"), SimpleNamespace(id="regnet@1")]
+    monkeypatch.setattr(compare, "shipped_classifiers", lambda: judges)
+    monkeypatch.setattr(units, "erasure_for", erase)
+    monkeypatch.setattr("trace_erasure.evaluate.run_folder.evaluate", look)
+    return calls
+
+
+def options(tmp_path, verb, **changes):
+    out = tmp_path / ("settings.yaml" if verb == "sweep" else "results")
+    usual = dict(model="emoji-sd", work=tmp_path / "work", per_group=1, shard=None, concepts=None)
+    return argparse.Namespace(**{**usual, "verb": verb, "out": out, **changes})
+
+
+def test_the_last_shard_of_a_sweep_writes_what_it_chose(compare, drawn, tmp_path):
+    shared = dict(methods=["uce", "speed"], candidates=2)
+    compare.sweep(options(tmp_path, "sweep", **shared, shard=(0, 2)))
+    assert drawn and not (tmp_path / "settings.yaml").exists()
+    compare.sweep(options(tmp_path, "sweep", **shared, shard=(1, 2)))
+    assert len(drawn) == 2 * 2 * 3  # methods, settings, concepts: each once
+    kept = yaml.safe_load((tmp_path / "settings.yaml").read_text())["emoji-sd"]
+    assert len(kept["speed"]["tried"]) == 2 and kept["speed"]["selected"] == {}
+    assert set(kept["uce"]["measured_on"]) == {"dev-objects", "dev-styles", "dev-identities"}
+
+
+def test_a_table_pools_trainings_and_draws_nothing_twice(compare, drawn, tmp_path):
+    chosen = dict(methods=["trace", "speed", "uce"], seeds=[0, 1], published=True, settings=None)
+    table = options(tmp_path, "table", **chosen, tasks=["objects", "hazard"])
     compare.table(table)
-    file = out / "compare-emoji-sd-objects.jsonl"
+    file = tmp_path / "results" / "compare-emoji-sd-objects.jsonl"
     rows = [json.loads(line) for line in file.read_text().splitlines()]
-    assert {row["method"] for row in rows} == {"base", "blank", "trace", "uce"}
-    assert {row["seed"] for row in rows} == {-1}
-    tests = [row for row in rows if row["metric"].startswith("paired_")]
-    assert {row["method"] for row in tests} == {"uce"} and len(tests) == 4
-    costs = json.loads((out / "compare-emoji-sd-cost.json").read_text())
-    assert [cost["erasures"] for cost in costs] == [2, 2] and costs[1]["bytes"] > 0
+    assert {row["method"] for row in rows} == {"base", "blank", "trace", "speed", "uce"}
+    assert {row["seed"] for row in rows} == {-1} and {r["task"] for r in rows} == {
+        "compare-objects"
+    }
+    tests = {
+        (row["method"], row["metric"]): row["value"] for row in rows if "paired" in row["metric"]
+    }
+    assert {name for name, _ in tests} == {"speed", "uce"}
+    assert tests["speed", "paired_erased"] == 0 and tests["uce", "paired_erased"] == 1
+    trace, _, uce = json.loads((tmp_path / "results" / "compare-emoji-sd-cost.json").read_text())
+    assert trace["erasures"] == trace["good"] == 2 * 3 and uce["good"] == 0 and uce["bytes"] == 100
     page = (tmp_path / "work" / "emoji-sd" / "report" / "report.html").read_text()
-    assert "erasure against retention" in page and "one row a method" in page
-    before = file.read_bytes()
-
-    def never(*args, **options):
-        raise AssertionError("drawn again")
-
-    ablate = argparse.Namespace(
-        **shared,
-        verb="ablate",
-        concepts=["fox"],
-        tasks=["objects"],
-        variants=["stage 1 alone", "stage 1, ridge"],
-        out=out,
-    )
-    compare.ablate(ablate)
-    rows = [json.loads(x) for x in (out / "ablation-emoji-sd.jsonl").read_text().splitlines()]
-    assert {row["method"] for row in rows} == {"base", *ablate.variants}
-    monkeypatch.setattr("trace_erasure.evaluate.run_folder.evaluate", never)
+    assert "erasure against retention" in page and "fox, one row a method" in page
+    before, count = file.read_bytes(), len(drawn)
     compare.table(table)
-    assert file.read_bytes() == before
+    assert file.read_bytes() == before and len(drawn) == count
+
+
+def test_an_ablation_has_a_row_a_part(compare, drawn, tmp_path):
+    parts = ["default", "rank 1", "window early"]
+    compare.ablate(options(tmp_path, "ablate", tasks=["objects"], variants=parts))
+    file = tmp_path / "results" / "ablation-emoji-sd.jsonl"
+    rows = [json.loads(line) for line in file.read_text().splitlines()]
+    assert {row["method"] for row in rows} == {"base", *parts}
+    h_o = {r["method"]: r["value"] for r in rows if r["metric"] == "h_o" and "resnet" in r["judge"]}
+    assert h_o["default"] == 1 and h_o["rank 1"] == 0
+
+
+def test_a_sweep_of_one_picture_a_group_for_real(compare, tmp_path):
+    """The whole way on the shipped model, as small as it gets."""
+    compare.sweep(options(tmp_path, "sweep", methods=["uce"], candidates=1, concepts=["panda"]))
+    kept = yaml.safe_load((tmp_path / "settings.yaml").read_text())["emoji-sd"]["uce"]
+    assert kept["selected"] == {} and 0 <= kept["tried"][0]["h_o"] <= 1
+    (line,) = (tmp_path / "work" / "emoji-sd" / "seconds.jsonl").read_text().splitlines()
+    assert json.loads(line)["bytes"] > 0
