@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test bench bench-small lint clean world
+.PHONY: demo test bench bench-small bench-compare bench-many lint clean world
 
 demo: $(READY)
 	$(BIN)/trace-erasure demo --out demo-out
@@ -19,6 +19,28 @@ bench: $(READY)
 
 bench-small: $(READY)
 	$(BIN)/python benchmarks/bench.py --small --work runs/bench-small
+
+# TRACE beside the other methods, and its parts: at most six hours on two cores; resumes. Two
+# processes of one thread each share every step; the last of them to finish writes its results.
+COMPARE := OMP_NUM_THREADS=1 $(BIN)/python benchmarks/compare.py
+
+bench-compare: $(READY)
+	for model in emoji-sd emoji-flux; do for verb in sweep table ablate; do \
+	  $(COMPARE) $$verb --model $$model --shard 0/2 & \
+	  $(COMPARE) $$verb --model $$model --shard 1/2; own=$$?; \
+	  wait $$! && [ $$own = 0 ] || exit 1; \
+	done; done
+	$(BIN)/python benchmarks/tables.py
+
+# One to fifty concepts at once, one more or less, by halves, together only: both models side by
+# side, about two hours on two cores; resumes.
+bench-many: $(READY)
+	export OMP_NUM_THREADS=1; for script in many switches combined; do \
+	  $(BIN)/python benchmarks/$$script.py --model emoji-flux & \
+	  $(BIN)/python benchmarks/$$script.py; own=$$?; \
+	  wait $$! && [ $$own = 0 ] || exit 1; \
+	done
+	$(BIN)/python benchmarks/tables.py
 
 lint: $(READY)
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/pyright

@@ -15,13 +15,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from common import BASE, BLANK, MODEL, RESULTS, controlled, load_model, write_rows
+from common import BASE, BLANK, MODEL, RESULTS, controlled, load_model, metered, write_rows
+from shares import shared_out
 from trace_erasure import embedded
 from trace_erasure.concept import Concept
 from trace_erasure.erasure import Erasure
@@ -91,6 +91,10 @@ class Unit:
     owner: tuple[str, str]
     """Task and concept whose erasure is used; units of one owner belong to one process."""
 
+    @property
+    def title(self) -> str:
+        return f"{self.task.name}, {self.method}, {', '.join(self.concepts)}"
+
 
 def tasks_of(options: argparse.Namespace) -> list[Task]:
     """The chosen tasks, or parts of them."""
@@ -155,17 +159,16 @@ def erasure_for(
     if file.exists():
         return Erasure.load(file)
     file.parent.mkdir(parents=True, exist_ok=True)
-    started = time.perf_counter()
     task, name = owner
-    erasure = settings.erase(pipe, concepts_of(task, name), seed=seed, workdir=file.parent)
-    seconds = time.perf_counter() - started
+    with metered() as spent:
+        erasure = settings.erase(pipe, concepts_of(task, name), seed=seed, workdir=file.parent)
     erasure.save(file)
     line = {
         "task": task,
         "method": method,
         "concept": name,
         "seed": seed,
-        "seconds": round(seconds, 2),
+        **spent,
         "bytes": file.stat().st_size,
     }
     with (work / "seconds.jsonl").open("a") as log:
@@ -205,31 +208,6 @@ def measure(
         if part is None:
             return None
         found += part
-    return found
-
-
-def verdicts_for(
-    pipe: Any,
-    task: Task,
-    method: str,
-    seed: int,
-    judges: list[Any],
-    work: Path,
-    *,
-    methods: Mapping[str, Method] = METHODS,
-    model: str = MODEL,
-) -> list[Verdict]:
-    """All verdicts of one method on one task, for comparisons beyond this benchmark's own."""
-    folder = RunFolder(work)
-    options: dict[str, Any] = dict(model=model, autocast=True, method=method)
-    if method in (BASE, BLANK):
-        with controlled(pipe, method):
-            return folder.measure(pipe, task, judges, **options) or []
-    found: list[Verdict] = []
-    for name in task.concepts:
-        erasure = erasure_for(pipe, (task.name, name), method, methods[method], seed, work)
-        part = task.subset([name])
-        found += folder.measure(pipe, part, judges, seed=seed, erasure=erasure, **options) or []
     return found
 
 
@@ -282,30 +260,19 @@ def main() -> None:
     tasks, work = tasks_of(options), RunFolder(options.work)
     work.folder.mkdir(parents=True, exist_ok=True)
     units = list(units_of(tasks, options.methods))
-    owners = list(dict.fromkeys(unit.owner for unit in units))
-    mine = [unit for unit in units if owners.index(unit.owner) % share[1] == share[0]]
     pipe, judges = load_model(options.model), shipped_judges()
-    started = time.perf_counter()
     work.note(benchmark="bench.py", small=options.small, shard=f"{share[0]}/{share[1]}")
-    for number, unit in enumerate(mine):
-        passed = time.perf_counter() - started
-        left = (
-            f", about {passed / number * (len(mine) - number) / 60:.0f} min left" if number else ""
-        )
-        print(
-            f"[{number + 1}/{len(mine)}] {unit.task.name}, {unit.method}, "
-            f"{', '.join(unit.concepts)}{left}",
-            flush=True,
-        )
-        measure(pipe, unit, options.seed, judges, work, model=options.model)
-    found: dict[str, list[Verdict]] = {task.name: [] for task in tasks}
-    for unit in units:
-        part = measure(pipe, unit, options.seed, judges, work, draw=False, model=options.model)
-        if part is None:
-            print(f"Shard {share[0]}/{share[1]} is done. The last one writes the tables.")
-            return
-        found[unit.task.name] += part
-    write(tasks, found, work, out, options.model)
+    found = shared_out(
+        units,
+        share,
+        lambda unit, draw: measure(pipe, unit, options.seed, judges, work, draw, options.model),
+    )
+    if found is None:
+        return
+    of_task: dict[str, list[Verdict]] = {task.name: [] for task in tasks}
+    for unit, part in zip(units, found, strict=True):
+        of_task[unit.task.name] += part
+    write(tasks, of_task, work, out, options.model)
 
 
 if __name__ == "__main__":

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+import ctypes
+import gc
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +40,35 @@ def erasure_in(file: Path, pipe: Any, spec: EraseSpec) -> Erasure:
         file.parent.mkdir(parents=True, exist_ok=True)
         run(pipe, spec, workdir=file.parent).save(file)
     return Erasure.load(file)
+
+
+@contextmanager
+def metered() -> Iterator[dict[str, float]]:
+    """Fills in ``seconds``, and on Linux ``added_mib``, when it ends.
+
+    The latter is the highest resident size within, less that at the beginning, when freed memory
+    has gone back to the system: what comes on top of the loaded model and judges. (The kernel's
+    own peak, VmHWM, set back by writing 5 to /proc/self/clear_refs.)
+    """
+    spent: dict[str, float] = {}
+    gc.collect()
+    before = None
+    try:
+        ctypes.CDLL("libc.so.6").malloc_trim(0)
+        Path("/proc/self/clear_refs").write_text("5")
+        before = _resident_mib("VmRSS")
+    except (OSError, AttributeError):
+        pass
+    started = time.perf_counter()
+    yield spent
+    spent["seconds"] = round(time.perf_counter() - started, 2)
+    if before is not None:
+        spent["added_mib"] = round(_resident_mib("VmHWM") - before, 1)
+
+
+def _resident_mib(field: str) -> float:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(field)) / 1024
 
 
 def write_rows(name: str, rows: Sequence[Row], folder: Path = RESULTS) -> Path:

@@ -1,192 +1,116 @@
 """TRACE beside the methods it is compared with, on the embedded models.
 
+    make bench-compare                            # all of it, two processes side by side
     python benchmarks/compare.py sweep            # chooses settings on development concepts
     python benchmarks/compare.py table            # measures the chosen ones on test concepts
+    python benchmarks/compare.py ablate           # what each part of TRACE buys
+    python benchmarks/compare.py sweep --shard 0/2 &      # two processes on one --work folder
+    python benchmarks/compare.py sweep --shard 1/2
     python benchmarks/compare.py table --methods trace uce --tasks objects --concepts fox \\
         --per-group 4 --published
 
-**Sweep.** Every method tries the same number of settings, ``BUDGET``, its published defaults
-first, on the same concepts, wordings and pictures. One setting is chosen for all kinds of concept
-together, by H_o under the first judge, averaged over the kinds; the second judge takes no part in
-the choice. ``compare_settings.yaml`` keeps what was chosen and all that was tried.
+**Sweep.** Every method tries the same number of settings, ``variants.BUDGET``, its published
+defaults first, on the same concepts, wordings and pictures. One setting is chosen for all kinds of
+concept together, by H_o under the first judge, averaged over the kinds; the second judge takes no
+part in the choice. ``compare_settings.yaml`` keeps what was chosen and all that was tried.
 
-**Table.** The development concepts are two objects that no task erases, and one style and one
-person, which are taken out of the tests since the world has no others to spare. Rows go to
-benchmarks/results/compare-<model>-<task>.jsonl, wall-clock and file size of every erasure to
-compare-<model>-cost.json.
+**Table.** The development concepts are an object that no task erases, and one style and one
+person, which are taken out of the tests since the world has no others to spare. Every figure is
+over all of ``SEEDS``; every method is tested against TRACE picture by picture; ``STRENGTHS`` are
+tried on ``CURVES``. Rows (means and the worst H_o) go to
+benchmarks/results/compare-<model>-<task>.jsonl, cost to compare-<model>-cost.json, and a page with
+all figures, plots and pictures to <work>/<model>/report.
 
-Both resume when killed: erasures, pictures and verdicts are kept under --work, by the settings.
+**Ablation.** TRACE's defaults with one part changed, ``variants.ABLATION``, on ``ABLATED``. Rows
+go to benchmarks/results/ablation-<model>.jsonl.
+
+All resume when killed: erasures, pictures and verdicts are kept under <work>/<model>, by the
+settings.
+
+**Size.** For at most six hours on two cores, both families: 12 process-hours, 21,600 s each. A
+training takes 65 s in one thread beside a second process (TRACE's, which has the most states to
+go through; the others' are shorter), a closed form 1 to 3, a picture with its judging 0.15. Either
+family has six methods that train and four that do not.
+
+    sweep      10 methods × 4 settings × 3 concepts: 72 trainings 4680 s, 48 closed forms 100 s,
+               56 pictures each 1010 s
+    table      6 concepts × 3 seeds: 6 × 18 trainings and, of weapons, whose eight words two
+               methods train one by one, 3 × 14 more: 9750 s, 72 closed forms 150 s, 84 pictures
+               each 2270 s, controls 150 s
+    strengths  10 methods × 5 × 3 concepts, 42 pictures each: 950 s
+    ablation   12 trainings and 7 closed forms × 2 concepts: 1590 s, 70 pictures each 400 s
+    together   21,050 s a family, 5.8 hours for both on two cores
+
+To fit, these were cut: of 10, 5 and 11 test concepts there are 2, 2 and 1; 12 pictures a group
+where the tasks have 40 to 200, and 36 retained ones; six settings a method became four; two
+development objects became one; strengths and ablation are of single trainings.
 """
 
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
-from statistics import fmean, median
+from statistics import fmean
 from typing import Any
 
 import yaml
 
-from bench import KINDS, verdicts_for
+from bench import KINDS, STRENGTHS
 from common import BASE, BLANK, MODEL, RESULTS, load_model, write_rows
+from compare_cost import cost_table, costs, good_runs, spent
+from compare_report import table_of, write_page
+from compare_units import Unit, development, measure, tested, units_of
+from shares import shared_out
 from trace_erasure import embedded
-from trace_erasure.denoiser import Denoiser
 from trace_erasure.errors import InputError
-from trace_erasure.evaluate import Row, Task, load_task, shipped_classifiers, summarise, to_markdown
+from trace_erasure.evaluate import (
+    SEVERAL,
+    Row,
+    RunFolder,
+    Task,
+    Verdict,
+    over_seeds,
+    paired,
+    shipped_classifiers,
+    summarise,
+    to_markdown,
+)
 from trace_erasure.files import atomic
-from trace_erasure.methods.method import Baseline, Method
-from trace_erasure.methods.registry import METHODS
+from trace_erasure.methods.method import Method
+from trace_erasure.shard import parse_shard, shard_of
+from variants import ABLATION, BUDGET, COMPARED, GRID, configured, usable
 
 SETTINGS = Path(__file__).parent / "compare_settings.yaml"
-DEV_OBJECTS = Path(__file__).parent / "dev-objects.yaml"
-HELD_OUT = {"styles": "sketch", "identities": "Samuel Achebe"}
-"""Development concepts that are targets of a task; the table leaves them out."""
-BUDGET = 6
-"""Settings that every method may try, the published ones among them."""
-
-Overrides = Mapping[str, Any]
-
-_SENTENCES = {"templates": True}
-GRID: dict[str, list[Overrides]] = {
-    "trace": [
-        {},
-        {"closed_form": {"directions": 4}},
-        {"closed_form": {"directions": 16}},
-        {"closed_form": {"keep": 48}},
-        {"finetune": {"learning_rate": 2e-3}},
-        {"finetune": {"steps": 160}},
-    ],
-    "esd-x": [
-        {},
-        {**_SENTENCES, "learning_rate": 2e-4},
-        {**_SENTENCES, "learning_rate": 5e-4},
-        {**_SENTENCES, "learning_rate": 1e-3},
-        {**_SENTENCES, "learning_rate": 5e-4, "negative_guidance": 1.0},
-        {**_SENTENCES, "learning_rate": 5e-4, "batch": 8},
-    ],
-    "esd-u": [
-        {},
-        {**_SENTENCES, "learning_rate": 1e-4},
-        {**_SENTENCES, "learning_rate": 2e-4},
-        {**_SENTENCES, "learning_rate": 5e-4},
-        {**_SENTENCES, "learning_rate": 2e-4, "negative_guidance": 1.0},
-        {**_SENTENCES, "learning_rate": 2e-4, "batch": 8},
-    ],
-    "uce": [
-        {},
-        {"templates": True},
-        {"guide": None},
-        {"guide": None, "templates": True},
-        {"guide": None, "templates": True, "penalty": 0.05},
-        {"guide": None, "templates": True, "penalty": 0.05, "preserve_scale": 0.1},
-    ],
-    "mace": [
-        {},
-        {"penalty": 1.0, "learning_rate": 1e-4},
-        {"penalty": 0.1, "ordinary": 1.0, "learning_rate": 1e-4},
-        {"penalty": 0.1, "ordinary": 1.0, "learning_rate": 1e-3},
-        {"penalty": 0.1, "ordinary": 10.0, "learning_rate": 1e-3},
-        {"penalty": 0.1, "ordinary": 1.0, "learning_rate": 1e-2},
-    ],
-    # Objects are decided above the published noise level here, where nothing is reversed.
-    "ant-single": [
-        {},
-        {**_SENTENCES},
-        {**_SENTENCES, "noise_level": 0.95},
-        {**_SENTENCES, "noise_level": 0.95, "batch": 4},
-        {**_SENTENCES, "noise_level": 0.95, "learning_rate": 2e-4},
-        {**_SENTENCES, "noise_level": 0.98},
-    ],
-    # 40 steps at the published rate change nothing; 60 at 1e-2 leave nothing.
-    "ant-multi": [
-        {},
-        {**_SENTENCES, "steps": 60, "ordinary": 1.0, "learning_rate": 2e-3},
-        {**_SENTENCES, "steps": 60, "ordinary": 1.0, "learning_rate": 4e-3},
-        {**_SENTENCES, "steps": 60, "ordinary": 20.0, "learning_rate": 1e-2},
-        {**_SENTENCES, "steps": 60, "ordinary": 1.0, "learning_rate": 2e-3, "noise_level": 0.95},
-        {**_SENTENCES, "steps": 60, "ordinary": 20.0, "learning_rate": 4e-3, "noise_level": 0.95},
-    ],
-    "eraseanything": [
-        {},
-        {"steps": 400},
-        {"attention": 0.01},
-        {"attention": 0.1},
-        {"learning_rate": 3e-3},
-        {"flow": 1.0},
-    ],
-    "rece": [
-        {},
-        {"guide": None},
-        {"rounds": 1},
-        {"attack": 1e-3},
-        {"guide": None, "penalty": 0.05},
-        {"guide": None, "penalty": 0.05, "preserve_scale": 1.0},
-    ],
-    "speed": [
-        {},
-        {"penalty": 0.05},
-        {"guide": None, "penalty": 0.05},
-        {"guide": None, "penalty": 0.05, "templates": True},
-        {"guide": None, "penalty": 0.05, "templates": True, "threshold": 0.5},
-        {"guide": None, "penalty": 0.005, "templates": True},
-    ],
+SEEDS = (0, 1, 2)
+CONCEPTS: dict[str, Sequence[str] | None] = {
+    "objects": ("fox", "car"),
+    "styles": ("neon", "ink"),
+    "identities": ("Mira Solberg",),
+    "hazard": None,
 }
+CURVES = {"objects": "fox", "styles": "neon", "identities": "Mira Solberg"}
+ABLATED = {"objects": ("fox",), "styles": ("neon",)}
+PER_GROUP = {"sweep": 8, "table": 12, "ablate": 10}
+PER_GROUP_CURVES = 6
 
 
-def configured(name: str, overrides: Overrides) -> Method:
-    """A method with some of its settings changed; TRACE's stages by mappings of theirs."""
-    method: Any = METHODS[name]
-    return replace(
-        method,
-        **{
-            key: replace(getattr(method, key), **value) if isinstance(value, Mapping) else value
-            for key, value in overrides.items()
-        },
+def together(
+    options: argparse.Namespace, pipe: Any, units: Sequence[Unit]
+) -> list[list[Verdict]] | None:
+    """The verdicts of every unit, or None while other processes are at work."""
+    judges, work = shipped_classifiers(), RunFolder(options.work / options.model)
+    work.folder.mkdir(parents=True, exist_ok=True)
+    share = options.shard or shard_of()
+    work.note(benchmark=f"compare.py {options.verb}", shard=f"{share[0]}/{share[1]}")
+    return shared_out(
+        units, share, lambda unit, draw: measure(pipe, unit, judges, work, options.model, draw)
     )
 
 
-def key_of(name: str, method: Method) -> str:
-    """The method's name with a hash of its settings, for what is kept under --work."""
-    text = json.dumps(asdict(method), sort_keys=True)  # type: ignore[call-overload]
-    return f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
-
-
-def usable(pipe: Any, names: Sequence[str]) -> list[str]:
-    """The methods that are made for the pipeline's family; says which are not."""
-    denoiser, found = Denoiser(pipe), []
-    for name in names:
-        method = METHODS[name]
-        try:
-            if isinstance(method, Baseline):
-                method.check(denoiser)
-            found.append(name)
-        except InputError as error:
-            print(f"{name} is left out: {error}")
-    return found
-
-
 # Sweep ------------------------------------------------------------------------------------
-
-
-def development(per_group: int | None, concepts: Sequence[str] | None) -> list[Task]:
-    """The development tasks, with only those of their concepts that are asked for."""
-    tasks = [load_task(DEV_OBJECTS)]
-    for name, concept in HELD_OUT.items():
-        task = load_task(name).subset([concept])
-        tasks.append(replace(task, name=f"dev-{name}"))
-    found = []
-    for task in tasks:
-        names = [name for name in task.concepts if concepts is None or name in concepts]
-        if names:
-            found.append(task.subset(names, per_group))
-    if not found:
-        known = ", ".join(name for task in tasks for name in task.concepts)
-        raise InputError(f"none of {concepts} is a development concept. They are: {known}.")
-    return found
 
 
 def score(rows: Sequence[Row], judge: str) -> dict[str, float]:
@@ -199,27 +123,33 @@ def score(rows: Sequence[Row], judge: str) -> dict[str, float]:
 
 
 def sweep(options: argparse.Namespace) -> None:
-    pipe, judges = load_model(options.model), shipped_classifiers()
+    pipe = load_model(options.model)
     tasks = development(options.per_group, options.concepts)
-    chosen: dict[str, Any] = {}
-    for name in usable(pipe, options.methods):
-        tried = []
-        for overrides in GRID[name][: options.candidates]:
-            method = configured(name, overrides)
-            key = key_of(name, method)
-            rows: list[Row] = []
+    tried: dict[str, list[Mapping[str, Any]]] = {
+        name: list(GRID[name][: options.candidates]) for name in usable(pipe, options.methods)
+    }
+    units, of = [], []
+    for name, settings in tried.items():
+        for i, overrides in enumerate(settings):
             for task in tasks:
-                found = verdicts_for(
-                    pipe, task, key, 0, judges, options.work,
-                    methods={key: method}, model=options.model,
-                )  # fmt: skip
-                rows += summarise(found)
-            figures = score(rows, judges[0].id)
-            tried.append({"settings": dict(overrides), **figures})
+                own = list(units_of(task, {name: configured(name, overrides)}, controls=()))
+                units += own
+                of += [(name, i)] * len(own)
+    found = together(options, pipe, units)
+    if found is None:
+        return
+    for name, settings in tried.items():
+        entries = []
+        for i, overrides in enumerate(settings):
+            mine = [
+                v for part, owner in zip(found, of, strict=True) if owner == (name, i) for v in part
+            ]
+            figures = score(summarise(mine), mine[0].judge)
+            entries.append({"settings": dict(overrides), **figures})
             print(f"{name:14} {figures} {dict(overrides)}", flush=True)
-        best = max(tried, key=lambda entry: entry["h_o"])
-        chosen[name] = {"selected": best["settings"], "tried": tried}
-        record(options.out, options.model, name, chosen[name], tasks)
+        best = max(entries, key=lambda entry: entry["h_o"])
+        chosen = {"selected": best["settings"], "tried": entries}
+        record(options.out, options.model, name, chosen, tasks)
 
 
 def record(
@@ -246,81 +176,147 @@ def selected(file: Path, model: str, names: Iterable[str]) -> dict[str, Method]:
         if name not in known.get(model, {}):
             raise InputError(
                 f"{file} has no settings of {name} for {model}. Run `compare.py sweep --model "
-                f"{model} --methods {name}` first, or use --published."
+                f"{model} --methods {name!r}` first, or use --published."
             )
         found[name] = configured(name, known[model][name]["selected"])
     return found
 
 
-def tested(name: str, concepts: Sequence[str] | None, per_group: int | None) -> Task:
-    """A task without what settings were chosen on."""
-    task = load_task(name)
-    left = [concept for concept in task.concepts if concept != HELD_OUT.get(name)]
-    return task.subset(left, per_group).subset(concepts)
-
-
-def costs(work: Path, tasks: Sequence[str], keys: Mapping[str, str]) -> list[dict[str, Any]]:
-    """What every erasure in ``work`` took, for these tasks and methods; ``keys`` names them."""
-    file = work / "seconds.jsonl"
-    lines = [json.loads(line) for line in file.read_text().splitlines()] if file.is_file() else []
-    wanted = [line for line in lines if line["task"] in tasks and line["method"] in keys]
-    return [{**line, "method": keys[line["method"]]} for line in wanted]
-
-
 def table(options: argparse.Namespace) -> None:
-    pipe, judges = load_model(options.model), shipped_classifiers()
+    pipe = load_model(options.model)
     names = usable(pipe, options.methods)
-    if options.published:
-        methods = {name: METHODS[name] for name in names}
-    else:
-        methods = selected(options.settings, options.model, names)
-    by_key = {key_of(name, method): method for name, method in methods.items()}
-    name_of = {key_of(name, method): name for name, method in methods.items()}
-    for task_name in options.tasks:
-        task = tested(task_name, options.concepts, options.per_group)
-        shared = dict(methods=by_key, model=options.model)
-        base = verdicts_for(pipe, task, BASE, 0, judges, options.work, **shared)
-        blank = verdicts_for(pipe, task, BLANK, 0, judges, options.work, **shared)
-        rows = summarise(base, base) + summarise(blank, base)
-        for key, name in name_of.items():
-            for seed in options.seeds:
-                found = verdicts_for(pipe, task, key, seed, judges, options.work, **shared)
-                rows += [replace(row, method=name) for row in summarise(found, base)]
-        write_rows(f"compare-{options.model}-{task_name}", rows, options.out)
-        means = [row for row in rows if row.concept in ("mean", "worst")]
-        print(to_markdown(means, title=f"{options.model}: {task_name}"))
-    spent = costs(options.work, options.tasks, name_of)
-    file = options.out / f"compare-{options.model}-cost.json"
-    with atomic(file) as partial:
-        partial.write_text(json.dumps(spent, indent=1) + "\n", "utf-8")
-    for name in names:
-        mine = [line for line in spent if line["method"] == name]
-        if mine:
-            seconds, size = (median(line[field] for line in mine) for field in ("seconds", "bytes"))
-            print(f"{name:14} {seconds:8.1f} s  {size / 2**20:7.2f} MiB  (median of {len(mine)})")
+    methods = (
+        {name: COMPARED[name] for name in names}
+        if options.published
+        else selected(options.settings, options.model, names)
+    )
+    tasks = [
+        tested("compare", name, options.concepts or CONCEPTS[name], options.per_group)
+        for name in options.tasks
+    ]
+    units = [unit for task in tasks for unit in units_of(task, methods, options.seeds)]
+    curves = [
+        tested("strength", name, [CURVES[name]], min(options.per_group, PER_GROUP_CURVES))
+        for name in options.tasks
+        if name in CURVES and not options.concepts
+    ]
+    for task in curves:
+        units += units_of(task, methods, options.seeds[:1], (BASE,), STRENGTHS)
+    found = together(options, pipe, units)
+    if found is None:
+        return
+    of_task: dict[str, list[Verdict]] = {task.name: [] for task in (*tasks, *curves)}
+    for unit, part in zip(units, found, strict=True):
+        of_task[unit.task.name] += part
+    singles, pooled = [], {}
+    for task in tasks:
+        rows = figures(of_task[task.name])
+        singles += rows
+        pooled[task.name] = over_seeds(rows) if len(options.seeds) > 1 else rows
+        few = kept(pooled[task.name])
+        write_rows(
+            f"compare-{options.model}-{task.name.removeprefix('compare-')}", few, options.out
+        )
+        print(to_markdown(table_of(pooled[task.name], f"{options.model}: {task.name}")))
+    work = RunFolder(options.work / options.model)
+    keys = {(u.method, *u.erased, u.seed): u.key for u in units if u.settings is not None}
+    entries = costs(spent(work.folder, keys), good_runs(singles, singles[0].judge), [*methods])
+    with atomic(options.out / f"compare-{options.model}-cost.json") as partial:
+        partial.write_text(json.dumps(entries, indent=1) + "\n", "utf-8")
+    cost = cost_table(entries, f"{options.model}: cost")
+    print(to_markdown(cost))
+    strengths = [row for task in curves for row in _summarised(of_task[task.name])]
+    measured = {task.name: of_task[task.name] for task in tasks}
+    for file in write_page(work, options.model, pooled, strengths, measured, cost):
+        print(file)
+
+
+def figures(verdicts: Sequence[Verdict]) -> list[Row]:
+    """Every figure of one task by training seed, with the tests against TRACE where it is there."""
+    trace = [v for v in verdicts if v.method == "trace"]
+    others = [v for v in verdicts if v.method not in ("trace", BASE, BLANK)]
+    rows = [*_summarised(verdicts), *(paired(others, trace) if trace else ())]
+    several = len({v.seed for v in verdicts}) > 1
+    # Controls are drawn once and stand for every seed.
+    return [
+        replace(row, seed=SEVERAL) if several and row.method in (BASE, BLANK) else row
+        for row in rows
+    ]
+
+
+def _summarised(verdicts: Sequence[Verdict]) -> list[Row]:
+    return summarise(verdicts, [v for v in verdicts if v.method == BASE])
+
+
+def kept(rows: Sequence[Row]) -> list[Row]:
+    """The rows that are tracked: what tables show, in few digits; the page has all of them.
+
+    The second judge gives its H_o alone.
+    """
+    first = rows[0].judge
+    means = {"acc_e", "acc_g", "acc_s", "h_o"}
+    means |= {f"paired_{part}{side}" for part in ("", "p_") for side in ("erased", "kept")}
+    return [
+        replace(row, value=round(row.value, 4), low=round(row.low, 4), high=round(row.high, 4))
+        for row in rows
+        if (row.concept == "mean" and row.metric in (means if row.judge == first else {"h_o"}))
+        or (row.concept == "worst" and row.metric == "h_o" and row.judge == first)
+    ]
+
+
+# Ablation ---------------------------------------------------------------------------------
+
+
+def ablate(options: argparse.Namespace) -> None:
+    pipe = load_model(options.model)
+    methods = {name: configured("trace", ABLATION[name]) for name in options.variants}
+    tasks = [
+        tested("ablation", name, options.concepts or ABLATED[name], options.per_group)
+        for name in options.tasks
+    ]
+    units = [u for task in tasks for u in units_of(task, methods, (0,), (BASE,))]
+    found = together(options, pipe, units)
+    if found is None:
+        return
+    rows = []
+    for task in tasks:
+        verdicts = [
+            v for u, part in zip(units, found, strict=True) for v in part if v.task == task.name
+        ]
+        own = [row for row in kept(_summarised(verdicts)) if row.concept == "mean"]
+        rows += own
+        print(to_markdown(own, title=f"{options.model}: {task.name}"))
+    write_rows(f"ablation-{options.model}", rows, options.out)
+
+
+VERBS = {"sweep": sweep, "table": table, "ablate": ablate}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     verbs = parser.add_subparsers(dest="verb", required=True)
-    for verb in ("sweep", "table"):
+    for verb in VERBS:
         one = verbs.add_parser(verb)
         one.add_argument("--model", default=MODEL, choices=embedded.PIPELINES)
-        one.add_argument("--methods", nargs="+", default=[*METHODS], choices=[*METHODS])
         one.add_argument("--concepts", nargs="+", help="only these concepts of each task")
-        one.add_argument("--per-group", type=int, help="at most so many pictures a group")
-        one.add_argument("--work", type=Path, default=Path("runs/bench"))
+        one.add_argument("--per-group", type=int, default=PER_GROUP[verb], help="pictures a group")
+        one.add_argument("--shard", type=parse_shard, help="i/n: this process's share of the work")
+        one.add_argument("--work", type=Path, default=Path("runs/compare"))
+        one.add_argument("--out", type=Path, default=SETTINGS if verb == "sweep" else RESULTS)
+        if verb == "ablate":
+            one.add_argument("--variants", nargs="+", default=[*ABLATION], choices=[*ABLATION])
+            one.add_argument("--tasks", nargs="+", default=[*ABLATED], choices=[*ABLATED])
+            continue
+        one.add_argument("--methods", nargs="+", default=[*COMPARED], choices=[*COMPARED])
         if verb == "sweep":
             one.add_argument("--candidates", type=int, default=BUDGET, help="settings a method")
-            one.add_argument("--out", type=Path, default=SETTINGS)
-        else:
-            one.add_argument("--tasks", nargs="+", default=[*KINDS], choices=[*KINDS])
-            one.add_argument("--seeds", nargs="+", type=int, default=[0])
-            one.add_argument("--settings", type=Path, default=SETTINGS)
-            one.add_argument("--published", action="store_true", help="without a sweep's choices")
-            one.add_argument("--out", type=Path, default=RESULTS)
+            continue
+        one.add_argument("--tasks", nargs="+", default=[*KINDS], choices=[*KINDS])
+        one.add_argument("--seeds", nargs="+", type=int, default=[*SEEDS])
+        one.add_argument("--settings", type=Path, default=SETTINGS)
+        one.add_argument("--published", action="store_true", help="without a sweep's choices")
     options = parser.parse_args()
-    (sweep if options.verb == "sweep" else table)(options)
+    VERBS[options.verb](options)
 
 
 if __name__ == "__main__":

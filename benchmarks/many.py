@@ -16,14 +16,14 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from common import BASE, BLANK, MODEL, RESULTS, controlled, load_model, write_rows
+from common import BASE, BLANK, MODEL, RESULTS, controlled, load_model, metered, write_rows
 from many_world import concepts_of, task_of
 from trace_erasure import embedded
 from trace_erasure.corpus import captions_or_broad
@@ -168,21 +168,20 @@ def measure(
     yield from over_concepts(summarise(blank, base))
     artifacts = parts.load()
     for method in options.methods:
-        started = time.perf_counter()
         try:
-            erasure = METHODS[method](pipe, artifacts)
+            with metered() as spent:
+                erasure = METHODS[method](pipe, artifacts)
         except InputError as error:
             print(f"{method} is left out: {error}")
             continue
-        took = time.perf_counter() - started
         found = verdicts_of(pipe, task, method, judges, work, options.model, erasure)
         measured = over_concepts(summarise(found, base))
         yield from measured
         file = erasure.save(work / f"{task.name}-{method.replace(' ', '-')}")
         figures = {
-            "seconds": took + (0 if method in ALONE else parts.seconds),
-            "seconds_merge": took,
-            "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+            "seconds": spent["seconds"] + (0 if method in ALONE else parts.seconds),
+            "seconds_merge": spent["seconds"],
+            "added_mib_merge": spent.get("added_mib", math.nan),
             "artifact_kb": sum(one.stat().st_size for one in parts.files) / 1000 / size,
             "merged_kb": file.stat().st_size / 1000,
         }

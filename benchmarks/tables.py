@@ -29,13 +29,15 @@ Key = tuple[str, str, str, str, str, str]  # model, task, method, judge, concept
 class Column:
     """A metric, over the mean of a task's concepts or for the worst of them.
 
-    ``form`` shows its value; None: in per cent, with its interval.
+    ``form`` shows its value; None: in per cent, with its interval. ``judge``: another than the
+    line's.
     """
 
     title: str
     metric: str
     concept: str = "mean"
     form: str | None = None
+    judge: str | None = None
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,8 @@ class Table:
     """What a table shows; ``tasks``, ``methods`` and ``judges`` map names in rows to labels.
 
     There is one line for each combination of them, and one cell for each column. ``note`` says what
-    the figures are; None: rates of pictures.
+    the figures are; None: rates of pictures. ``sparse``: lines without any figure are left out, and
+    the whole table if it has none.
     """
 
     tasks: Mapping[str, str]
@@ -53,6 +56,7 @@ class Table:
     command: str
     model: str = "emoji-sd"
     note: str | None = None
+    sparse: bool = False
 
 
 BASE = {"base": "original model"}
@@ -93,6 +97,56 @@ TOGETHER = (
     Column("everything else, of the original's ↑", "acc_s_relative"),
     Column("H_o ↑", "h_o"),
 )
+BESIDE = {
+    **BASE,
+    "blank": "blank pictures (control)",
+    "trace": "**TRACE**, both stages",
+    "trace, stage 1": "**TRACE**, stage 1",
+    "esd-x": "ESD-x",
+    "esd-u": "ESD-u",
+    "uce": "UCE",
+    "mace": "MACE",
+    "ant-single": "ANT, single",
+    "ant-multi": "ANT, multi",
+    "eraseanything": "EraseAnything",
+    "rece": "RECE",
+    "speed": "SPEED",
+}
+PAIRED = (
+    Column("H_o ↑", "h_o"),
+    Column("H_o, RegNet ↑", "h_o", judge="regnet"),
+    Column("worst H_o ↑", "h_o", "worst"),
+    Column("Acc_e ↓", "acc_e"),
+    Column("Acc_g ↓", "acc_g"),
+    Column("Acc_s ↑", "acc_s"),
+    Column("erased ± TRACE ↓", "paired_erased"),
+    Column("p", "paired_p_erased", form="{:.2g}"),
+    Column("kept ± TRACE ↑", "paired_kept"),
+    Column("p", "paired_p_kept", form="{:.2g}"),
+)
+# The names of ``variants.ABLATION``, which needs packages to be imported.
+PARTS = {
+    "default": "**TRACE**, both stages",
+    "stage 1 alone": "stage 1 alone: equality, 8 directions, 24 held",
+    "stage 1, ridge": "stage 1 alone, ridge",
+    "stage 1, null_space": "stage 1 alone, null space",
+    "stage 1, 4 directions": "stage 1 alone, 4 directions",
+    "stage 1, 16 directions": "stage 1 alone, 16 directions",
+    "stage 1, 0 held": "stage 1 alone, none held",
+    "stage 1, 48 held": "stage 1 alone, 48 held",
+    "stage 2 alone, late": "stage 2 alone: late window",
+    "stage 2 alone, early": "stage 2 alone, early window",
+    "stage 2 alone, all": "stage 2 alone, all-time",
+    "window early": "both, early window",
+    "window all": "both, all-time",
+    "without early hold": "both, without the early hold",
+    "without retain term": "both, without the retain term",
+    "rank 1": "both, rank 1",
+    "rank 16": "both, rank 16",
+    "reverse_cfg": "both, `reverse_cfg`",
+    "margin": "both, `margin`",
+}
+FAMILIES = {"": "emoji-sd", "-flux": "emoji-flux"}
 REAL_SIZES = {
     "sd15": "Stable Diffusion 1.5",
     "sdxl": "SDXL",
@@ -126,7 +180,7 @@ TABLES = {
         "python benchmarks/bench.py --model emoji-flux",
         model="emoji-flux",
     ),
-    "many": Table(MANY, TRACE_MERGED, JUDGES, TOGETHER, "python benchmarks/many.py"),
+    "many": Table(MANY, TRACE_MERGED, JUDGES, TOGETHER, "python benchmarks/many.py", sparse=True),
     "many-controls": Table(
         {name: MANY[name] for name in ("many-10", "many-50")},
         {
@@ -141,6 +195,7 @@ TABLES = {
         {"resnet": "ResNet"},
         TOGETHER,
         "python benchmarks/many.py",
+        sparse=True,
     ),
     "many-cost": Table(
         MANY,
@@ -149,12 +204,13 @@ TABLES = {
         (
             Column("seconds in all", "seconds", "all", "{:.0f}"),
             Column("of which the merge", "seconds_merge", "all", "{:.1f}"),
-            Column("peak MB", "peak_memory_mb", "all", "{:.0f}"),
+            Column("MiB that it adds", "added_mib_merge", "all", "{:.0f}"),
             Column("an artifact, kB", "artifact_kb", "all", "{:.0f}"),
             Column("the merged file, kB", "merged_kb", "all", "{:.0f}"),
         ),
         "python benchmarks/many.py",
         note="Measured, on one thread beside another process.",
+        sparse=True,
     ),
     "many-switch": Table(
         {"many-switch": "25, give or take one"},
@@ -173,6 +229,7 @@ TABLES = {
             Column("*apple* seen", "acc_e", "goes"),
         ),
         "python benchmarks/switches.py switch",
+        sparse=True,
     ),
     "many-strength": Table(
         {"many-strength": "five"},
@@ -190,6 +247,7 @@ TABLES = {
             Column("*fox* seen", "acc_e", "fox"),
         ),
         "python benchmarks/switches.py strength",
+        sparse=True,
     ),
     "many-file": Table(
         {"many-file": "ten"},
@@ -197,6 +255,7 @@ TABLES = {
         JUDGES,
         TOGETHER,
         "python benchmarks/switches.py file",
+        sparse=True,
     ),
     "combined": Table(
         {"combined": "three pairs, two styles on one thing"},
@@ -217,6 +276,7 @@ TABLES = {
             for concept in ("mean", "worst")
         ),
         "python benchmarks/combined.py",
+        sparse=True,
     ),
     "real-sizes": Table(
         REAL_SIZES,
@@ -254,6 +314,30 @@ TABLES = {
         model="random",
         note="GiB, computed from shapes, not measured.",
     ),
+    **{
+        f"comparison{suffix}": Table(
+            {f"compare-{task}": label for task, label in TASKS.items()},
+            BESIDE,
+            {"resnet": "ResNet"},
+            PAIRED,
+            "make bench-compare",
+            model=model,
+            sparse=True,
+        )
+        for suffix, model in FAMILIES.items()
+    },
+    **{
+        f"ablation{suffix}": Table(
+            {f"ablation-{task}": TASKS[task] for task in ("objects", "styles")},
+            {**BASE, **PARTS},
+            {"resnet": "ResNet"},
+            (*ERASED[:-1], Column("H_o, RegNet ↑", "h_o", judge="regnet")),
+            "make bench-compare",
+            model=model,
+            sparse=True,
+        )
+        for suffix, model in FAMILIES.items()
+    },
 }
 
 
@@ -261,12 +345,9 @@ TABLES = {
 
 
 def read_rows(folder: Path) -> dict[Key, Row]:
-    """The rows of all ``*.jsonl`` files in ``folder``. Exits where a figure is given twice.
-
-    Comparisons of methods, ``compare-*``, repeat them for several seeds and are left out.
-    """
+    """The rows of all ``*.jsonl`` files in ``folder``. Exits where a figure is given twice."""
     rows: dict[Key, Row] = {}
-    for file in sorted(set(folder.glob("*.jsonl")) - set(folder.glob("compare-*"))):
+    for file in sorted(folder.glob("*.jsonl")):
         for number, line in enumerate(file.read_text("utf-8").splitlines(), start=1):
             try:
                 row = json.loads(line)
@@ -339,7 +420,12 @@ def render(name: str, rows: Mapping[Key, Row]) -> str:
     ]
     used: dict[str, Row] = {}
     for key, labels in lines(table):
-        found = [rows.get((*key, column.concept, column.metric)) for column in table.columns]
+        found = [
+            rows.get((*key[:3], column.judge or key[3], column.concept, column.metric))
+            for column in table.columns
+        ]
+        if table.sparse and not any(found):
+            continue
         for row in filter(None, found):
             first = used.setdefault(row["task"], row)
             if row["protocol"] != first["protocol"]:
@@ -350,8 +436,10 @@ def render(name: str, rows: Mapping[Key, Row]) -> str:
                 )
         cells = [cell(row, column.form) for row, column in zip(found, table.columns, strict=True)]
         text.append("| " + " | ".join([*labels, *cells]) + " |")
+    if table.sparse and not used:
+        text = []
     text += [
-        "",
+        *([""] if text else []),
         f"{_measured(table, used, rows)} `{table.command}`, then `python benchmarks/tables.py`.",
     ]
     return "\n".join(text) + "\n"

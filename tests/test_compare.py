@@ -5,98 +5,241 @@ from __future__ import annotations
 import argparse
 import importlib
 import json
+import sys
 from dataclasses import asdict
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
+from PIL import Image
 
 from trace_erasure.errors import InputError
-from trace_erasure.evaluate import load_task
+from trace_erasure.evaluate import Verdict, load_task
+from trace_erasure.evaluate.runner import used_protocol
 from trace_erasure.methods.registry import METHODS
 from trace_erasure.testing import tiny_flux, tiny_stable_diffusion
 
 ROOT = Path(__file__).parents[1]
+LINUX = sys.platform == "linux"
 
 
 @pytest.fixture
-def compare(monkeypatch):
+def script(monkeypatch):
+    """Imports one of the benchmark scripts."""
     monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
-    return importlib.import_module("compare")
+    return importlib.import_module
 
 
-def test_every_method_may_try_as_many_settings_and_begins_with_the_published(compare):
-    assert set(compare.GRID) == set(METHODS)
-    for name, tried in compare.GRID.items():
-        assert len(tried) == compare.BUDGET and tried[0] == {}
-        methods = [compare.configured(name, overrides) for overrides in tried]
-        assert methods[0] == METHODS[name]
-        assert len({compare.key_of(name, method) for method in methods}) == compare.BUDGET
+@pytest.fixture
+def compare(script):
+    return script("compare")
+
+
+def check_overrides(method, overrides):
+    for key, value in overrides.items():
+        found = asdict(method)[key]
+        assert value.items() <= found.items() if isinstance(value, dict) else found == value
+
+
+def test_every_method_may_try_as_many_settings_and_begins_with_the_published(script):
+    variants = script("variants")
+    assert [*variants.GRID] == [*variants.COMPARED]
+    assert set(variants.COMPARED) == {*METHODS, variants.STAGE_1}
+    for name, tried in variants.GRID.items():
+        assert len(tried) == variants.BUDGET and tried[0] == {}
+        methods = [variants.configured(name, overrides) for overrides in tried]
+        assert methods[0] == variants.COMPARED[name]
+        assert len({variants.key_of(method) for method in methods}) == variants.BUDGET
         for overrides, method in zip(tried, methods, strict=True):
-            for key, value in overrides.items():
-                found = asdict(method)[key]
-                assert value.items() <= found.items() if isinstance(value, dict) else found == value
+            check_overrides(method, overrides)
 
 
-def test_no_test_concept_takes_part_in_the_choice(compare):
-    chosen_on = {name for task in compare.development(2, None) for name in task.concepts}
-    assert chosen_on == {"panda", "bus", "sketch", "Samuel Achebe"}
-    for name in compare.KINDS:
-        assert not chosen_on & set(compare.tested(name, None, 2).concepts)
-        assert set(compare.tested(name, None, 2).concepts) | chosen_on >= set(
-            load_task(name).concepts
-        )
+def test_every_part_of_trace_is_taken_out_once(script):
+    variants = script("variants")
+    methods = {
+        name: variants.configured("trace", overrides)
+        for name, overrides in variants.ABLATION.items()
+    }
+    assert len({variants.key_of(method) for method in methods.values()}) == len(methods)
+    for name, overrides in variants.ABLATION.items():
+        check_overrides(methods[name], overrides)
+    assert methods["default"] == METHODS["trace"]
+    # What has the same settings under another name is made once.
+    assert variants.key_of(methods["stage 1 alone"]) == variants.key_of(
+        variants.COMPARED[variants.STAGE_1]
+    )
 
 
-def test_methods_of_another_family_are_left_out_and_said(compare, capsys):
+def test_no_test_concept_takes_part_in_the_choice(script, compare):
+    units = script("compare_units")
+    chosen_on = {name for task in units.development(2, None) for name in task.concepts}
+    assert chosen_on == {"panda", "sketch", "Samuel Achebe"}
+    for name, concepts in compare.CONCEPTS.items():
+        every = set(units.tested("compare", name, None, 2).concepts)
+        assert not chosen_on & every and every | chosen_on >= set(load_task(name).concepts)
+        assert set(concepts or ()) <= every
+    for name in (*compare.CURVES.values(), *sum(compare.ABLATED.values(), ())):
+        assert name not in chosen_on
+    with pytest.raises(InputError, match="panda, sketch, Samuel Achebe"):
+        units.development(2, ["fox"])
+
+
+def test_a_portion_keeps_more_of_what_is_retained(script):
+    task = script("compare_units").tested("compare", "objects", ["fox"], 4)
+    counts = [sum(item.group == group for item in task.items) for group in ("target", "retain")]
+    assert counts == [4, 12] and task.name == "compare-objects"
+
+
+def test_methods_of_another_family_are_left_out_and_said(script, capsys):
+    usable = script("variants").usable
     names = ["uce", "mace", "eraseanything", "trace"]
-    assert compare.usable(tiny_stable_diffusion(), names) == ["uce", "mace", "trace"]
-    assert compare.usable(tiny_flux(), names) == ["uce", "eraseanything", "trace"]
+    assert usable(tiny_stable_diffusion(), names) == ["uce", "mace", "trace"]
+    assert usable(tiny_flux(), names) == ["uce", "eraseanything", "trace"]
     said = capsys.readouterr().out
     assert "eraseanything is left out: EraseAnything trains" in said
     assert "mace is left out: MACE edits" in said
 
 
-def test_chosen_settings_are_read_back_and_missing_ones_named(compare, tmp_path):
+def test_chosen_settings_are_read_back_and_missing_ones_named(script, compare, tmp_path):
     file = tmp_path / "settings.yaml"
-    tasks = compare.development(2, ["panda"])
+    tasks = script("compare_units").development(2, ["panda"])
     for name, overrides in (("uce", {"guide": None}), ("trace", {"finetune": {"steps": 7}})):
         compare.record(file, "emoji-sd", name, {"selected": overrides, "tried": []}, tasks)
     found = compare.selected(file, "emoji-sd", ["uce", "trace"])
     assert found["uce"].guide is None and found["trace"].finetune.steps == 7
     with pytest.raises(InputError, match=r"no settings of esd-x for emoji-sd.*sweep"):
         compare.selected(file, "emoji-sd", ["esd-x"])
-    with pytest.raises(InputError, match="panda, bus, sketch, Samuel Achebe"):
-        compare.development(2, ["fox"])
 
 
-def test_a_sweep_and_a_table_of_one_picture_each(compare, tmp_path, monkeypatch):
-    """The whole way on the shipped model, as small as it gets; a second run draws nothing."""
-    shared = dict(model="emoji-sd", methods=["uce"], work=tmp_path / "work", per_group=1)
-    settings = tmp_path / "settings.yaml"
-    compare.sweep(argparse.Namespace(**shared, concepts=["panda"], candidates=2, out=settings))
-    kept = yaml.safe_load(settings.read_text())["emoji-sd"]["uce"]
-    assert len(kept["tried"]) == 2 and kept["selected"] in [x["settings"] for x in kept["tried"]]
-    table = argparse.Namespace(
-        **shared,
-        concepts=["fox"],
-        tasks=["objects"],
-        seeds=[0],
-        settings=settings,
-        published=False,
-        out=tmp_path / "results",
-    )
+def test_cost_counts_good_erasures_and_sets_traces_seconds_against_others(script):
+    cost = script("compare_cost")
+    runs = {
+        ("trace", "objects", "fox", 0): {"seconds": 60.0, "bytes": 100},
+        ("trace", "objects", "fox", 1): {"seconds": 40.0, "bytes": 100},
+        ("esd-x", "objects", "fox", 0): {"seconds": 30.0, "bytes": 900, "added_mib": 8.0},
+        ("esd-x", "objects", "fox", 1): {"seconds": 10.0, "bytes": 900, "added_mib": 6.0},
+        ("uce", "objects", "fox", 0): {"seconds": 1.0, "bytes": 50},
+    }
+    good = {run for run in runs if run[0] == "trace"} | {("esd-x", "objects", "fox", 0)}
+    trace, esd, uce = cost.costs(runs, good, ["trace", "esd-x", "uce"])
+    assert trace["seconds"] == 50 and trace["trace_ratio"] == 1 and trace["good"] == 2
+    assert esd["seconds"] == 20 and esd["good"] == 1 and esd["seconds_to_good"] == 30
+    assert esd["trace_ratio"] == 2 and esd["added_mib"] == 7 and esd["stage_1_ratio"] is None
+    assert uce["good"] == 0 and uce["trace_ratio"] is None
+    text = [
+        cell if isinstance(cell, str) else cell.text for cell in cost.cost_table([uce], "").rows[0]
+    ]
+    assert "never" in text and "0 of 1" in text
+
+
+def test_what_an_erasure_takes_is_metered(script):
+    with script("common").metered() as spent:
+        block = bytearray(64 << 20)
+        block[::4096] = b"x" * len(block[::4096])
+        del block
+    assert spent["seconds"] >= 0 and (not LINUX or 60 < spent["added_mib"] < 100)
+
+
+@pytest.fixture
+def drawn(script, compare, tmp_path, monkeypatch):
+    """Neither erases nor draws: all but TRACE and SPEED as published change nothing.
+
+    Gives the method of every task that was measured.
+    """
+    units, pipe = script("compare_units"), tiny_stable_diffusion()
+    good = {script("variants").key_of(METHODS[name]) for name in ("trace", "speed")}
+    calls = []
+
+    def erase(pipe, erased, key, settings, seed, work):
+        file = units.erasure_file(erased, key, seed, work)
+        if not file.exists():
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.touch()
+            line = dict(task=erased[0], concept=erased[1], method=key, seed=seed)
+            with (work / "seconds.jsonl").open("a") as log:
+                log.write(json.dumps({**line, "seconds": 2.0, "bytes": 100}) + "\n")
+        return SimpleNamespace(name=f"{key} {erased} {seed}")
+
+    def look(pipe, task, judges, *, model, method, seed, store, autocast, **_):
+        calls.append(method)
+        store.save("grey", Image.new("RGB", (4, 4)))
+        erases = method.partition(" ")[0] in good
+        return [
+            Verdict(
+                model, task.name, method, seed, item.concept, judge.id,
+                str(used_protocol(pipe, task, item.concept, autocast)),
+                item.id, item.group, item.shown, item.seed, "grey", item.expects,
+                labels=("subject/fox",), probability=0.9,
+                correct=method != "blank" and (item.group == "retain" or not erases),
+            )
+            for item in task.items
+            for judge in judges
+        ]  # fmt: skip
+
+    monkeypatch.setattr(compare, "load_model", lambda name: pipe)
+    judges = [SimpleNamespace(id="resnet@1"), SimpleNamespace(id="regnet@1")]
+    monkeypatch.setattr(compare, "shipped_classifiers", lambda: judges)
+    monkeypatch.setattr(units, "erasure_for", erase)
+    monkeypatch.setattr("trace_erasure.evaluate.run_folder.evaluate", look)
+    return calls
+
+
+def options(tmp_path, verb, **changes):
+    out = tmp_path / ("settings.yaml" if verb == "sweep" else "results")
+    usual = dict(model="emoji-sd", work=tmp_path / "work", per_group=1, shard=None, concepts=None)
+    return argparse.Namespace(**{**usual, "verb": verb, "out": out, **changes})
+
+
+def test_the_last_shard_of_a_sweep_writes_what_it_chose(compare, drawn, tmp_path):
+    shared = dict(methods=["uce", "speed"], candidates=2)
+    compare.sweep(options(tmp_path, "sweep", **shared, shard=(0, 2)))
+    assert drawn and not (tmp_path / "settings.yaml").exists()
+    compare.sweep(options(tmp_path, "sweep", **shared, shard=(1, 2)))
+    assert len(drawn) == 2 * 2 * 3  # methods, settings, concepts: each once
+    kept = yaml.safe_load((tmp_path / "settings.yaml").read_text())["emoji-sd"]
+    assert len(kept["speed"]["tried"]) == 2 and kept["speed"]["selected"] == {}
+    assert set(kept["uce"]["measured_on"]) == {"dev-objects", "dev-styles", "dev-identities"}
+
+
+def test_a_table_pools_trainings_and_draws_nothing_twice(compare, drawn, tmp_path):
+    chosen = dict(methods=["trace", "speed", "uce"], seeds=[0, 1], published=True, settings=None)
+    table = options(tmp_path, "table", **chosen, tasks=["objects", "hazard"])
     compare.table(table)
     file = tmp_path / "results" / "compare-emoji-sd-objects.jsonl"
     rows = [json.loads(line) for line in file.read_text().splitlines()]
-    assert {row["method"] for row in rows} == {"base", "blank", "uce"}
-    (cost,) = json.loads((tmp_path / "results" / "compare-emoji-sd-cost.json").read_text())
-    assert cost["method"] == "uce" and cost["bytes"] > 0 and cost["seconds"] > 0
-    before = file.read_bytes()
-
-    def never(*args, **options):
-        raise AssertionError("drawn again")
-
-    monkeypatch.setattr("trace_erasure.evaluate.run_folder.evaluate", never)
+    assert {row["method"] for row in rows} == {"base", "blank", "trace", "speed", "uce"}
+    assert {row["seed"] for row in rows} == {-1} and {r["task"] for r in rows} == {
+        "compare-objects"
+    }
+    tests = {
+        (row["method"], row["metric"]): row["value"] for row in rows if "paired" in row["metric"]
+    }
+    assert {name for name, _ in tests} == {"speed", "uce"}
+    assert tests["speed", "paired_erased"] == 0 and tests["uce", "paired_erased"] == 1
+    trace, _, uce = json.loads((tmp_path / "results" / "compare-emoji-sd-cost.json").read_text())
+    assert trace["erasures"] == trace["good"] == 2 * 3 and uce["good"] == 0 and uce["bytes"] == 100
+    page = (tmp_path / "work" / "emoji-sd" / "report" / "report.html").read_text()
+    assert "erasure against retention" in page and "fox, one row a method" in page
+    before, count = file.read_bytes(), len(drawn)
     compare.table(table)
-    assert file.read_bytes() == before
+    assert file.read_bytes() == before and len(drawn) == count
+
+
+def test_an_ablation_has_a_row_a_part(compare, drawn, tmp_path):
+    parts = ["default", "rank 1", "window early"]
+    compare.ablate(options(tmp_path, "ablate", tasks=["objects"], variants=parts))
+    file = tmp_path / "results" / "ablation-emoji-sd.jsonl"
+    rows = [json.loads(line) for line in file.read_text().splitlines()]
+    assert {row["method"] for row in rows} == {"base", *parts}
+    h_o = {r["method"]: r["value"] for r in rows if r["metric"] == "h_o" and "resnet" in r["judge"]}
+    assert h_o["default"] == 1 and h_o["rank 1"] == 0
+
+
+def test_a_sweep_of_one_picture_a_group_for_real(compare, tmp_path):
+    """The whole way on the shipped model, as small as it gets."""
+    compare.sweep(options(tmp_path, "sweep", methods=["uce"], candidates=1, concepts=["panda"]))
+    kept = yaml.safe_load((tmp_path / "settings.yaml").read_text())["emoji-sd"]["uce"]
+    assert kept["selected"] == {} and 0 <= kept["tried"][0]["h_o"] <= 1
+    (line,) = (tmp_path / "work" / "emoji-sd" / "seconds.jsonl").read_text().splitlines()
+    assert json.loads(line)["bytes"] > 0

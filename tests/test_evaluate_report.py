@@ -25,6 +25,8 @@ from trace_erasure.evaluate import (
     compare_grid,
     line_plot,
     manifest,
+    method_grid,
+    pareto,
     rows_table,
     summarise,
     write_report,
@@ -119,6 +121,13 @@ def test_a_grid_shows_equal_items_side_by_side(tmp_path):
         {"a": base}, store, judge="judge@1", concept="fox", groups=["retain"], limit=2
     )
     assert [card.note.split(",")[0] for card in few.cards] == ["retain", "retain"]
+    rows = method_grid(
+        {"original": base, "erased": after}, store, judge="judge@1", concept="fox", limit=4
+    )
+    assert [card.caption for card in rows.cards] == ["original", "erased"]
+    first, second = ([picture.label for picture in card.pictures] for card in rows.cards)
+    assert first == second and [text.startswith("retain") for text in first].count(True) == 2
+    assert all(picture.good is None for picture in rows.cards[0].pictures)
     with pytest.raises(InputError, match="no items of 'owl'"):
         compare_grid({"a": base}, store, judge="judge@1", concept="owl")
 
@@ -149,6 +158,34 @@ def test_plots_are_well_formed_and_to_scale():
     heights = [float(r.get("height", "nan")) for r in root.findall(name("rect"))]
     assert heights == [pytest.approx((340 - 44 - 48) / 2, abs=0.1)]
     assert "n/a" in bars
+
+
+def test_many_series_are_told_apart_and_their_names_have_room():
+    names = [f"method number {i}" for i in range(9)]
+    many = [Series(name, [0.0, i / 8], [0, 1]) for i, name in enumerate(names)]
+    root = ElementTree.fromstring(line_plot(many, title="t", x_label="x", y_label="y"))
+    own = "{http://www.w3.org/2000/svg}"
+    dashed = [line.get("stroke-dasharray") for line in root.findall(f"{own}polyline")]
+    assert dashed[:6] == [None] * 6 and all(dashed[6:])
+    width, height = map(float, root.get("viewBox", "").split()[2:])
+    marks = root.findall(f"{own}rect")
+    places = [(float(m.get("x", "")), float(m.get("y", ""))) for m in marks]
+    assert len(set(places)) == 9 and max(x for x, _ in places) + 120 < width
+    legend = max(y for _, y in places)
+    lines = [float(line.get("cy", "")) for line in root.findall(f"{own}circle")]
+    assert legend < min(lines) and max(lines) < height
+
+
+def test_erasure_against_retention_has_a_line_a_method():
+    weak = summarise(verdicts(FLAGS, method="uce × 0.5"))
+    rows = [*summarise(verdicts(FLAGS, method="base")), *weak]
+    rows += [*summarise(verdicts(BETTER, method="uce")), *summarise(verdicts(FLAGS))]
+    (plot,) = pareto(rows, "judge@1")
+    root = ElementTree.fromstring(plot.svg)
+    lines = root.findall("{http://www.w3.org/2000/svg}polyline")
+    assert [len(line.get("points", "").split()) for line in lines] == [3, 2]
+    assert plot.caption.startswith("Strengths 0.5, 1.")
+    assert pareto([], "judge@1") == []
 
 
 @pytest.mark.parametrize(("low", "high"), [(0, 1), (-3.2, 17), (0.001, 0.0042), (0, 3000), (2, 2)])

@@ -157,6 +157,15 @@ def test_windows_split_by_noise_level_for_every_scheduler():
         assert clean.max() < noisy.min()
 
 
+def test_other_windows_steer_at_other_levels():
+    lesson = lesson_for(Denoiser(tiny_stable_diffusion()))
+    late, early = lesson.late.tolist(), lesson.early.tolist()
+    lesson.window = "early"
+    assert (lesson.late.tolist(), lesson.early.tolist()) == (early, late)
+    lesson.window = "all"
+    assert sorted(late + early) == lesson.late.tolist() and not len(lesson.early)
+
+
 def test_a_resumed_run_ends_where_an_uninterrupted_one_does(tmp_path, monkeypatch):
     monkeypatch.setattr(stage2, "CHECKPOINT_EVERY", 1)
     options = dict(surrogate="cat", closed_form=None, finetune=QUICK, captions=CAPTIONS)

@@ -132,6 +132,35 @@ def test_figures_that_are_no_rates_have_a_form_of_their_own(tables, root):
     assert "Measured, on random weights. With threads 1 captions 50." in page.read_text()
 
 
+def test_a_sparse_table_shows_only_what_was_measured(tables, root):
+    page = root / "docs" / "evaluation.md"
+    page.write_text("<!-- table:comparison -->\n<!-- /table -->\n")
+    tables.rewrite(root)
+    assert page.read_text().splitlines()[1].startswith("Not measured yet. To fill it: `make")
+    assert "|" not in page.read_text()
+    own = dict(task="compare-objects", seed=-1)
+    write(
+        root,
+        row(**own, metric="h_o", value=0.97, low=0.9, high=0.99),
+        row(**own, metric="h_o", value=0.96, low=None, high=None, judge="regnet@1"),
+        row(**own, method="uce", metric="paired_p_kept", value=0.00123, low=None, high=None),
+        name="compare-emoji-sd-objects",
+    )
+    tables.rewrite(root)
+    text = page.read_text()
+    trace = cells(text, "objects", "**TRACE**, both stages")
+    assert trace == ["97.0 (90.0 to 99.0)", "96.0", *["—"] * 8]
+    assert cells(text, "objects", "UCE")[-1] == "0.0012"
+    assert "SPEED" not in text and "people" not in text
+
+
+def test_every_part_that_is_taken_out_has_a_line(tables):
+    from variants import ABLATION, COMPARED
+
+    assert [*tables.PARTS] == [*ABLATION]
+    assert [*tables.BESIDE][2:] == [*COMPARED]
+
+
 @pytest.mark.parametrize(
     ("marker", "message"),
     [("<!-- table:objcts -->\n<!-- /table -->", "'objcts'"), ("<!-- table:base -->", "closed")],

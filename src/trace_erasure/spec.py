@@ -9,6 +9,7 @@ from trace_erasure.errors import InputError
 from trace_erasure.math.objectives import OBJECTIVES
 
 HARDENING = ("off", "closed_form", "adversarial")
+WINDOWS = ("late", "early", "all")
 MODES = ("equality", "ridge", "null_space")
 
 
@@ -63,6 +64,8 @@ class Finetune:
         eta: strength of the objective; at most 1, beyond which targets leave the data.
         noise_level: τ; concept states at or below it are steered away, states above it are held
             where stage 1 leaves them. None measures it from the trajectory profile.
+        window: which states are steered: ``late``, those; ``early`` turns the two round; ``all``
+            holds none. The terms of the loss keep their names.
         steps, batch, rank, learning_rate: of the LoRA; ``batch`` counts concept states.
         late, early, empty, retain: weights of the four loss terms.
         trajectories, retain_trajectories, sampler_steps, guidance_scale: of the cached rollouts.
@@ -71,6 +74,7 @@ class Finetune:
     objective: str = "anchor"
     eta: float = 1.0
     noise_level: float | None = None
+    window: str = "late"
     steps: int = 60
     batch: int = 8
     rank: int = 4
@@ -92,6 +96,7 @@ class Finetune:
             ", ".join(OBJECTIVES),
         )
         _check(0 <= self.eta <= 1, "finetune.eta", self.eta, "0 to 1")
+        _check(self.window in WINDOWS, "finetune.window", self.window, ", ".join(WINDOWS))
         level = self.noise_level
         _check(
             level is None or 0 < level < 1,

@@ -84,6 +84,57 @@ def compare_grid(
     Raises:
         InputError: the runs share no such item, or a picture is not in the store.
     """
+    found, shared = _matched(runs, judge, concept, groups)
+    n = min(limit, len(shared))
+    reference = next(iter(runs))
+    cards = []
+    for item in (shared[i * len(shared) // n] for i in range(n)):
+        pictures = [
+            _shown(table[item], store, label, marked=label != reference)
+            for label, table in found.items()
+        ]
+        first = found[reference][item]
+        cards.append(Card(tuple(pictures), first.prompt, f"{first.group}, seed {first.image_seed}"))
+    caption = f"{n} of {len(shared)} items, taken evenly; equal seeds. Judge: {judge}."
+    return Grid(title or concept, tuple(cards), caption)
+
+
+def method_grid(
+    runs: Mapping[str, Sequence[Verdict]],
+    store: ImageStore,
+    *,
+    judge: str,
+    concept: str,
+    title: str = "",
+    limit: int = 8,
+) -> Grid:
+    """One row a run, the same items in the same order in each; arguments as ``compare_grid``.
+
+    Half of the items are of erased prompts, half of retained ones.
+    """
+    erased = tuple(group for group in GROUPS if group != "retain")
+    chosen: list[str] = []
+    for groups, share in ((erased, limit - limit // 2), (("retain",), limit // 2)):
+        found, shared = _matched(runs, judge, concept, groups)
+        n = min(share, len(shared))
+        chosen += [shared[i * len(shared) // n] for i in range(n)]
+    found, _ = _matched(runs, judge, concept, GROUPS)
+    reference = next(iter(runs))
+    cards = []
+    for label, table in found.items():
+        pictures = [
+            _shown(table[item], store, table[item].prompt, marked=label != reference)
+            for item in chosen
+        ]
+        cards.append(Card(tuple(pictures), label))
+    caption = f"One row a method, equal prompts and seeds, taken evenly. Judge: {judge}."
+    return Grid(title or concept, tuple(cards), caption)
+
+
+def _matched(
+    runs: Mapping[str, Sequence[Verdict]], judge: str, concept: str, groups: Sequence[str]
+) -> tuple[dict[str, dict[str, Verdict]], list[str]]:
+    """Every run's verdicts by item, and the items that all of them share."""
     found = {
         label: {
             v.item: v
@@ -99,20 +150,12 @@ def compare_grid(
             f"no items of {concept!r} that judge {judge!r} saw in all of: {', '.join(runs)}. "
             "Give verdicts of one task, and a judge id that stands in them."
         )
-    n = min(limit, len(shared))
-    reference = next(iter(runs))
-    cards = []
-    for item in (shared[i * len(shared) // n] for i in range(n)):
-        pictures = []
-        for label, table in found.items():
-            verdict = table[item]
-            good = verdict.correct
-            if good is not None and verdict.group != "retain":
-                good = not good
-            image = store.load(verdict.image)
-            mark = None if label == reference else good
-            pictures.append(Picture(image, label, words(verdict), mark))
-        first = tables[0][item]
-        cards.append(Card(tuple(pictures), first.prompt, f"{first.group}, seed {first.image_seed}"))
-    caption = f"{n} of {len(shared)} items, taken evenly; equal seeds. Judge: {judge}."
-    return Grid(title or concept, tuple(cards), caption)
+    return found, shared
+
+
+def _shown(verdict: Verdict, store: ImageStore, label: str, marked: bool) -> Picture:
+    """The picture with the judge's words; ``marked`` good where it shows what was wanted."""
+    good = verdict.correct
+    if good is not None and verdict.group != "retain":
+        good = not good
+    return Picture(store.load(verdict.image), label, words(verdict), good if marked else None)

@@ -100,6 +100,19 @@ METRICS = {
         )
         for label in EXPOSED
     },
+    # Against another method, picture by picture.
+    "paired_erased": Metric(
+        "erased ± TRACE", "low", "the concept is seen, less the share in TRACE's same pictures"
+    ),
+    "paired_p_erased": Metric(
+        "p (erased)", "low", "chance of such a difference, McNemar's exact test, in per cent"
+    ),
+    "paired_kept": Metric(
+        "kept ± TRACE", "high", "everything else is seen, less the share in TRACE's same pictures"
+    ),
+    "paired_p_kept": Metric(
+        "p (kept)", "low", "chance of such a difference, McNemar's exact test, in per cent"
+    ),
     "agreement": Metric("agreement", "high", "pictures on which both judges say the same"),
     "seen_by_both": Metric("seen by both", "low", "pictures in which both judges see the concept"),
     "seen_by_either": Metric("seen by either", "low", "pictures in which at least one does"),

@@ -205,7 +205,7 @@ def _told_apart(found: Mapping[str, Row], lowest: Row | None, metric: str) -> st
 def _task_sections(task: str, rows: Sequence[Row], columns: Sequence[str]) -> Iterator[Section]:
     metric = _overall([row for row in rows if row.concept == "mean"])
     if metric is not None:
-        yield _interval_section(task, rows, metric)
+        yield interval_section(task, rows, metric)
     shown = [replace(row, method=label(row.method)) for row in rows]
     have = {row.metric for row in rows if not math.isnan(row.value)}
     usual = columns or [metric or "acc_s", *DEFAULT, "nothing_s"]
@@ -226,7 +226,7 @@ def _task_sections(task: str, rows: Sequence[Row], columns: Sequence[str]) -> It
         yield replace(table, folded=True)
 
 
-def _interval_section(task: str, rows: Sequence[Row], metric: str) -> Plot:
+def interval_section(task: str, rows: Sequence[Row], metric: str) -> Plot:
     """The overall figure of every method, judge by judge."""
     means = [row for row in rows if row.concept == "mean" and row.metric == metric]
     judges = list(dict.fromkeys(row.judge.split("@")[0] for row in means))

@@ -42,6 +42,11 @@ def nice_ticks(low: float, high: float, count: int = 5) -> list[float]:
     return [round(i * step, 10) for i in range(first, last + 1)]
 
 
+def _again(index: int) -> bool:
+    """Whether the colour of a series has been used before: it is then dashed and hollow."""
+    return index >= len(COLOURS)
+
+
 def _colour(index: int, what: str) -> str:
     index %= len(COLOURS)
     return f"{what}:var(--s{index},{COLOURS[index]})"
@@ -68,9 +73,12 @@ def _range(given: tuple[float, float] | None, values: Sequence[float]) -> tuple[
 class _Frame:
     """Scales, grid lines, axis labels and legend that both plots share."""
 
-    def __init__(self, xs: tuple[float, float], ys: tuple[float, float]) -> None:
+    def __init__(
+        self, xs: tuple[float, float], ys: tuple[float, float], names: Sequence[str] = ()
+    ) -> None:
         self.xs, self.ys = xs, ys
-        self.parts: list[str] = []
+        self.parts, height = _legend(names, LEFT)
+        self.top = TOP + height
 
     def x(self, value: float) -> float:
         low, high = self.xs
@@ -78,7 +86,12 @@ class _Frame:
 
     def y(self, value: float) -> float:
         low, high = self.ys
-        return HEIGHT - BOTTOM - (value - low) / (high - low) * (HEIGHT - TOP - BOTTOM)
+        return self.top + (high - value) / (high - low) * (HEIGHT - TOP - BOTTOM)
+
+    @property
+    def foot(self) -> float:
+        """Where the x axis is."""
+        return self.top + HEIGHT - TOP - BOTTOM
 
     def grid(self) -> None:
         for tick in nice_ticks(*self.ys):
@@ -89,27 +102,31 @@ class _Frame:
             )
             self.parts.append(_text(LEFT - 8, at + 4, f"{tick:g}", "end"))
 
-    def legend(self, names: Sequence[str]) -> None:
-        self.parts += _legend(names, LEFT)
-
     def svg(self, title: str, x_label: str, y_label: str) -> str:
         middle = (LEFT + WIDTH - RIGHT) / 2
-        self.parts.append(_text(middle, HEIGHT - 8, x_label))
-        self.parts.append(_text(LEFT - 46, TOP - 12, y_label, "start"))
-        return _svg("".join(self.parts), title, HEIGHT)
+        self.parts.append(_text(middle, self.foot + BOTTOM - 8, x_label))
+        self.parts.append(_text(LEFT - 46, self.top - 12, y_label, "start"))
+        return _svg("".join(self.parts), title, self.foot + BOTTOM)
 
 
-def _legend(names: Sequence[str], left: float) -> list[str]:
-    """Coloured squares with the names beside them, on one line; nothing for a single series."""
-    if len(names) < 2:
-        return []
-    parts, at = [], float(left)
-    for index, name in enumerate(names):
-        style = _colour(index, "fill")
-        parts.append(f'<rect x="{at:.1f}" y="8" width="10" height="10" rx="2" style="{style}"/>')
-        parts.append(_text(at + 15, 17, name, "start"))
-        at += 40 + 8.4 * len(name)
-    return parts
+def _legend(names: Sequence[str], left: float) -> tuple[list[str], float]:
+    """Coloured squares with the names beside them, and the height of all lines but the first.
+
+    Nothing for a single series.
+    """
+    parts, at, y = [], float(left), 8
+    for index, name in enumerate(names if len(names) > 1 else ()):
+        width = 40 + 8.4 * len(name)
+        if at > left and at + width - 25 > WIDTH:
+            at, y = float(left), y + 18
+        style = _colour(index, "stroke" if _again(index) else "fill")
+        hollow = ' fill="none" stroke-width="2"' if _again(index) else ""
+        parts.append(
+            f'<rect x="{at:.1f}" y="{y}" width="10" height="10" rx="2" style="{style}"{hollow}/>'
+        )
+        parts.append(_text(at + 15, y + 9, name, "start"))
+        at += width
+    return parts, y - 8
 
 
 def _svg(body: str, title: str, height: float) -> str:
@@ -142,10 +159,12 @@ def line_plot(
 ) -> str:
     """Lines with points, and bands where intervals are given. Returns SVG."""
     every_y = [v for s in series for v in (*s.y, *s.low, *s.high)]
-    frame = _Frame(_range(x_range, [v for s in series for v in s.x]), _range(y_range, every_y))
+    every_x = [v for s in series for v in s.x]
+    names = [one.name for one in series]
+    frame = _Frame(_range(x_range, every_x), _range(y_range, every_y), names)
     frame.grid()
     for tick in nice_ticks(*frame.xs, count=6):
-        frame.parts.append(_text(frame.x(tick), HEIGHT - BOTTOM + 18, f"{tick:g}"))
+        frame.parts.append(_text(frame.x(tick), frame.foot + 18, f"{tick:g}"))
     for index, one in enumerate(series):
         if one.low and one.high:
             for piece in _pieces(one, [one.low, one.high]):
@@ -158,15 +177,15 @@ def line_plot(
         for piece in _pieces(one, [one.y]):
             points = " ".join(f"{frame.x(x):.1f},{frame.y(y):.1f}" for x, y in piece)
             style = _colour(index, "stroke")
+            dashes = ' stroke-dasharray="5 3"' if _again(index) else ""
             frame.parts.append(
                 f'<polyline points="{points}" style="{style}" fill="none" stroke-width="2" '
-                'stroke-linejoin="round"/>'
+                f'stroke-linejoin="round"{dashes}/>'
             )
             style = _colour(index, "fill")
             for x, y in piece:
                 at = f'cx="{frame.x(x):.1f}" cy="{frame.y(y):.1f}"'
                 frame.parts.append(f'<circle {at} r="2.6" style="{style}"/>')
-    frame.legend([one.name for one in series])
     return frame.svg(title, x_label, y_label)
 
 
@@ -229,7 +248,7 @@ def interval_plot(
             )
             parts.append(_text(WIDTH - 8, middle + 4, f"{one.value:.1f}", "end"))
         y += head + row * len(values)
-    parts += _legend(names, left)
+    parts += _legend(names, left)[0]
     parts.append(_text((left + right) / 2, height - 4, x_label))
     return _svg("".join(parts), title, height)
 
@@ -245,11 +264,12 @@ def bar_plot(
 ) -> str:
     """Groups of bars from zero, with whiskers where intervals are given. Returns SVG."""
     values = [v for s in series for v in (*s.y, *s.high, *s.low)]
-    frame = _Frame((0, max(1, len(categories))), _range(y_range, [0.0, *values]))
+    names = [one.name for one in series]
+    frame = _Frame((0, max(1, len(categories))), _range(y_range, [0.0, *values]), names)
     frame.grid()
     width = 0.72 / max(1, len(series))
     for slot, category in enumerate(categories):
-        frame.parts.append(_text(frame.x(slot + 0.5), HEIGHT - BOTTOM + 18, category))
+        frame.parts.append(_text(frame.x(slot + 0.5), frame.foot + 18, category))
         for index, one in enumerate(series):
             left, value = slot + 0.14 + index * width, one.y[slot]
             centre = frame.x(left + width / 2)
@@ -268,5 +288,4 @@ def bar_plot(
                     f'<line x1="{centre:.1f}" x2="{centre:.1f}" {ends} stroke="currentColor" '
                     'stroke-width="1.4" stroke-opacity="0.75"/>'
                 )
-    frame.legend([one.name for one in series])
     return frame.svg(title, x_label, y_label)

@@ -72,7 +72,7 @@ class Row:
         numerator, n: for rates, ``value = numerator / n``. For other figures the numerator is
             ``None`` and n is what was averaged over: pictures, or concepts for ``mean``.
         low, high: ends of the 95 % interval.
-        seed: seed of the erasure's training.
+        seed: seed of the erasure's training; −1: over several, see ``paired.over_seeds``.
         protocol: ``str(Protocol)``.
     """
 

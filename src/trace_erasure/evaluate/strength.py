@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from trace_erasure.erasure import Erasure
+from trace_erasure.evaluate.controls import CONTROLS
 from trace_erasure.evaluate.metrics import METRICS
 from trace_erasure.evaluate.plots import Series, line_plot
 from trace_erasure.evaluate.report import Plot
@@ -50,11 +51,7 @@ def curves(rows: Sequence[Row], judge: str) -> list[Plot]:
 
     Strength 0 is the original model, where it was evaluated.
     """
-    means = [row for row in rows if row.concept == "mean" and row.judge == judge]
-    by: dict[tuple[str, str], dict[float, dict[str, Row]]] = {}
-    for row in means:
-        method, strength = parse_strength(row.method)
-        by.setdefault((row.task, method), {}).setdefault(strength, {})[row.metric] = row
+    by = _by_strength(rows, judge)
     plots = []
     for (task, method), points in by.items():
         if len(points) < 2:
@@ -77,6 +74,53 @@ def curves(rows: Sequence[Row], judge: str) -> list[Plot]:
         note = f"Means over the concepts of `{task}`, 95 % intervals. Judge: {judge}."
         plots.append(Plot(f"{task}: {method} by strength", svg, note))
     return plots
+
+
+def pareto(rows: Sequence[Row], judge: str) -> list[Plot]:
+    """Erasure against retention, a line through every method's strengths, one plot a task.
+
+    The best corner is at the top right; every line begins at the original model, where that was
+    evaluated. Methods keep the order of ``rows``.
+    """
+    by = _by_strength(rows, judge)
+    plots = []
+    for task in dict.fromkeys(task for task, _ in by):
+        methods = [method for name, method in by if name == task and method not in CONTROLS]
+        drawn, bases = [], by.get((task, "base"), {})
+        for method in methods:
+            points = by[task, method]
+            order = sorted(points)
+            found = [*bases.values(), *(points[s] for s in order)]
+            both = [f for f in found if {"acc_all", "acc_s"} <= f.keys()]
+            kept = [100 * f["acc_s"].value for f in both]
+            gone = [100 * (1 - f["acc_all"].value) for f in both]
+            drawn.append(Series(method, gone, kept))
+        if not drawn:
+            continue
+        svg = line_plot(
+            drawn,
+            title=f"erasure against retention on {task}",
+            x_label="Acc_s: everything else is still seen, per cent",
+            y_label="erased: no longer seen in any wording, per cent",
+            x_range=(0, 100),
+            y_range=(0, 100),
+        )
+        strengths = dict.fromkeys(s for method in methods for s in sorted(by[task, method]))
+        note = f"Strengths {', '.join(f'{s:g}' for s in strengths)}. Judge: {judge}."
+        plots.append(Plot(f"{task}: erasure against retention", svg, note))
+    return plots
+
+
+def _by_strength(
+    rows: Sequence[Row], judge: str
+) -> dict[tuple[str, str], dict[float, dict[str, Row]]]:
+    """(task, method) to strength to metric to the mean over concepts."""
+    by: dict[tuple[str, str], dict[float, dict[str, Row]]] = {}
+    for row in rows:
+        if row.concept == "mean" and row.judge == judge:
+            method, strength = parse_strength(row.method)
+            by.setdefault((row.task, method), {}).setdefault(strength, {})[row.metric] = row
+    return by
 
 
 def _series(metric: str, x: Sequence[float], rows: Sequence[Row | None]) -> Series:

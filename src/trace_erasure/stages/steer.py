@@ -45,7 +45,8 @@ class Lesson:
     """Cached states and targets: everything that stage 2 learns from.
 
     Attributes:
-        late, early: concept states at or below τ, and above.
+        late, early: concept states that are steered, and held: those at or below τ, and above,
+            unless ``window`` says otherwise.
         concept, empty, retained: embeddings.
         e_p, e_0, e_s: teacher outputs on the concept bank for the concept, empty, surrogate prompt.
         e_ref: outputs of the stage-1 model for the concept prompt.
@@ -64,14 +65,20 @@ class Lesson:
     e_r: Tensor
     profile: Profile
     noise_level: float
+    window: str = "late"
+
+    @property
+    def _is_steered(self) -> Tensor:
+        is_late = self.bank.noise_levels <= self.noise_level
+        return {"late": is_late, "early": ~is_late, "all": is_late | True}[self.window]
 
     @property
     def late(self) -> Tensor:
-        return (self.bank.noise_levels <= self.noise_level).nonzero()[:, 0]
+        return self._is_steered.nonzero()[:, 0]
 
     @property
     def early(self) -> Tensor:
-        return (self.bank.noise_levels > self.noise_level).nonzero()[:, 0]
+        return (~self._is_steered).nonzero()[:, 0]
 
 
 def prepare(
@@ -113,7 +120,19 @@ def prepare(
     measured = profile(bank, e_p, e_s)
     level = settings.noise_level or measured.level_below(PROFILE_SHARE)
     return Lesson(
-        bank, retain_bank, concept, empty, retained, e_p, e_0, e_s, e_ref, e_r, measured, level
+        bank,
+        retain_bank,
+        concept,
+        empty,
+        retained,
+        e_p,
+        e_0,
+        e_s,
+        e_ref,
+        e_r,
+        measured,
+        level,
+        settings.window,
     )
 
 

@@ -1,0 +1,136 @@
+"""What one process of ``compare.py`` does whole, and the parts of tasks that it is done on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from bench import erasure_file, erasure_for
+from common import BASE, BLANK, controlled
+from trace_erasure.errors import InputError
+from trace_erasure.evaluate import AtStrength, RunFolder, Task, Verdict, at_strength, load_task
+from trace_erasure.methods.method import Method
+from variants import key_of
+
+DEV_OBJECTS = Path(__file__).parent / "dev-objects.yaml"
+HELD_OUT = {"styles": "sketch", "identities": "Samuel Achebe"}
+"""Development concepts that are targets of a task; tests leave them out."""
+KEPT = 3
+"""Retained prompts for every one of a group of erased prompts, where pictures are few."""
+
+
+@dataclass(frozen=True)
+class Unit:
+    """One erasure of a task's concept, measured at some strengths; or a control of a whole task.
+
+    Attributes:
+        method: what rows call it; settings: None for a control.
+    """
+
+    task: Task
+    method: str
+    settings: Method | None = None
+    seed: int = 0
+    strengths: tuple[float, ...] = (1.0,)
+
+    @property
+    def erased(self) -> tuple[str, str]:
+        """The kind of concept and its name: the same in ``dev-``, ``compare-`` and other tasks."""
+        return self.task.name.rpartition("-")[2], self.task.concepts[0]
+
+    @property
+    def key(self) -> str:
+        return self.method if self.settings is None else key_of(self.settings)
+
+    @property
+    def owner(self) -> tuple[object, ...]:
+        if self.settings is None:
+            return self.task.name, self.method
+        return self.key, *self.erased, self.seed
+
+    @property
+    def title(self) -> str:
+        names = ", ".join(self.task.concepts)
+        return f"{self.task.name}, {self.method} ({self.key}), {names}, seed {self.seed}"
+
+
+def measure(
+    pipe: Any, unit: Unit, judges: list[Any], work: RunFolder, model: str, draw: bool
+) -> list[Verdict] | None:
+    """All verdicts of one unit, from its files where it was done before.
+
+    They are kept by settings, which other names may have too, and come with the unit's own name.
+    ``draw=False`` only looks for them; None where some are missing.
+    """
+    options: dict[str, Any] = dict(model=model, autocast=True, draw=draw)
+    if unit.settings is None:
+        with controlled(pipe, unit.method):
+            return work.measure(pipe, unit.task, judges, method=unit.method, **options)
+    if not draw and not erasure_file(unit.erased, unit.key, unit.seed, work.folder).exists():
+        return None
+    erasure = erasure_for(pipe, unit.erased, unit.key, unit.settings, unit.seed, work.folder)
+    found: list[Verdict] = []
+    for strength in unit.strengths:
+        options |= dict(method=at_strength(unit.key, strength), seed=unit.seed)
+        attached = AtStrength(erasure, strength)
+        part = work.measure(pipe, unit.task, judges, erasure=attached, **options)
+        if part is None:
+            return None
+        name = at_strength(unit.method, strength)
+        found += [replace(verdict, method=name) for verdict in part]
+    return found
+
+
+def units_of(
+    task: Task,
+    methods: Mapping[str, Method],
+    seeds: Iterable[int] = (0,),
+    controls: Iterable[str] = (BASE, BLANK),
+    strengths: tuple[float, ...] = (1.0,),
+) -> Iterator[Unit]:
+    """The controls, then every method on every concept with every seed."""
+    for control in controls:
+        yield Unit(task, control)
+    for name, method in methods.items():
+        for concept in task.concepts:
+            for seed in seeds:
+                yield Unit(task.subset([concept]), name, method, seed, strengths)
+
+
+def development(per_group: int | None, concepts: Sequence[str] | None) -> list[Task]:
+    """The development tasks, with only those of their concepts that are asked for."""
+    tasks = [load_task(DEV_OBJECTS)]
+    for name, concept in HELD_OUT.items():
+        tasks.append(replace(load_task(name).subset([concept]), name=f"dev-{name}"))
+    found = []
+    for task in tasks:
+        names = [name for name in task.concepts if concepts is None or name in concepts]
+        if names:
+            found.append(portion(task.subset(names), per_group))
+    if not found:
+        known = ", ".join(name for task in tasks for name in task.concepts)
+        raise InputError(f"none of {concepts} is a development concept. They are: {known}.")
+    return found
+
+
+def tested(prefix: str, name: str, concepts: Sequence[str] | None, per_group: int | None) -> Task:
+    """A task without what settings were chosen on, under a name of its own."""
+    task = load_task(name)
+    left = [concept for concept in task.concepts if concept != HELD_OUT.get(name)]
+    chosen = portion(task.subset(left).subset(concepts), per_group)
+    return replace(chosen, name=f"{prefix}-{name}")
+
+
+def portion(task: Task, per_group: int | None) -> Task:
+    """At most ``per_group`` pictures a group of erased prompts, ``KEPT`` times that of the others.
+
+    What is kept is many things, and one small group of prompts would say little about it.
+    """
+    if per_group is None:
+        return task
+    few = task.subset(per_group=per_group).items
+    more = task.subset(per_group=KEPT * per_group).items
+    erased = [item for item in few if item.group != "retain"]
+    return replace(task, items=(*erased, *(item for item in more if item.group == "retain")))
