@@ -211,19 +211,16 @@ def _task_sections(task: str, rows: Sequence[Row], columns: Sequence[str]) -> It
     usual = columns or [metric or "acc_s", *DEFAULT, "nothing_s"]
     known = dict.fromkeys([*usual, "blank"])
     metrics = [name for name in known if name in have]
+    concepts = sorted({row.concept for row in rows} - {"mean", "worst"})
+    if len(concepts) == 1:  # its mean and its worst are one figure
+        mean = [replace(row, concept=concepts[0]) for row in shown if row.concept == "mean"]
+        yield rows_table(mean, f"{task}: {concepts[0]}", metrics)
+        return
     over = [row for row in shown if row.concept in ("mean", "worst")]
     yield rows_table(over, f"{task}: mean and worst concept", metrics)
-    each = [
-        row
-        for row in shown
-        if row.concept not in ("mean", "worst") and parse_strength(row.method)[1] == 1
-    ]
-    concepts = {row.concept for row in each}
-    if len(concepts) > 1:
-        order = {concept: i for i, concept in enumerate(sorted(concepts))}
-        each.sort(key=lambda row: order[row.concept])
-        table = rows_table(each, f"{task}: every concept", metrics)
-        yield replace(table, folded=True)
+    each = [row for row in shown if row.concept in concepts and parse_strength(row.method)[1] == 1]
+    each.sort(key=lambda row: concepts.index(row.concept))
+    yield replace(rows_table(each, f"{task}: every concept", metrics), folded=True)
 
 
 def interval_section(task: str, rows: Sequence[Row], metric: str) -> Plot:
