@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test bench bench-small lint clean world
+.PHONY: demo test bench bench-small bench-attacks bench-certificates lint clean world
 
 demo: $(READY)
 	$(BIN)/trace-erasure demo --out demo-out
@@ -19,6 +19,16 @@ bench: $(READY)
 
 bench-small: $(READY)
 	$(BIN)/python benchmarks/bench.py --small --work runs/bench-small
+
+# Two processes of one thread, at most four hours; a second call goes on where the first was stopped.
+ATTACKS = OMP_NUM_THREADS=1 $(BIN)/python benchmarks/attacks.py
+bench-attacks: $(READY)
+	$(ATTACKS) --cheap --shard 0/2 & $(ATTACKS) --cheap --shard 1/2 && wait $$!
+	$(ATTACKS) --shard 0/2 & $(ATTACKS) --shard 1/2 && wait $$!
+
+# Ten minutes on one thread.
+bench-certificates: $(READY)
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/certificates.py
 
 lint: $(READY)
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/pyright
