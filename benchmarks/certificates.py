@@ -1,6 +1,6 @@
 """Do certificates hold? Event rates of many detectors against the bound on the embedded models.
 
-    make bench-certificates                                # seven minutes on one quiet core
+    make bench-certificates                                # sized to ten minutes on one core
     python benchmarks/certificates.py --model emoji-flux --concepts fox apple
 
 Two certificates, each for stage 1 alone. ``certificate/retained``: the erased model against the
