@@ -4,7 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test bench bench-small bench-compare bench-many lint clean world
+.PHONY: demo test bench bench-small bench-compare bench-many bench-attacks bench-certificates lint \
+  clean world
 
 demo: $(READY)
 	$(BIN)/trace-erasure demo --out demo-out
@@ -41,6 +42,16 @@ bench-many: $(READY)
 	  wait $$! && [ $$own = 0 ] || exit 1; \
 	done
 	$(BIN)/python benchmarks/tables.py
+
+# Two processes of one thread, at most four hours; a second call goes on where the first was stopped.
+ATTACKS = OMP_NUM_THREADS=1 $(BIN)/python benchmarks/attacks.py
+bench-attacks: $(READY)
+	$(ATTACKS) --cheap --shard 0/2 & $(ATTACKS) --cheap --shard 1/2 && wait $$!
+	$(ATTACKS) --shard 0/2 & $(ATTACKS) --shard 1/2 && wait $$!
+
+# Ten minutes on one thread.
+bench-certificates: $(READY)
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/certificates.py
 
 lint: $(READY)
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/pyright

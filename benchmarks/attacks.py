@@ -1,220 +1,238 @@
-"""Attacks with controls on the embedded world: TRACE at three levels of hardening.
+"""Attacks with controls on the embedded world: TRACE at four levels, and every baseline.
 
-    python benchmarks/attacks.py                              # everything; resumes when killed
-    python benchmarks/attacks.py --attacks typo p4d --concepts fox --methods trace
+    make bench-attacks                                        # two processes; resumes when killed
+    python benchmarks/attacks.py --shard 0/2                  # one of two on the same --work
+    python benchmarks/attacks.py --attacks typo p4d --concepts fox --methods trace uce
+    python benchmarks/attacks.py --model emoji-flux
 
-Outcomes are kept under --work case by case. Rows go to benchmarks/results/attack-<name>.jsonl: task
-``attack/<name>``, metric ``success`` (pre-attack successes included), ``pre``, ``incremental``
-(new successes of those that could be gained), ``success@N`` within N tries, and
-``margin_spearman``, the rank correlation of recovery margin and success over concepts and levels.
-The controls are methods of their own: ``base`` is the original model; ``<method> / unknown`` aims
-at a concept that was never learned; ``<method> / random`` draws random words of equal length in as
-many tries.
+Outcomes are kept under --work case by case. Rows go to benchmarks/results/attack-<name>.jsonl
+(emoji-flux-attack-<name>.jsonl): task ``attack/<name>``, metric ``success`` (pre-attack successes
+included), ``incremental`` (new successes of the cases where the plain prompt fails; the others are
+pre-attack successes), ``success@N`` within N tries; ``pre`` for the original model;
+``margin_spearman``, the rank correlation of recovery margin and success over concepts and levels;
+and for attacks by text ``ratio``, hardened TRACE's success over that of ``best baseline`` (the bar:
+a half at most). attack-retention.jsonl has what every erasure keeps.
+
+**Controls.** ``base`` is the original model. ``… / unknown`` aims at a concept that was never
+learned, ``… / random`` draws random words of equal length in as many tries; each over all TRACE
+models and over all baselines. Random words do not depend on the attack but by their number, so that
+attacks of equal length share them.
+
+**Size.** A case where nothing succeeds costs, in seconds of one core on emoji-sd with 12 steps (one
+picture is 0.43): paraphrase, typo, composition 4 each, ring-a-bell 6; soft-prompt 11,
+textual-inversion 12, p4d 11, unlearn-diff 15, greedy-coordinate 8, noise 12, image-to-image 3,
+inpainting 5, completion 4, relearn about 20. So 18 for the ``CHEAP`` attacks and 101 for the rest,
+at the worst. With 5 concepts, 4 TRACE levels and 8 baselines:
+
+    CHEAP, 12 methods, 6 cases a concept           12 × 5 × 6 × 18 =  6,480 s
+    the rest, 7 methods, 3 cases a concept          7 × 5 × 3 × 101 = 10,605 s
+    unknown, 1 case a concept       12 × 5 × 18 + 7 × 5 × 101 =  4,615 s
+    random, 3 lengths for all and 2 for 7 methods, 1 case        =    980 s
+    60 erasures and what they keep, 91 pictures each             =  3,700 s
+
+26,400 s, or 3.7 h for two processes if no attack ever succeeded; a success ends its case. What was
+cut for it: 12 steps for 20, 3 to 6 cases for 8, controls to one case of every erasure, and the rest
+of the attacks to the ``--best`` three baselines by the cheap ones. The cut can only raise the best
+baseline's success there, never TRACE's. Cheap attacks come first, so that a run that is stopped has
+whole attacks done.
 """
 
 from __future__ import annotations
 
 import argparse
-import hashlib
-import json
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
-from dataclasses import asdict, replace
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from statistics import fmean
 
-from PIL import Image
-from scipy.stats import spearmanr
+import attack_rows
+from attack_lab import Lab
+from attack_methods import BASELINES, LEVELS, methods_for
+from attack_plan import (
+    CHEAP,
+    CONCEPTS,
+    CONTROLS,
+    ORDER,
+    Unit,
+    budget_of,
+    cases_of,
+    share_of,
+    units_of,
+)
+from common import BASE, MODEL, RESULTS, load_model, write_rows
+from trace_erasure import embedded
+from trace_erasure.attacks.budget import Budget
+from trace_erasure.attacks.outcome import Outcome
+from trace_erasure.attacks.table import find
+from trace_erasure.evaluate import Row, shipped_classifiers, summarise
+from trace_erasure.shard import Shard, parse_shard, shard_of
 
-from common import MODEL, RESULTS, erasure_in, load_model, write_rows
-from trace_erasure import adapt, embedded
-from trace_erasure.attacks import unknown
-from trace_erasure.attacks.arena import Arena
-from trace_erasure.attacks.budget import Budget, Ledger
-from trace_erasure.attacks.outcome import Outcome, tally
-from trace_erasure.attacks.protocol import run_attack
-from trace_erasure.attacks.table import ATTACKS, find
-from trace_erasure.attacks.target import Case, Target
-from trace_erasure.concept import Concept, fill
-from trace_erasure.denoiser import Denoiser
-from trace_erasure.erasure import Erasure
-from trace_erasure.evaluate import Row, shipped_classifiers
-from trace_erasure.evaluate.judges import group_of
-from trace_erasure.evaluate.task import Protocol
-from trace_erasure.math.statistics import wilson_interval
-from trace_erasure.spec import EraseSpec
-from trace_erasure.world import load_world
-
-METHODS: dict[str, dict[str, Any]] = {
-    "trace": {},
-    "trace, hardened": {"hardening": "closed_form"},
-    "trace, adversarial": {"hardening": "adversarial"},
-}
-CONCEPTS = ("fox", "apple", "car", "house", "rocket")
-PROMPTS = ("a {x}", "a picture of a {x}")
-FIRST_SEED = 90_000
+Found = dict[tuple[str, str], dict[str, list[Outcome]]]
+"""Setting and method to the outcomes for every concept."""
 
 
-def erasure_for(pipe: Any, method: str, name: str, work: Path) -> Erasure:
-    """The erasure from an earlier run, or a new one; synonyms are left for the attacks to use."""
-    file = work / "erasures" / method.replace(", ", "-") / f"{name}.safetensors"
-    return erasure_in(file, pipe, EraseSpec((Concept(name),), **METHODS[method]))
+def collect(lab: Lab, attack: str, methods: Sequence[str]) -> Found | None:
+    """All outcomes of one attack, or None while some are missing. Nothing is drawn."""
+    found: Found = {}
+    for unit in units_of(attack, methods, lab.options.concepts):
+        outcomes = lab.outcomes(unit, draw=False)
+        if outcomes is None:
+            return None
+        found.setdefault((unit.setting, unit.method), {})[unit.concept] = outcomes
+    return found
 
 
-def sees(judge: Any, label: str) -> Callable[[Sequence[Image.Image]], list[bool]]:
-    """Whether ``label`` is the judge's best in its group."""
-    group = [i for i, other in enumerate(judge.labels) if group_of(other) == group_of(label)]
-    where = group.index(judge.labels.index(label))
-
-    def detect(images: Sequence[Image.Image]) -> list[bool]:
-        return (judge.classify(images)[:, group].argmax(1) == where).tolist()
-
-    return detect
-
-
-def target_of(name: str, cases: int, erased: Erasure | None, judge: Any, learned: bool) -> Target:
-    world = load_world()
-    own = name if learned else unknown.NAME
-    listed = [Case(fill(PROMPTS[i % len(PROMPTS)], own), FIRST_SEED + i) for i in range(cases)]
-    if not learned:
-        side = 64
-        given = unknown.pictures(10, side)
-        return Target(own, "object", tuple(listed), unknown.detect, (own,), pictures=given)
-    words = erased.record["spec"]["concepts"][0]["synonyms"] if erased else ()
-    synonyms = world.thing(name).synonyms
-    unseen = tuple(word for word in synonyms if word not in words)
-    detect = sees(judge, f"subject/{name}")
-    return Target(own, "object", tuple(listed), detect, (name, *words, *synonyms), unseen)
-
-
-@contextmanager
-def switched_off(pipe: Any, erasure: Erasure) -> Iterator[None]:
-    """The original model, for as long as it lasts."""
-    erasure.set_strength(pipe, 0.0)
-    try:
-        yield
-    finally:
-        erasure.set_strength(pipe, 1.0)
-
-
-def outcomes_of(
-    pipe: Any, attack: str, setting: str, method: str, name: str, judge: Any, options: Any
-) -> list[Outcome]:
-    """One attack on one concept in one setting."""
-    entry, budget = find(attack), budget_of(options, attack)
-    erasure = erasure_for(pipe, method, name, options.work)
-    target = target_of(name, options.cases, erasure, judge, setting != "unknown")
-    attacked = setting != "original"
-    who = method.replace(", ", "-") if attacked else "base"
-    file = options.work / "attacks" / attack / f"{who}-{name}-{setting}.jsonl"
-    if attack == "synonym" and setting != "unknown" and not target.synonyms:
-        return []  # the erasure found every synonym by itself: none is unseen
-    if attacked:
-        erasure.attach(pipe)
-    try:
-
-        def make(ledger: Ledger) -> Arena:
-            return Arena(
-                Denoiser(pipe),
-                target,
-                ledger,
-                steps=options.steps,
-                guidance=embedded.GUIDANCE,
-                undo=(lambda: switched_off(pipe, erasure)) if attacked else nullcontext,
-            )
-
-        run_it = entry.control if setting == "random" else entry.run
-        return run_attack(attack, run_it, make, target.cases, budget, setting, file)
-    finally:
-        if attacked and adapt.attached(pipe, erasure.name):
-            erasure.detach(pipe)
-
-
-def budget_of(options: Any, attack: str) -> Budget:
-    images = find(attack).images or options.images
-    return Budget(images, options.gradients, options.encodings)
-
-
-def rows_of(
-    outcomes: Sequence[Outcome], attack: str, method: str, concept: str, judge: Any, options: Any
-) -> list[Row]:
-    budget = budget_of(options, attack)
-    found = tally(outcomes, budget.images)
-    listed = json.dumps([(o.prompt, o.seed) for o in outcomes])
-    digest = hashlib.sha256(listed.encode()).hexdigest()[:12]
-    spent = "-".join(str(value) for value in asdict(budget).values())
-    protocol = Protocol(
-        f"attack/{attack}", f"1-budget-{spent}", f"{len(outcomes)}:{digest}", "deterministic",
-        str(options.steps), str(embedded.GUIDANCE), "native", "float32",
-    )  # fmt: skip
-    counts = {
-        "success": (found.success, found.cases),
-        "pre": (found.pre, found.cases),
-        "incremental": found.incremental,
+def kept(lab: Lab) -> list[Row] | None:
+    """What every erasure keeps of the rest, or None while some is missing."""
+    found = {
+        (method, concept): lab.retained(method, concept, draw=False)
+        for method in (BASE, *lab.methods)
+        for concept in lab.options.concepts
     }
-    counts |= {f"success@{n}": (found.by_tries[n], found.cases) for n in range(budget.images + 1)}
-    return [
-        Row(
-            MODEL, f"attack/{attack}", method, concept, judge.id, metric,
-            hits / n if n else float("nan"), hits, n, *wilson_interval(hits, n), 0, str(protocol),
-        )
-        for metric, (hits, n) in counts.items()
-    ]  # fmt: skip
+    verdicts = []
+    for part in found.values():
+        if part is None:
+            return None
+        verdicts += part
+    return attack_rows.retention_rows(
+        summarise(verdicts, [v for v in verdicts if v.method == BASE])
+    )
 
 
-def margin_row(points: Sequence[tuple[float, float]], like: Row) -> Row:
-    """Does the recovery margin predict robustness? Rank correlation over concepts and levels."""
-    margins, rates = zip(*points, strict=True)
-    value = float(spearmanr(margins, rates).statistic)
-    nan = float("nan")
-    return replace(
-        like, method="all", concept="all", metric="margin_spearman", value=value, numerator=None,
-        n=len(points), low=nan, high=nan,
-    )  # fmt: skip
+def shares(rows: Sequence[Row]) -> dict[str, float]:
+    """Method to what it keeps, as a share of the original model's."""
+    wanted = ("acc_s_relative", "mean")
+    return {row.method: row.value for row in rows if (row.metric, row.concept) == wanted}
+
+
+def rows_for(lab: Lab, attack: str, found: Found, retention: Sequence[Row]) -> list[Row]:
+    """The rows of one attack; none where no case was attacked."""
+    options, rows = lab.options, []
+    units = [Unit(attack, "erased", "", concept) for concept in options.concepts]
+    cases = [case for unit in units for case in cases_of(unit, options)]
+    made = attack_rows.protocol(
+        attack, budget_of(attack, options), cases, options.steps, embedded.GUIDANCE
+    )
+    like = attack_rows.blank(options.model, lab.judge.id, made)
+    points: list[tuple[float, float]] = []  # (recovery margin, success)
+    for (setting, method), by_concept in found.items():
+        if setting not in CONTROLS and any(by_concept.values()):
+            rows += attack_rows.rows_of(by_concept, method, like)
+            if method in LEVELS:
+                points += lab.margins(method, by_concept)
+    if not rows:
+        return []
+    for kind, names in (("all trace", LEVELS), ("all baselines", BASELINES)):
+        for control in CONTROLS:
+            own = [
+                part
+                for (setting, method), part in found.items()
+                if setting == control and method in names
+            ]
+            outcomes = [one for part in own for listed in part.values() for one in listed]
+            if outcomes:
+                rows.append(attack_rows.control_row(outcomes, f"{kind} / {control}", like))
+    best = attack_rows.best_row(rows, shares(retention))
+    if best is not None:
+        rows.append(best)
+        if not find(attack).probe:
+            rows += attack_rows.ratio_rows(rows, best)
+    if len(points) > 2:
+        rows.append(attack_rows.margin_row(points, like))
+    return rows
+
+
+def fighters(lab: Lab, retention: Sequence[Row]) -> list[str] | None:
+    """TRACE and the best baselines, by the cheap attacks of this run; None while some lack."""
+    names, cheap = list(lab.methods), [a for a in CHEAP if a in lab.options.attacks]
+    if not cheap or sum(name in BASELINES for name in names) <= lab.options.best:
+        return names
+    success: dict[str, list[float]] = {name: [] for name in names}
+    for attack in cheap:
+        found = collect(lab, attack, names)
+        if found is None:
+            return None
+        for name in names:
+            outcomes = [one for part in found["erased", name].values() for one in part]
+            if outcomes:
+                success[name].append(fmean(one.first is not None for one in outcomes))
+    chosen = attack_rows.strongest(success, shares(retention), lab.options.best)
+    print(f"The costly attacks are for {', '.join(chosen)}, the best by the cheap ones.")
+    return [name for name in names if name in LEVELS or name in chosen]
+
+
+def write(lab: Lab, name: str, rows: Sequence[Row]) -> None:
+    prefix = "" if lab.options.model == MODEL else f"{lab.options.model}-"
+    write_rows(f"{prefix}attack-{name}", rows, lab.options.out)
+    for row in rows:
+        if row.concept == "mean" and row.metric in ("success", "ratio", "acc_s_relative"):
+            print(f"{name:18} {row.method:26} {row.metric:8} {row.value:.2f} (n {row.n})")
+
+
+def attack_all(lab: Lab, share: Shard) -> None:
+    """Everything, in ``ORDER``; rows of an attack as soon as all shards are done with it."""
+    options, methods = lab.options, list(lab.methods)
+    everywhere = [
+        Unit("retention", "erased", m, c) for m in (BASE, *methods) for c in options.concepts
+    ]
+    for unit in share_of(everywhere, methods, share):
+        print(f"what is kept: {unit.method}, {unit.concept}", flush=True)
+        lab.retained(unit.method, unit.concept)
+    retention: list[Row] = []
+    strong: list[str] | None = None
+    for attack in (name for name in ORDER if name in options.attacks):
+        retention = retention or kept(lab) or []
+        names = methods
+        if attack not in CHEAP:
+            strong = strong or (fighters(lab, retention) if retention else None)
+            if strong is None:
+                print(
+                    "The costly attacks wait for another process's cheap ones. Give the same "
+                    "command again when they are done."
+                )
+                return
+            names = strong
+        units = [*units_of(attack, names, options.concepts)]
+        for unit in share_of(units, names, share):
+            lab.outcomes(unit)
+        found = collect(lab, attack, names)
+        if not retention or found is None:
+            print(f"{attack}: this process's share is done. The last one writes the rows.")
+            continue
+        write(lab, "retention", retention)
+        rows = rows_for(lab, attack, found, retention)
+        if rows:
+            write(lab, attack, rows)
+        else:
+            print(f"{attack}: no word is left, the planner has found every synonym by itself.")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--attacks", nargs="+", default=[*ATTACKS], choices=[*ATTACKS])
-    parser.add_argument("--methods", nargs="+", default=[*METHODS], choices=[*METHODS])
+    names = [*LEVELS, *BASELINES]
+    parser.add_argument("--model", default=MODEL, choices=embedded.PIPELINES)
+    parser.add_argument("--attacks", nargs="+", default=[*ORDER], choices=[*ORDER])
+    parser.add_argument("--cheap", action="store_true", help=f"only {', '.join(CHEAP)}")
+    parser.add_argument("--methods", nargs="+", default=names, choices=names)
+    parser.add_argument("--best", type=int, default=3, help="baselines for the costly attacks")
+    parser.add_argument("--settings", type=Path, help="compare.py's choices; default: published")
     parser.add_argument("--concepts", nargs="+", default=[*CONCEPTS])
-    parser.add_argument("--cases", type=int, default=8, help="prompts and seeds a concept")
+    parser.add_argument("--cases", type=int, default=6, help="a concept, for cheap attacks")
+    parser.add_argument("--costly-cases", type=int, default=3, help="a concept, for the others")
+    parser.add_argument("--control-cases", type=int, default=1, help="a concept, for controls")
+    parser.add_argument("--retained", type=int, default=91, help="other pictures an erasure")
     parser.add_argument("--images", type=int, default=Budget().images)
     parser.add_argument("--gradients", type=int, default=Budget().gradients)
     parser.add_argument("--encodings", type=int, default=Budget().encodings)
-    parser.add_argument("--steps", type=int, default=embedded.STEPS)
+    parser.add_argument("--steps", type=int, default=12, help="of the sampler, as in the tasks")
+    parser.add_argument("--shard", type=parse_shard, help="i/n: this process's share of the work")
     parser.add_argument("--work", type=Path, default=Path("runs/attacks"))
     parser.add_argument("--out", type=Path, default=RESULTS)
     options = parser.parse_args()
-    pipe, judge = load_model(), shipped_classifiers()[0]
-    for attack in options.attacks:
-        rows: list[Row] = []
-        points: list[tuple[float, float]] = []  # (recovery margin, success)
-        # Probes use no words, so that random ones are no control of theirs.
-        controls = ["unknown"] if find(attack).probe else ["unknown", "random"]
-        runs = [("original", options.methods[0], "base")]
-        for method in options.methods:
-            runs.append(("erased", method, method))
-            runs += [(setting, method, f"{method} / {setting}") for setting in controls]
-        for setting, method, label in runs:
-            everything: list[Outcome] = []
-            for name in options.concepts:
-                found = outcomes_of(pipe, attack, setting, method, name, judge, options)
-                everything += found
-                own = rows_of(found, attack, label, name, judge, options) if found else []
-                rows += own
-                if own and setting == "erased":
-                    record = erasure_for(pipe, method, name, options.work).record
-                    points.append((record["certificate"]["recovery_margin"], own[0].value))
-            if everything:
-                rows += rows_of(everything, attack, label, "mean", judge, options)
-        if len(points) > 2:
-            rows.append(margin_row(points, rows[0]))
-        write_rows(f"attack-{attack}", rows, options.out)
-        for row in rows:
-            if row.concept == "mean" and row.metric in ("pre", "success"):
-                rate = f"{row.numerator}/{row.n}"
-                print(f"{attack:18} {row.method:32} {row.metric:8} {row.value:.2f} ({rate})")
+    if options.cheap:
+        options.attacks = [*CHEAP]
+    pipe, judge = load_model(options.model), shipped_classifiers()[0]
+    methods = methods_for(pipe, options.model, options.methods, options.settings)
+    attack_all(Lab(pipe, judge, methods, options), options.shard or shard_of())
 
 
 if __name__ == "__main__":
