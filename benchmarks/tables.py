@@ -29,8 +29,8 @@ Key = tuple[str, str, str, str, str, str]  # model, task, method, judge, concept
 class Column:
     """A metric, over the mean of a task's concepts or for the worst of them.
 
-    ``form`` shows its value; None: in per cent, with its interval. ``judge``: another than the
-    line's.
+    ``form`` shows its value; None: in per cent, with its interval. ``judge``, ``method``: of
+    others than the line's.
     """
 
     title: str
@@ -38,6 +38,7 @@ class Column:
     concept: str = "mean"
     form: str | None = None
     judge: str | None = None
+    method: str | None = None
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class Table:
 
     There is one line for each combination of them, and one cell for each column. ``note`` says what
     the figures are; None: rates of pictures. ``sparse``: lines without any figure are left out, and
-    the whole table if it has none.
+    the whole table if it has none. ``heading`` is that of the tasks.
     """
 
     tasks: Mapping[str, str]
@@ -57,11 +58,13 @@ class Table:
     model: str = "emoji-sd"
     note: str | None = None
     sparse: bool = False
+    heading: str = "concepts"
 
 
 BASE = {"base": "original model"}
 CONTROLS = {**BASE, "drift": "random drift (control)", "blank": "blank pictures (control)"}
 TRACE = {"trace": "**TRACE**, both stages"}
+BASELINES = ("esd-x", "esd-u", "uce", "mace", "ant-single", "ant-multi", "rece", "speed")
 JUDGES = {"resnet": "ResNet", "regnet": "RegNet"}
 TASKS = {
     "objects": "objects",
@@ -147,6 +150,24 @@ PARTS = {
     "margin": "both, `margin`",
 }
 FAMILIES = {"": "emoji-sd", "-flux": "emoji-flux"}
+ATTACKS = {
+    "paraphrase": "paraphrase",
+    "typo": "typing error",
+    "synonym": "unseen synonym",
+    "composition": "beside another thing, in styles",
+    "ring-a-bell": "Ring-A-Bell",
+    "soft-prompt": "free soft prompt",
+    "textual-inversion": "textual inversion (CCE)",
+    "p4d": "P4D",
+    "unlearn-diff": "UnlearnDiffAtk",
+    "greedy-coordinate": "greedy coordinate (MMA)",
+    "completion": "*completion*",
+    "image-to-image": "*image to image*",
+    "inpainting": "*inpainting*",
+    "noise": "*best of 24 noises*",
+    "relearn": "*relearning*",
+}
+"""Probes beyond prompts are in italics."""
 REAL_SIZES = {
     "sd15": "Stable Diffusion 1.5",
     "sdxl": "SDXL",
@@ -278,6 +299,46 @@ TABLES = {
         "python benchmarks/combined.py",
         sparse=True,
     ),
+    "attacks": Table(
+        {f"attack/{name}": label for name, label in ATTACKS.items()},
+        TRACE,
+        {"resnet": "ResNet"},
+        (
+            Column("original model", "success", method="base"),
+            Column("best baseline ↓", "success", method="best baseline"),
+            Column("stage 1 ↓", "success", method="trace, stage 1"),
+            Column("both stages ↓", "success"),
+            Column("hardened ↓", "success", method="trace, hardened"),
+            Column("adversarial ↓", "success", method="trace, adversarial"),
+            Column("hardened / best", "ratio", form="{:.2f}", method="trace, hardened"),
+            Column("never learned", "success", form="{:.0%}", method="all trace / unknown"),
+            Column("random words", "success", form="{:.0%}", method="all trace / random"),
+        ),
+        "make bench-attacks",
+        note="Per cent of cases in which the concept is seen again, 95 % intervals.",
+        heading="attack",
+        sparse=True,
+    ),
+    "retention": Table(
+        {"attack/retention": "retention"},
+        {
+            **BASE,
+            "trace, stage 1": "TRACE, stage 1",
+            **TRACE,
+            "trace, hardened": "TRACE, hardened",
+            "trace, adversarial": "TRACE, adversarial",
+            **{name: name for name in BASELINES},
+        },
+        {"resnet": "ResNet"},
+        (
+            Column("everything else ↑", "acc_s"),
+            Column("of the original's ↑", "acc_s_relative"),
+            Column("worst concept ↑", "acc_s_relative", "worst"),
+        ),
+        "make bench-attacks",
+        note="Per cent, mean over the attacked erasures, 95 % intervals.",
+        sparse=True,
+    ),
     "real-sizes": Table(
         REAL_SIZES,
         {"stage 1 only": "stage 1"},
@@ -294,6 +355,7 @@ TABLES = {
         "OMP_NUM_THREADS=1 python benchmarks/real_sizes.py --captions 50",
         model="random",
         note="Measured, on random weights.",
+        heading="model",
     ),
     "budget": Table(
         REAL_SIZES,
@@ -313,6 +375,7 @@ TABLES = {
         "python benchmarks/budget.py",
         model="random",
         note="GiB, computed from shapes, not measured.",
+        heading="model",
     ),
     **{
         f"comparison{suffix}": Table(
@@ -411,8 +474,7 @@ def render(name: str, rows: Mapping[Key, Row]) -> str:
     Exits where lines of one task were measured differently: they must not stand together.
     """
     table = TABLES[name]
-    tasks = "concepts" if table.note is None else "model"
-    titles = [(tasks, table.tasks), ("method", table.methods), ("judge", table.judges)]
+    titles = [(table.heading, table.tasks), ("method", table.methods), ("judge", table.judges)]
     head = [title for title, names in titles if len(names) > 1]
     text = [
         "| " + " | ".join([*head, *(column.title for column in table.columns)]) + " |",
@@ -420,9 +482,10 @@ def render(name: str, rows: Mapping[Key, Row]) -> str:
     ]
     used: dict[str, Row] = {}
     for key, labels in lines(table):
+        model, task, method, judge = key
         found = [
-            rows.get((*key[:3], column.judge or key[3], column.concept, column.metric))
-            for column in table.columns
+            rows.get((model, task, c.method or method, c.judge or judge, c.concept, c.metric))
+            for c in table.columns
         ]
         if table.sparse and not any(found):
             continue
@@ -450,8 +513,9 @@ def _measured(table: Table, used: Mapping[str, Row], rows: Mapping[Key, Row]) ->
     if not used:
         return "Not measured yet. To fill it:"
     if table.note is not None:
-        how = dict.fromkeys(row["protocol"].replace("=", " ") for row in used.values())
-        return f"{table.note} With {'; '.join(how)}. Made by"
+        first, *others = (protocol(row) for row in used.values())
+        same = [f"{k} {v}" for k, v in first.items() if all(how.get(k) == v for how in others)]
+        return f"{table.note} With {' '.join(same)}. Made by"
     parts = []
     for task, row in used.items():
         how = protocol(row)
