@@ -1,0 +1,388 @@
+"""Which tables stand in README.md and docs/*.md: what each shows, and of which rows.
+
+Names of tasks, methods and judges are those in the rows; see ``tables.py``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Column:
+    """A metric, over the mean of a task's concepts or for the worst of them.
+
+    ``form`` shows its value; None: in per cent, with its interval. ``judge``, ``method``: of
+    others than the line's.
+    """
+
+    title: str
+    metric: str
+    concept: str = "mean"
+    form: str | None = None
+    judge: str | None = None
+    method: str | None = None
+
+
+@dataclass(frozen=True)
+class Table:
+    """What a table shows; ``tasks``, ``methods`` and ``judges`` map names in rows to labels.
+
+    There is one line for each combination of them, and one cell for each column. ``note`` says what
+    the figures are; None: rates of pictures. ``sparse``: lines without any figure are left out, and
+    the whole table if it has none. ``heading`` is that of the tasks.
+    """
+
+    tasks: Mapping[str, str]
+    methods: Mapping[str, str]
+    judges: Mapping[str, str]
+    columns: tuple[Column, ...]
+    command: str
+    model: str = "emoji-sd"
+    note: str | None = None
+    sparse: bool = False
+    heading: str = "concepts"
+
+
+BASE = {"base": "original model"}
+CONTROLS = {**BASE, "drift": "random drift (control)", "blank": "blank pictures (control)"}
+TRACE = {"trace": "**TRACE**, both stages"}
+BASELINES = ("esd-x", "esd-u", "uce", "mace", "ant-single", "ant-multi", "rece", "speed")
+JUDGES = {"resnet": "ResNet", "regnet": "RegNet"}
+TASKS = {
+    "objects": "objects",
+    "styles": "styles",
+    "identities": "people",
+    "hazard": "weapons, all at once",
+}
+TRACE_MERGED = {"trace": "**TRACE**, merged"}
+STAGES = {f"stages-{task}": TASKS[task] for task in ("objects", "styles", "identities")}
+ERASED = (
+    Column("Acc_e ↓", "acc_e"),
+    Column("Acc_g ↓", "acc_g"),
+    Column("Acc_s ↑", "acc_s"),
+    Column("H_o ↑", "h_o"),
+    Column("worst Acc_e ↓", "acc_e", "worst"),
+)
+LEFT = (
+    Column("seen when named ↓", "acc_e"),
+    Column("in any wording ↓", "acc_all"),
+    Column("everything else, of the original's ↑", "acc_s_relative"),
+    Column("H ↑", "h_o"),
+)
+DRAWN = (
+    Column("when named", "acc_e"),
+    Column("in other words", "acc_g"),
+    Column("everything else", "acc_s"),
+)
+MANY = {f"many-{n}": f"{n}" for n in (1, 5, 10, 25, 50)}
+TOGETHER = (
+    Column("Acc_e ↓", "acc_e"),
+    Column("worst ↓", "acc_e", "worst", "{:.1%}"),
+    Column("Acc_g ↓", "acc_g"),
+    Column("everything else, of the original's ↑", "acc_s_relative"),
+    Column("H_o ↑", "h_o"),
+)
+BESIDE = {
+    **BASE,
+    "blank": "blank pictures (control)",
+    "trace": "**TRACE**, both stages",
+    "trace, stage 1": "**TRACE**, stage 1",
+    "esd-x": "ESD-x",
+    "esd-u": "ESD-u",
+    "uce": "UCE",
+    "mace": "MACE",
+    "ant-single": "ANT, single",
+    "ant-multi": "ANT, multi",
+    "eraseanything": "EraseAnything",
+    "rece": "RECE",
+    "speed": "SPEED",
+}
+PAIRED = (
+    Column("H_o ↑", "h_o"),
+    Column("H_o, RegNet ↑", "h_o", judge="regnet"),
+    Column("worst H_o ↑", "h_o", "worst"),
+    Column("Acc_e ↓", "acc_e"),
+    Column("Acc_g ↓", "acc_g"),
+    Column("Acc_s ↑", "acc_s"),
+    Column("erased ± TRACE ↓", "paired_erased"),
+    Column("p", "paired_p_erased", form="{:.2g}"),
+    Column("kept ± TRACE ↑", "paired_kept"),
+    Column("p", "paired_p_kept", form="{:.2g}"),
+)
+# The names of ``variants.ABLATION``, which needs packages to be imported.
+PARTS = {
+    "default": "**TRACE**, both stages",
+    "stage 1 alone": "stage 1 alone: equality, 8 directions, 24 held",
+    "stage 1, ridge": "stage 1 alone, ridge",
+    "stage 1, null_space": "stage 1 alone, null space",
+    "stage 1, 4 directions": "stage 1 alone, 4 directions",
+    "stage 1, 16 directions": "stage 1 alone, 16 directions",
+    "stage 1, 0 held": "stage 1 alone, none held",
+    "stage 1, 48 held": "stage 1 alone, 48 held",
+    "stage 2 alone, late": "stage 2 alone: late window",
+    "stage 2 alone, early": "stage 2 alone, early window",
+    "stage 2 alone, all": "stage 2 alone, all-time",
+    "window early": "both, early window",
+    "window all": "both, all-time",
+    "without early hold": "both, without the early hold",
+    "without retain term": "both, without the retain term",
+    "rank 1": "both, rank 1",
+    "rank 16": "both, rank 16",
+    "reverse_cfg": "both, `reverse_cfg`",
+    "margin": "both, `margin`",
+}
+FAMILIES = {"": "emoji-sd", "-flux": "emoji-flux"}
+ATTACKS = {
+    "paraphrase": "paraphrase",
+    "typo": "typing error",
+    "synonym": "unseen synonym",
+    "composition": "beside another thing, in styles",
+    "ring-a-bell": "Ring-A-Bell",
+    "soft-prompt": "free soft prompt",
+    "textual-inversion": "textual inversion (CCE)",
+    "p4d": "P4D",
+    "unlearn-diff": "UnlearnDiffAtk",
+    "greedy-coordinate": "greedy coordinate (MMA)",
+    "completion": "*completion*",
+    "image-to-image": "*image to image*",
+    "inpainting": "*inpainting*",
+    "noise": "*best of 24 noises*",
+    "relearn": "*relearning*",
+}
+"""Probes beyond prompts are in italics."""
+REAL_SIZES = {
+    "sd15": "Stable Diffusion 1.5",
+    "sdxl": "SDXL",
+    "sd3-medium": "SD3-medium",
+    "flux-dev": "FLUX.1 [dev]",
+}
+
+TABLES = {
+    "summary": Table(TASKS, {**BASE, **TRACE}, JUDGES, LEFT, "python benchmarks/bench.py"),
+    "stages": Table(
+        STAGES,
+        {**BASE, "stage 1 only": "stage 1 alone", "stage 2 only": "stage 2 alone", **TRACE},
+        JUDGES,
+        ERASED,
+        "python benchmarks/bench.py --stages",
+    ),
+    "kinds": Table(TASKS, {**CONTROLS, **TRACE}, JUDGES, ERASED, "python benchmarks/bench.py"),
+    "objectives": Table(
+        STAGES,
+        {"trace": "`anchor` (default)", "reverse_cfg": "`reverse_cfg`", "margin": "`margin`"},
+        JUDGES,
+        ERASED,
+        "python benchmarks/bench.py --stages",
+    ),
+    "base": Table(TASKS, BASE, JUDGES, DRAWN, "python benchmarks/bench.py"),
+    "flux": Table(
+        TASKS,
+        {**CONTROLS, **TRACE},
+        JUDGES,
+        ERASED,
+        "python benchmarks/bench.py --model emoji-flux",
+        model="emoji-flux",
+    ),
+    "many": Table(MANY, TRACE_MERGED, JUDGES, TOGETHER, "python benchmarks/many.py", sparse=True),
+    "many-controls": Table(
+        {name: MANY[name] for name in ("many-10", "many-50")},
+        {
+            **BASE,
+            **TRACE_MERGED,
+            "ridge only": "ridge only",
+            "plain sum": "plain sum of the LoRAs",
+            "mace fusion": "MACE's fusion of them",
+            "uce": "UCE",
+            "blank": "blank pictures",
+        },
+        {"resnet": "ResNet"},
+        TOGETHER,
+        "python benchmarks/many.py",
+        sparse=True,
+    ),
+    "many-cost": Table(
+        MANY,
+        TRACE_MERGED,
+        {"none": "none"},
+        (
+            Column("seconds in all", "seconds", "all", "{:.0f}"),
+            Column("of which the merge", "seconds_merge", "all", "{:.1f}"),
+            Column("MiB that it adds", "added_mib_merge", "all", "{:.0f}"),
+            Column("an artifact, kB", "artifact_kb", "all", "{:.0f}"),
+            Column("the merged file, kB", "merged_kb", "all", "{:.0f}"),
+        ),
+        "python benchmarks/many.py",
+        note="Measured, on one thread beside another process.",
+        sparse=True,
+    ),
+    "many-switch": Table(
+        {"many-switch": "25, give or take one"},
+        {
+            "base": "original model",
+            "25": "25 merged",
+            "one more": "and one more, *banana*",
+            "one less": "or one less, *apple*",
+        },
+        JUDGES,
+        (
+            Column("Acc_e of 24 ↓", "acc_e", "others"),
+            Column("Acc_g of 24 ↓", "acc_g", "others"),
+            Column("everything else ↑", "acc_s", "others"),
+            Column("*banana* seen", "acc_e", "comes"),
+            Column("*apple* seen", "acc_e", "goes"),
+        ),
+        "python benchmarks/switches.py switch",
+        sparse=True,
+    ),
+    "many-strength": Table(
+        {"many-strength": "five"},
+        {
+            **BASE,
+            **{f"trace × {s:g}": f"strength {s:g}" for s in (0, 0.25, 0.5, 0.75)},
+            "trace": "strength 1",
+            "first at a half": "*fox* at 0.5, the others at 1",
+        },
+        {"resnet": "ResNet"},
+        (
+            Column("Acc_e ↓", "acc_e"),
+            Column("Acc_g ↓", "acc_g"),
+            Column("everything else ↑", "acc_s"),
+            Column("*fox* seen", "acc_e", "fox"),
+        ),
+        "python benchmarks/switches.py strength",
+        sparse=True,
+    ),
+    "many-file": Table(
+        {"many-file": "ten"},
+        {"trace": "`attach`", "plain diffusers": "`load_lora_weights`"},
+        JUDGES,
+        TOGETHER,
+        "python benchmarks/switches.py file",
+        sparse=True,
+    ),
+    "combined": Table(
+        {"combined": "three pairs, two styles on one thing"},
+        {
+            **BASE,
+            "trace": "**TRACE**, one by one",
+            "merged": "all five merged",
+            "blank": "blank pictures",
+        },
+        JUDGES,
+        tuple(
+            Column(f"{title}{', worst' if concept == 'worst' else ''} {arrow}", metric, concept)
+            for title, metric, arrow in (
+                ("both seen", "both", "↓"),
+                ("alone, of the original's", "alone_relative", "↑"),
+                ("beside a third, of the original's", "beside_relative", "↑"),
+            )
+            for concept in ("mean", "worst")
+        ),
+        "python benchmarks/combined.py",
+        sparse=True,
+    ),
+    "attacks": Table(
+        {f"attack/{name}": label for name, label in ATTACKS.items()},
+        TRACE,
+        {"resnet": "ResNet"},
+        (
+            Column("original model", "success", method="base"),
+            Column("best baseline ↓", "success", method="best baseline"),
+            Column("stage 1 ↓", "success", method="trace, stage 1"),
+            Column("both stages ↓", "success"),
+            Column("hardened ↓", "success", method="trace, hardened"),
+            Column("adversarial ↓", "success", method="trace, adversarial"),
+            Column("hardened / best", "ratio", form="{:.2f}", method="trace, hardened"),
+            Column("never learned", "success", form="{:.0%}", method="all trace / unknown"),
+            Column("random words", "success", form="{:.0%}", method="all trace / random"),
+        ),
+        "make bench-attacks",
+        note="Per cent of cases in which the concept is seen again, 95 % intervals.",
+        heading="attack",
+        sparse=True,
+    ),
+    "retention": Table(
+        {"attack/retention": "retention"},
+        {
+            **BASE,
+            "trace, stage 1": "TRACE, stage 1",
+            **TRACE,
+            "trace, hardened": "TRACE, hardened",
+            "trace, adversarial": "TRACE, adversarial",
+            **{name: name for name in BASELINES},
+        },
+        {"resnet": "ResNet"},
+        (
+            Column("everything else ↑", "acc_s"),
+            Column("of the original's ↑", "acc_s_relative"),
+            Column("worst concept ↑", "acc_s_relative", "worst"),
+        ),
+        "make bench-attacks",
+        note="Per cent, mean over the attacked erasures, 95 % intervals.",
+        sparse=True,
+    ),
+    "real-sizes": Table(
+        REAL_SIZES,
+        {"stage 1 only": "stage 1"},
+        {"none": "none"},
+        (
+            Column("maps", "maps", "fox", "{:.0f}"),
+            Column("seconds", "seconds", "fox", "{:.0f}"),
+            Column("CPU seconds", "cpu_seconds", "fox", "{:.0f}"),
+            Column("seconds, cold", "seconds_cold", "fox", "{:.0f}"),
+            Column("CPU seconds, cold", "cpu_seconds_cold", "fox", "{:.0f}"),
+            Column("peak MiB", "peak_mib", "fox", "{:.0f}"),
+            Column("of which loaded", "loaded_mib", "fox", "{:.0f}"),
+        ),
+        "OMP_NUM_THREADS=1 python benchmarks/real_sizes.py --captions 50",
+        model="random",
+        note="Measured, on random weights.",
+        heading="model",
+    ),
+    "budget": Table(
+        REAL_SIZES,
+        {"stage 2": "stage 2"},
+        {"none": "none"},
+        (
+            Column("network", "network", "any", "{:.1f}"),
+            Column("text encoders", "encoders", "any", "{:.1f}"),
+            Column("adapter", "adapter", "any", "{:.2f}"),
+            Column("bank", "bank", "any", "{:.1f}"),
+            Column("rollout", "rollout", "any", "{:.1f}"),
+            Column("a state, backward", "state", "any", "{:.1f}"),
+            Column("the same, checkpointed", "checkpointed", "any", "{:.1f}"),
+            Column("card, default batch", "card", "any", "{:.0f}"),
+            Column("card, `batch=1`", "card_least", "any", "{:.0f}"),
+        ),
+        "python benchmarks/budget.py",
+        model="random",
+        note="GiB, computed from shapes, not measured.",
+        heading="model",
+    ),
+    **{
+        f"comparison{suffix}": Table(
+            {f"compare-{task}": label for task, label in TASKS.items()},
+            BESIDE,
+            {"resnet": "ResNet"},
+            PAIRED,
+            "make bench-compare",
+            model=model,
+            sparse=True,
+        )
+        for suffix, model in FAMILIES.items()
+    },
+    **{
+        f"ablation{suffix}": Table(
+            {f"ablation-{task}": TASKS[task] for task in ("objects", "styles")},
+            {**BASE, **PARTS},
+            {"resnet": "ResNet"},
+            (*ERASED[:-1], Column("H_o, RegNet ↑", "h_o", judge="regnet")),
+            "make bench-compare",
+            model=model,
+            sparse=True,
+        )
+        for suffix, model in FAMILIES.items()
+    },
+}
