@@ -20,7 +20,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from common import BASE, BLANK, MODEL, RESULTS, controlled, load_model, metered, write_rows
+from common import (
+    BASE,
+    BLANK,
+    MODEL,
+    RESULTS,
+    controlled,
+    load_model,
+    metered,
+    over_concepts,
+    write_rows,
+)
 from shares import shared_out
 from trace_erasure import embedded
 from trace_erasure.concept import Concept
@@ -219,6 +229,8 @@ def write(
         verdicts = found[task.name]
         base = [v for v in verdicts if v.method == BASE]
         rows: list[Row] = summarise(verdicts, base)
+        if task.name.startswith(PART):
+            rows = over_concepts(rows)
         write_rows(task.name if model == MODEL else f"{model}-{task.name}", rows, out)
         over = [row for row in rows if row.concept in ("mean", "worst")]
         print(to_markdown(over, title=task.name))

@@ -7,6 +7,7 @@ import gc
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -72,9 +73,18 @@ def _resident_mib(field: str) -> float:
 
 
 def write_rows(name: str, rows: Sequence[Row], folder: Path = RESULTS) -> Path:
-    """Replaces ``<folder>/<name>.jsonl``."""
+    """Replaces ``<folder>/<name>.jsonl``; figures have six digits after the point."""
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / f"{name}.jsonl"
+    short = [
+        replace(row, value=round(row.value, 6), low=round(row.low, 6), high=round(row.high, 6))
+        for row in rows
+    ]
     with atomic(file) as partial:
-        append_jsonl(partial, rows)
+        append_jsonl(partial, short)
     return file
+
+
+def over_concepts(rows: Sequence[Row]) -> list[Row]:
+    """Mean and worst, for tasks of which every concept's rows would fill megabytes."""
+    return [row for row in rows if row.concept in ("mean", "worst")]

@@ -23,7 +23,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from common import BASE, BLANK, MODEL, RESULTS, controlled, load_model, metered, write_rows
+from common import (
+    BASE,
+    BLANK,
+    MODEL,
+    RESULTS,
+    controlled,
+    load_model,
+    metered,
+    over_concepts,
+    write_rows,
+)
 from many_world import concepts_of, task_of
 from trace_erasure import embedded
 from trace_erasure.corpus import captions_or_broad
@@ -141,11 +151,6 @@ def parts_of(pipe: Any, spec: EraseSpec, work: Path, shard: Shard = (0, 1)) -> P
         found.append(file)
         spent += float(log.read_text("utf-8"))
     return Parts(tuple(found), spent)
-
-
-def over_concepts(rows: Sequence[Row]) -> list[Row]:
-    """Mean and worst. The rows of every concept would fill megabytes."""
-    return [row for row in rows if row.concept in ("mean", "worst")]
 
 
 def cost_rows(like: Row, size: int, figures: dict[str, float]) -> list[Row]:

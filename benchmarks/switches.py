@@ -22,8 +22,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from common import BASE, MODEL, RESULTS, load_model, write_rows
-from many import cost_rows, over_concepts, parts_of, row_file, verdicts_of
+from common import BASE, MODEL, RESULTS, load_model, over_concepts, write_rows
+from many import cost_rows, parts_of, row_file, verdicts_of
 from many_world import concepts_of, task_of
 from trace_erasure import embedded
 from trace_erasure.erasure import Erasure
