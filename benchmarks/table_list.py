@@ -184,6 +184,7 @@ TABLES = {
         ERASED,
         "python benchmarks/bench.py --model emoji-flux",
         model="emoji-flux",
+        sparse=True,
     ),
     "many": Table(MANY, TRACE_MERGED, JUDGES, TOGETHER, "python benchmarks/many.py", sparse=True),
     "many-controls": Table(

@@ -178,7 +178,7 @@ def distil_guidance(model: Flow, batches: Batches, checkpoint: Path, minutes: fl
     training.use_ema()
 
 
-def main(data: Path, out: Path, minutes: float = 100, start: Path | None = None) -> None:
+def main(data: Path, out: Path, minutes: float = 175, start: Path | None = None) -> None:
     scenes = read_scenes(data / "scenes.jsonl")
     clip = CLIPTokenizer.from_pretrained(out / "emoji-sd/tokenizer")
     tokenizers = clip, train_t5_tokenizer(scenes[:20_000])
