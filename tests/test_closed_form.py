@@ -125,6 +125,47 @@ def test_ridge_equals_the_dense_normal_equations() -> None:
         torch.testing.assert_close(w + edit.change(w).dense(), dense, atol=1e-8, rtol=0)
 
 
+@settings(max_examples=40, deadline=None)
+@given(instances, st.integers(1, 3), st.integers(0, 10_000))
+def test_no_edit_of_the_same_rank_serves_the_objective_better(x: Instance, k: int, seed: int):
+    """Reduced-rank ridge against the unlimited solution, and against its neighbours."""
+    how = {"penalty": 0.1, "preserve": 0.5}
+    scale, eye = x.sigma.diagonal().mean(), torch.eye(len(x.sigma), dtype=torch.float64)
+
+    def cost(change: torch.Tensor) -> float:
+        m, total = eye + change, 0.0
+        for w in x.weights:
+            moved = w @ change
+            total += float((w @ m @ x.c - w @ x.s).square().sum() + 0.1 * scale * moved.norm() ** 2)
+            total += 0.5 * float((moved @ x.sigma * moved).sum())
+        return total
+
+    best = algebra.ridge(x.c, x.s, x.sigma, **how, root=x.root, directions=k)
+    assert best.rank == min(k, x.c.shape[1])
+    found = cost(best.shift @ best.read)
+    whole = algebra.ridge(x.c, x.s, x.sigma, **how)
+    assert cost(whole.shift @ whole.read) <= found * (1 + 1e-9)
+    if k >= x.c.shape[1]:
+        torch.testing.assert_close(best.matrix(), whole.matrix(), atol=1e-7, rtol=0)
+    # The optimum for one factor given the other is a stationary point: no step improves on it.
+    generator = torch.Generator().manual_seed(seed)
+    for size in (1e-3, 1e-1, 1.0):
+        for shift, read in ((size, 0.0), (0.0, size), (size, size)):
+            step = [
+                torch.randn(f.shape, generator=generator).double() for f in (best.shift, best.read)
+            ]
+            other = (best.shift + shift * step[0]) @ (best.read + read * step[1])
+            assert cost(other) >= found * (1 - 1e-9)
+    assert best.discarded == pytest.approx(_left_out(x, whole, k), abs=1e-8)
+
+
+def _left_out(x: Instance, whole: algebra.Edit, k: int) -> float:
+    scale, eye = x.sigma.diagonal().mean(), torch.eye(len(x.sigma), dtype=torch.float64)
+    factor = torch.linalg.cholesky(x.c @ x.c.mT + 0.5 * x.sigma + 0.1 * scale * eye)
+    energy = torch.linalg.svdvals(x.root @ whole.shift @ whole.read @ factor).square()
+    return float(energy[k:].sum() / energy.sum())
+
+
 def test_null_space_mode_never_touches_what_is_kept() -> None:
     x = Instance(2, 24, 3, 5, 2)
     free = algebra.ridge(x.c, x.s, x.sigma)

@@ -25,6 +25,7 @@ LAYERS = (
         "columns",
         "corpus",
         "export",
+        "contexts",
         "fingerprint",
         "image_store",
         "likeness",

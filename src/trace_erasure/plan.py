@@ -9,6 +9,7 @@ from itertools import zip_longest
 
 from trace_erasure import neighbours
 from trace_erasure.concept import Concept, alone, fill
+from trace_erasure.contexts import contexts
 from trace_erasure.corpus import captions_or_broad
 from trace_erasure.denoiser import Denoiser
 from trace_erasure.errors import InputError
@@ -51,6 +52,8 @@ def plan(
     resolved, retain = [], []
     # One concept may well be the other's neighbour.
     erased = gone((*spec.concepts, *beside))
+    # An equality fulfils few conditions, and spends none of them on rare sentences.
+    in_context = spec.closed_form is not None and spec.closed_form.mode != "equality"
     given = {concept.surrogate.lower() for concept in spec.concepts if concept.surrogate}
     for concept in spec.concepts:
         known = neighbours.candidates(captions, concept.kind)
@@ -77,6 +80,12 @@ def plan(
             words = [w for w in near.retain if w.lower() != concept.only_with.lower()]
             concept = replace(concept, retain=(*concept.retain, *words[:COMPANY]))
             retain += alone(concept)
+        if in_context and not concept.templates and concept.only_with is None:
+            others = (*spec.concepts, *beside)
+            heard_in = contexts(captions, concept.kind)
+            clean = [text for text in heard_in if not any(c.forbids(text) for c in others)]
+            sentences = dict.fromkeys((*concept.sentences, *clean))
+            concept = replace(concept, templates=tuple(sentences))
         frame = neighbours.FRAMES[concept.kind]
         retain += [fill(frame, word) for word in (*concept.retain, *near.retain)]
         resolved.append(concept)

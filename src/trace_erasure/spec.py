@@ -23,11 +23,13 @@ class ClosedForm:
     """Stage 1.
 
     Attributes:
-        mode: ``equality`` (redirect exactly along the chosen directions), ``ridge`` or
-            ``null_space`` (never touch the retained span).
-        directions: how many leading directions of surrogate − concept to redirect; several
-            concepts of one run share them out, at least one each. None solves untruncated: exact
-            on the listed prompts, badly conditioned with many of them.
+        mode: ``equality`` (redirect exactly along the chosen directions), ``ridge`` (the best
+            compromise of so many directions, over sentences from the captions, too) or
+            ``null_space`` (that, but never touch the retained span).
+        directions: how many leading directions of surrogate − concept to redirect. None solves
+            untruncated: in equality mode exact on the listed prompts, badly conditioned with many
+            of them. There several concepts of one run share the directions out, at least one each;
+            a compromise has so many for each.
         ridge: λ of Σ + λ·mean(diag Σ)·I.
         keep: how many leading directions of the retained embeddings are held exactly.
         pooled: whether the pooled vector, in families that have one, is redirected too; without

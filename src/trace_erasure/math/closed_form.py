@@ -159,18 +159,29 @@ def ridge(
     *,
     penalty: float = 0.1,
     preserve: float = 1.0,
+    root: Tensor | None = None,
+    directions: int | None = None,
 ) -> Edit:
-    """The least-squares edit of UCE, MACE and RECE: shift = S − C, read = Cᵀ(λI + CCᵀ + αΣ)⁻¹.
+    """The least-squares edit of UCE, MACE and RECE: ΔM = (S − C) Cᵀ H⁻¹ with H = CCᵀ + αΣ + λI.
 
-    Minimises ‖W′C − WS‖² + α tr[(W′−W)Σ(W′−W)ᵀ] + λ‖W′−W‖²; ``penalty`` is λ and ``preserve``
-    α, both relative to the mean squared entry of the embeddings so that models are alike.
+    Minimises ‖W′C − WS‖² + α tr[(W′−W)Σ(W′−W)ᵀ] + λ‖W′−W‖²; ``penalty`` is λ, relative to the mean
+    squared entry of the embeddings so that models are alike, and ``preserve`` α. What any other
+    edit costs more is ‖G^½ (ΔM′ − ΔM) H^½‖², so that the best of rank ``directions`` is a
+    truncated singular value decomposition (Eckart and Young); ``root`` is G^½.
     """
     d = len(second_moment)
     scale = second_moment.diagonal().mean()
     system = concept @ concept.mT + preserve * second_moment
     system = system + penalty * scale * torch.eye(d, dtype=concept.dtype)
-    read = torch.linalg.solve(system, concept).mT
-    return compress(Edit(surrogate - concept, read, 0.0, 0.0))
+    moved = surrogate - concept
+    if root is None or directions is None:
+        return compress(Edit(moved, torch.linalg.solve(system, concept).mT, 0.0, 0.0))
+    factor = torch.linalg.cholesky(system)
+    white = torch.linalg.solve_triangular(factor, concept, upper=False)
+    s, vh = leading_svd((root @ moved) @ white.mT, directions)
+    energy = ((root @ moved) @ white.mT).square().sum()
+    read = torch.linalg.solve_triangular(factor.mT, vh.mT, upper=True).mT
+    return Edit(moved @ (vh @ white).mT, read, float(1 - s.square().sum() / energy), 0.0)
 
 
 def null_space(edit: Edit, keep: Tensor) -> Edit:

@@ -44,6 +44,9 @@ ROUNDS = 8
 """Most adversarial rounds of a hardened solve."""
 ADDED = 2
 """Directions that a round redirects, for each population of tokens."""
+ORDINARY, KEPT, LEAST = 0.1, 0.3, 1e-3
+"""Ridge mode, beside 1 for the concept: α of ordinary language, what must stay as a share of it,
+and λ."""
 INEXACT = 1e-4
 """Residual above which an untruncated solve has plainly run out of dimensions."""
 
@@ -144,6 +147,30 @@ def _exact(settings: ClosedForm) -> bool:
     return settings.mode == "equality" and settings.directions is None
 
 
+def _weighted(parts: Sequence[Material], root: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """C and S scaled so that C Cᵀ is a mean over all columns; of descriptions ``count`` leading
+    combinations each."""
+    concept, surrogate, total = [], [], 0.0
+    for part in parts:
+        for columns, leading in ((part.moved, None), *((one, count) for one in part.described)):
+            scale = columns.weights.sqrt()
+            c, s = columns.concept * scale, columns.surrogate * scale
+            if leading is not None:
+                _, mix = subspaces.leading_svd(root @ (s - c), leading)
+                c, s = c @ mix.mT, s @ mix.mT
+            concept.append(c)
+            surrogate.append(s)
+            total += float(columns.weights.sum())
+    return torch.cat(concept, dim=1) / total**0.5, torch.cat(surrogate, dim=1) / total**0.5
+
+
+def _prior(sigma: Tensor, kept: Sequence[Tensor]) -> Tensor:
+    """Σ with the mean squares of what must stay in particular."""
+    return sigma + KEPT * sum(
+        (part @ part.mT / part.shape[1] for part in kept if part.shape[1]), torch.zeros_like(sigma)
+    )
+
+
 def _solve(
     denoiser: Denoiser,
     stream: str,
@@ -184,8 +211,14 @@ def _solve(
         edit = algebra.equality(c, s, held, sigma, root)
         edit = replace(edit, discarded=max(pair[2] for pair in pairs[: len(parts)]))
     else:
-        scale = moved.weights.sqrt()
-        edit = algebra.ridge(moved.concept * scale, moved.surrogate * scale, sigma)
+        edit = algebra.ridge(
+            *_weighted(parts, root, populations),
+            _prior(sigma, [moved.surrogate, empty, torch.cat([always, retained], dim=1), *halves]),
+            penalty=LEAST,
+            preserve=ORDINARY,
+            root=root,
+            directions=settings.directions and settings.directions * len(parts) * populations,
+        )
         if settings.mode == "null_space":
             edit = algebra.null_space(edit, held)
     return edit, moved, held, (c, s)

@@ -1,0 +1,60 @@
+"""Sentences that captions lend to a concept."""
+
+from __future__ import annotations
+
+from trace_erasure import ClosedForm, Concept, erase
+from trace_erasure.concept import TEMPLATES, fill
+from trace_erasure.contexts import contexts
+from trace_erasure.denoiser import Denoiser
+from trace_erasure.embedded import load_pipeline
+from trace_erasure.plan import plan
+from trace_erasure.spec import EraseSpec
+
+CAPTIONS = (
+    "a cat, neon style",
+    "an owl, neon style",
+    "a drawing of an owl on a red background",
+    "a cat and an owl",
+    "a cat next to a cat",
+)
+
+
+def test_a_caption_that_names_one_thing_once_lends_its_sentence():
+    found = contexts(CAPTIONS, "object", 10)
+    assert found == ("a {x}, neon style", "a drawing of a {x} on a red background")
+    assert fill(found[0], "apple") == "an apple, neon style"
+    assert contexts(CAPTIONS, "object", 1) == found[:1]
+    assert contexts((), "object") == ()
+    assert contexts(("a cat, neon style",), "style") == ("a cat, {x} style",)
+
+
+def test_only_a_compromise_takes_sentences_from_captions_and_none_with_what_is_erased():
+    denoiser = Denoiser(load_pipeline("emoji-sd"))
+    concepts = Concept("fox", "duck"), Concept("neon", "ink", "style")
+    of = {
+        mode: plan(denoiser, EraseSpec(concepts, ClosedForm(mode=mode))).spec.concepts[0]
+        for mode in ("equality", "ridge")
+    }
+    assert of["equality"].templates == ()
+    sentences = of["ridge"].sentences
+    assert sentences[: len(TEMPLATES["object"])] == TEMPLATES["object"]
+    assert len(sentences) > 30 and len(set(sentences)) == len(sentences)
+    assert not any("neon" in sentence for sentence in sentences)
+    own = Concept("fox", "duck", templates=("a {x}",))
+    kept = plan(denoiser, EraseSpec((own,), ClosedForm(mode="ridge"))).spec.concepts[0]
+    assert kept.templates == ("a {x}",)
+
+
+def test_a_compromise_in_context_carries_further_than_an_equality_where_words_see_each_other():
+    """T5 reads both ways, so that a style's words hold the thing that is drawn in it."""
+    pipe = load_pipeline("emoji-flux")
+    found = {
+        mode: erase(pipe, "car", closed_form=ClosedForm(mode=mode), finetune=None)
+        for mode in ("equality", "ridge")
+    }
+    held_out = {
+        mode: erasure.record["certificate"]["residual_held_out"] for mode, erasure in found.items()
+    }
+    assert held_out["ridge"] < held_out["equality"]
+    ranks = {mode: max(c.rank for c in e.closed_form.values()) for mode, e in found.items()}
+    assert ranks["ridge"] <= ranks["equality"] == 8
