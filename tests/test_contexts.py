@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import pytest
+
 from trace_erasure import ClosedForm, Concept, erase
 from trace_erasure.concept import TEMPLATES, fill
 from trace_erasure.contexts import contexts
 from trace_erasure.denoiser import Denoiser
 from trace_erasure.embedded import load_pipeline
-from trace_erasure.plan import plan
+from trace_erasure.families.table import family_of
+from trace_erasure.plan import plan, settled
 from trace_erasure.spec import EraseSpec
+from trace_erasure.testing import tiny_flux, tiny_sd3, tiny_sdxl, tiny_stable_diffusion
 
 CAPTIONS = (
     "a cat, neon style",
@@ -50,11 +54,29 @@ def test_a_compromise_in_context_carries_further_than_an_equality_where_words_se
     pipe = load_pipeline("emoji-flux")
     found = {
         mode: erase(pipe, "car", closed_form=ClosedForm(mode=mode), finetune=None)
-        for mode in ("equality", "ridge")
+        for mode in ("equality", None)  # None is this family's own
     }
+    assert found[None].record["spec"]["closed_form"]["mode"] == "ridge"
     held_out = {
         mode: erasure.record["certificate"]["residual_held_out"] for mode, erasure in found.items()
     }
-    assert held_out["ridge"] < held_out["equality"]
+    assert held_out[None] < held_out["equality"]
     ranks = {mode: max(c.rank for c in e.closed_form.values()) for mode, e in found.items()}
-    assert ranks["ridge"] <= ranks["equality"] == 8
+    assert ranks[None] <= ranks["equality"] == 8
+
+
+@pytest.mark.parametrize("build", [tiny_stable_diffusion, tiny_sdxl, tiny_sd3, tiny_flux])
+def test_a_compromise_is_the_default_where_an_encoder_reads_both_ways(build):
+    pipe = build()
+
+    def mode(*concepts: Concept, hardening: str = "off", **changes) -> str | None:
+        spec = EraseSpec(concepts, ClosedForm(**changes), hardening=hardening)
+        return settled(ClosedForm(**changes), spec, family_of(pipe)).mode
+
+    fox = Concept("fox", "dog")
+    both_ways = "transformer" in pipe.components  # of these, the two with T5
+    assert mode(fox) == ("ridge" if both_ways else "equality")
+    # What is promised exactly is an equality everywhere.
+    assert mode(fox, directions=None) == mode(fox, hardening="closed_form") == "equality"
+    assert mode(Concept("fox", "dog", only_with="horse")) == "equality"
+    assert mode(fox, mode="null_space") == "null_space"

@@ -96,15 +96,13 @@ def run(
     closed: dict[str, LowRank] = {}
     certificate: Certificate | None = None
     shares: tuple[Share, ...] = ()
-    if spec.closed_form is not None:
+    if (settings := planned.spec.closed_form) is not None:
         concepts = planned.spec.concepts
         hardened = spec.hardening != "off"
-        result = redirect(
-            denoiser, concepts, planned.retain, spec.closed_form, captions, hardened=hardened
-        )
+        result = redirect(denoiser, concepts, planned.retain, settings, captions, hardened=hardened)
         closed, certificate = result.delta, result.certificate
         # An exact solve has to stay exact among others, so it carries all of its columns.
-        columns = COLUMNS if spec.closed_form.directions is not None else None
+        columns = COLUMNS if settings.directions is not None else None
         shares = tuple(
             gather(
                 denoiser,

@@ -13,7 +13,8 @@ from trace_erasure.contexts import contexts
 from trace_erasure.corpus import captions_or_broad
 from trace_erasure.denoiser import Denoiser
 from trace_erasure.errors import InputError
-from trace_erasure.spec import EraseSpec
+from trace_erasure.families.table import Family
+from trace_erasure.spec import ClosedForm, EraseSpec
 
 log = logging.getLogger("trace_erasure")
 
@@ -52,6 +53,8 @@ def plan(
     resolved, retain = [], []
     # One concept may well be the other's neighbour.
     erased = gone((*spec.concepts, *beside))
+    if spec.closed_form is not None:
+        spec = replace(spec, closed_form=settled(spec.closed_form, spec, denoiser.family))
     # An equality fulfils few conditions, and spends none of them on rare sentences.
     in_context = spec.closed_form is not None and spec.closed_form.mode != "equality"
     given = {concept.surrogate.lower() for concept in spec.concepts if concept.surrogate}
@@ -104,6 +107,18 @@ def plan(
     # What one concept has as its neighbour may be a synonym of another's.
     spec = replace(spec, concepts=tuple(resolved))
     return Plan(spec, stays(dict.fromkeys(retain)), stays(captions))
+
+
+def settled(settings: ClosedForm, spec: EraseSpec, family: Family) -> ClosedForm:
+    """``settings`` with a mode.
+
+    Untruncated and hardened solves are equalities, and so is what keeps each half of two.
+    """
+    if settings.mode is not None:
+        return settings
+    exact = settings.directions is None or spec.hardening != "off"
+    exact = exact or any(concept.only_with is not None for concept in spec.concepts)
+    return replace(settings, mode="ridge" if family.both_ways and not exact else "equality")
 
 
 def gone(concepts: Sequence[Concept]) -> set[str]:

@@ -25,13 +25,15 @@ class ClosedForm:
     Attributes:
         mode: ``equality`` (redirect exactly along the chosen directions), ``ridge`` (the best
             compromise of so many directions, over sentences from the captions, too) or
-            ``null_space`` (that, but never touch the retained span).
+            ``null_space`` (that, but never touch the retained span). None is ``ridge`` where a
+            text encoder reads both ways and nothing asks for an equality; else ``equality``.
         directions: how many leading directions of surrogate − concept to redirect. None solves
             untruncated: in equality mode exact on the listed prompts, badly conditioned with many
             of them. There several concepts of one run share the directions out, at least one each;
             a compromise has so many for each.
         ridge: λ of Σ + λ·mean(diag Σ)·I.
-        keep: how many leading directions of the retained embeddings are held exactly.
+        keep: how many leading directions of the retained embeddings are held exactly; a ridge
+            weighs all of them instead.
         pooled: whether the pooled vector, in families that have one, is redirected too; without
             it the concept keeps a way in, and the certificate calls the pooled path open.
 
@@ -39,14 +41,15 @@ class ClosedForm:
     and T5's) and for the pooled vector.
     """
 
-    mode: str = "equality"
+    mode: str | None = None
     directions: int | None = 8
     ridge: float = 1e-3
     keep: int = 24
     pooled: bool = True
 
     def __post_init__(self) -> None:
-        _check(self.mode in MODES, "closed_form.mode", self.mode, ", ".join(MODES))
+        known = self.mode is None or self.mode in MODES
+        _check(known, "closed_form.mode", self.mode, ", ".join(MODES))
         _check(
             self.directions is None or self.directions >= 1,
             "closed_form.directions",

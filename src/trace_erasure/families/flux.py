@@ -86,6 +86,7 @@ FLUX = Family(
     predict=predict,
     state_shape=state_shape,
     flow=True,
+    both_ways=True,
     distilled=lambda pipe: True,
     schedule=schedule,
 )

@@ -62,5 +62,6 @@ STABLE_DIFFUSION_3 = Family(
     predict=predict,
     state_shape=state_shape,
     flow=True,
+    both_ways=True,
     schedule=schedule,
 )

@@ -160,6 +160,8 @@ class Family:
             ``set_timesteps``.
         ordered: whether the network tells text positions apart, so that a redirect has to keep
             every position; else it sums over them and any bijection of them will do.
+        both_ways: whether a text encoder reads forwards and backwards, so that a concept is in all
+            words of its sentence.
         to_latents: (pipe, states) to the latents that the VAE decodes.
         to_states: the inverse of ``to_latents``.
     """
@@ -181,6 +183,7 @@ class Family:
     unconditional: Callable[[Any], Conditioning] | None = None
     schedule: Callable[[Any, int, tuple[int, ...]], dict[str, Any]] | None = None
     ordered: bool = False
+    both_ways: bool = False
     to_latents: Callable[[Any, Tensor], Tensor] = unscaled
     to_states: Callable[[Any, Tensor], Tensor] = scaled
 

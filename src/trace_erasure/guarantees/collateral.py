@@ -219,7 +219,7 @@ def outlook(
     denoiser = Denoiser(pipe)
     spec = EraseSpec((concept,), closed_form=settings, finetune=None)
     planned = plan(denoiser, spec, captions)
-    resolved = planned.spec.concepts[0]
+    resolved, settings = planned.spec.concepts[0], planned.spec.closed_form or settings
     kind = resolved.kind
     spoken = neighbours.candidates(captions_or_broad(captions), kind)
     names = list(spoken) if names is None else list(names)

@@ -82,6 +82,7 @@ def redirect(
 
     Args:
         retain: prompts to hold, beside the empty one.
+        settings: without a mode, they are an equality's.
         captions: ordinary language for Σ; default: the package's.
         hardened: adversarial rounds until the recovery margin stops rising, see
             ``math.hardening``; in equality mode.
@@ -96,6 +97,7 @@ def redirect(
     roots: dict[str, Tensor] = {}
     parts: list[dict[str, Material]] = [{} for _ in concepts]
     margins: dict[str, list[float]] = {}
+    settings = replace(settings, mode=settings.mode or "equality")
     if hardened and settings.mode != "equality":
         raise InputError(
             f"closed_form.mode is {settings.mode!r}, and only 'equality' can be hardened. "

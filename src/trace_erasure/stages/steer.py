@@ -70,7 +70,7 @@ class Lesson:
     @property
     def _is_steered(self) -> Tensor:
         is_late = self.bank.noise_levels <= self.noise_level
-        return {"late": is_late, "early": ~is_late, "all": is_late | True}[self.window]
+        return {"late": is_late, "early": ~is_late, "all": torch.ones_like(is_late)}[self.window]
 
     @property
     def late(self) -> Tensor:
