@@ -14,7 +14,6 @@ from PIL import Image
 from attack_plan import Unit, budget_of, cases_of
 from bench import erasure_file, erasure_for
 from common import BASE
-from compare import key_of
 from trace_erasure import embedded
 from trace_erasure.attacks import unknown
 from trace_erasure.attacks.arena import Arena
@@ -29,6 +28,7 @@ from trace_erasure.evaluate import RunFolder, Task, Verdict, load_task
 from trace_erasure.evaluate.judges import group_of
 from trace_erasure.methods.method import Method
 from trace_erasure.world import load_world
+from variants import key_of
 
 TASK = "objects"
 
@@ -77,7 +77,7 @@ class Lab:
     def key(self, method: str) -> str:
         if method == BASE:
             return BASE
-        return key_of(method.replace(", ", "-").replace(" ", "-"), self.methods[method])
+        return key_of(self.methods[method])
 
     def erasure(self, method: str, concept: str, draw: bool = True) -> Erasure | None:
         """From an earlier run, or a new one; ``draw=False`` only looks for it."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from compare import selected, usable
+from compare import selected
 from trace_erasure.concept import Concept
 from trace_erasure.erase import run
 from trace_erasure.erasure import Erasure
@@ -15,6 +15,7 @@ from trace_erasure.methods.method import Method
 from trace_erasure.methods.registry import METHODS
 from trace_erasure.methods.trace import Trace
 from trace_erasure.spec import EraseSpec
+from variants import usable
 
 LEVELS: dict[str, dict[str, Any]] = {
     "trace, stage 1": {"finetune": None},
