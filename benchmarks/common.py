@@ -20,6 +20,8 @@ from trace_erasure.spec import EraseSpec
 
 MODEL = "emoji-sd"
 RESULTS = Path(__file__).parent / "results"
+SHOWN = ("acc_e", "acc_g", "acc_all", "acc_s", "acc_s_relative", "h_o", "blank")
+"""What tables are made of."""
 BASE, BLANK = "base", "blank"
 """Controls: the original model, and a network that says nothing."""
 
@@ -86,5 +88,5 @@ def write_rows(name: str, rows: Sequence[Row], folder: Path = RESULTS) -> Path:
 
 
 def over_concepts(rows: Sequence[Row]) -> list[Row]:
-    """Mean and worst, for tasks of which every concept's rows would fill megabytes."""
-    return [row for row in rows if row.concept in ("mean", "worst")]
+    """Mean and worst of ``SHOWN``, for tasks whose rows would else fill megabytes."""
+    return [row for row in rows if row.concept in ("mean", "worst") and row.metric in SHOWN]

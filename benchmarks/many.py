@@ -36,6 +36,7 @@ from common import (
 )
 from many_world import concepts_of, task_of
 from trace_erasure import embedded
+from trace_erasure.concept import Concept
 from trace_erasure.corpus import captions_or_broad
 from trace_erasure.denoiser import Denoiser
 from trace_erasure.erase_each import erase_each
@@ -100,8 +101,8 @@ def mace_fusion(pipe: Any, parts: Sequence[Erasure]) -> Erasure:
 
 def uce(pipe: Any, parts: Sequence[Erasure]) -> Erasure:
     """UCE of the same concepts, from their names alone."""
-    concepts = [share.concept for part in parts for share in part.shares]
-    return UCE().erase(pipe, [replace(c, synonyms=(), descriptions=()) for c in concepts])
+    named = [share.concept for part in parts for share in part.shares]
+    return UCE().erase(pipe, [Concept(concept.phrase, kind=concept.kind) for concept in named])
 
 
 def _one(parts: Sequence[Erasure], delta: dict[str, LowRank], title: str) -> Erasure:
