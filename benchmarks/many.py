@@ -154,6 +154,19 @@ def parts_of(pipe: Any, spec: EraseSpec, work: Path, shard: Shard = (0, 1)) -> P
     return Parts(tuple(found), spent)
 
 
+def figures_of(verdicts: Sequence[Verdict], base: Sequence[Verdict]) -> list[Row]:
+    """Mean and worst. What is kept is the same for all concepts, so its figures are of pictures:
+    over concepts they would seem to have no spread."""
+    rows = summarise(verdicts, base)
+    own = {(r.judge, r.metric): r for r in rows if r.concept not in ("mean", "worst")}
+    return [
+        replace(own[row.judge, row.metric], concept=row.concept, protocol=row.protocol)
+        if row.metric in ("acc_s", "acc_s_relative")
+        else row
+        for row in over_concepts(rows)
+    ]
+
+
 def cost_rows(like: Row, size: int, figures: dict[str, float]) -> list[Row]:
     """Figures that no judge gives, of all ``size`` concepts together."""
     blank = dict(concept="all", judge="none", numerator=None, n=size)
@@ -169,9 +182,9 @@ def measure(
     """Rows of the controls and of all methods at one size."""
     size = len(parts.files)
     base = verdicts_of(pipe, task, BASE, judges, work, options.model)
-    yield from over_concepts(summarise(base, base))
+    yield from figures_of(base, base)
     blank = verdicts_of(pipe, task, BLANK, judges, work, options.model)
-    yield from over_concepts(summarise(blank, base))
+    yield from figures_of(blank, base)
     artifacts = parts.load()
     for method in options.methods:
         try:
@@ -181,7 +194,7 @@ def measure(
             print(f"{method} is left out: {error}")
             continue
         found = verdicts_of(pipe, task, method, judges, work, options.model, erasure)
-        measured = over_concepts(summarise(found, base))
+        measured = figures_of(found, base)
         yield from measured
         file = erasure.save(work / f"{task.name}-{method.replace(' ', '-')}")
         figures = {

@@ -22,8 +22,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from common import BASE, MODEL, RESULTS, load_model, over_concepts, write_rows
-from many import cost_rows, parts_of, row_file, verdicts_of
+from common import BASE, MODEL, RESULTS, SHOWN, load_model, write_rows
+from many import cost_rows, figures_of, parts_of, row_file, verdicts_of
 from many_world import concepts_of, task_of
 from trace_erasure import embedded
 from trace_erasure.erasure import Erasure
@@ -40,6 +40,7 @@ from trace_erasure.evaluate import (
 )
 from trace_erasure.evaluate.figures import rate
 from trace_erasure.evaluate.summary import row
+from trace_erasure.evaluate.task import Protocol, items_digest
 from trace_erasure.merge import merge
 from trace_erasure.spec import EraseSpec
 from trace_erasure.world import load_world
@@ -121,12 +122,17 @@ def switch(bench: Bench) -> None:
 def _by_role(
     verdicts: Sequence[Verdict], base: Sequence[Verdict], comes: str, goes: str
 ) -> list[Row]:
-    """Rows of the two that switch, and of all others together."""
+    """Rows of the two that switch, and of all others together, under one protocol."""
     switching = {comes: "comes", goes: "goes"}
     own = summarise([v for v in verdicts if v.concept in switching], base)
     rest = summarise([v for v in verdicts if v.concept not in switching], base)
     rows = [replace(r, concept=switching[r.concept]) for r in own if r.concept in switching]
-    return rows + [replace(r, concept="others") for r in rest if r.concept == "mean"]
+    rows += [replace(r, concept="others") for r in rest if r.concept == "mean"]
+    kept = {(r.judge, r.metric): r for r in own if r.metric in ("acc_s", "acc_s_relative")}
+    rows = [replace(kept.get((r.judge, r.metric), r), concept=r.concept) for r in rows]
+    how = Protocol.parse(verdicts[0].protocol)
+    whole = str(replace(how, items=items_digest({v.item for v in verdicts})))
+    return [replace(r, protocol=whole) for r in rows if r.metric in SHOWN]
 
 
 # By halves ---------------------------------------------------------------------------------
@@ -142,13 +148,15 @@ def strength(bench: Bench) -> None:
     base = bench.see(task, BASE)
     store = RunFolder(bench.work).images
     original = {verdict.item: store.path(verdict.image).read_bytes() for verdict in base}
-    everything, rows = list(base), over_concepts(summarise(base, base))
+    everything, rows = list(base), figures_of(base, base)
     for method, erasure in tried.items():
         found = bench.see(task, method, erasure)
         same = {v.item: store.path(v.image).read_bytes() == original[v.item] for v in found}
-        own = summarise(found, base)
         first = bench.concepts[0].phrase
-        rows += over_concepts(own) + [r for r in own if r.concept == first and r.metric == "acc_e"]
+        rows += figures_of(found, base)
+        rows += [
+            one for one in summarise(found, base) if one.concept == first and one.metric == "acc_e"
+        ]
         rows.append(_identical(found, same))
         everything += found
     bench.write(task.name, rows)
@@ -172,12 +180,12 @@ def from_file(bench: Bench) -> None:
     erasure, _ = bench.merged(bench.parts[:FILED])
     file = erasure.save(bench.work / task.name)
     base = bench.see(task, BASE)
-    rows = over_concepts(summarise(base, base))
+    rows = figures_of(base, base)
     for method, how in {
         "trace": erasure,
         "plain diffusers": PlainLora(file, f"plain-{erasure.name}"),
     }.items():
-        rows += over_concepts(summarise(bench.see(task, method, how), base))
+        rows += figures_of(bench.see(task, method, how), base)
     bench.write(task.name, rows)
 
 

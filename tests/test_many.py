@@ -67,6 +67,7 @@ def test_those_that_switch_have_rows_of_their_own(script):
     rows = switches._by_role(seen, seen, "cat", "Mira Solberg")
     found = {row.concept: row.value for row in rows if row.metric == "acc_e"}
     assert found == {"others": 0.0, "comes": 1.0, "goes": 0.0}
+    assert len({row.protocol for row in rows}) == 1
 
 
 def test_both_have_to_be_seen_and_each_part_counts_for_itself(script):
