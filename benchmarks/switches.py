@@ -9,7 +9,7 @@
 - ``many-file``: ten merged and saved, then drawn by diffusers' own LoRA loader.
 
 Rows, ``identical`` among them (the share of pictures that are the original's, byte for byte), go to
-benchmarks/results; the curve and the fading pictures to <work>/strength.
+benchmarks/results; the curve and the fading pictures to <work>/<model>/both/strength.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+
+from PIL import Image
 
 from common import BASE, MODEL, RESULTS, SHOWN, load_model, write_rows
 from many import cost_rows, figures_of, parts_of, row_file, verdicts_of
@@ -41,6 +43,7 @@ from trace_erasure.evaluate import (
 from trace_erasure.evaluate.figures import rate
 from trace_erasure.evaluate.summary import row
 from trace_erasure.evaluate.task import Protocol, items_digest
+from trace_erasure.image_store import ImageStore
 from trace_erasure.merge import merge
 from trace_erasure.spec import EraseSpec
 from trace_erasure.world import load_world
@@ -50,6 +53,8 @@ LESS = 12
 """The place in the list of the concept that is taken out."""
 STRENGTHS = (0.0, 0.25, 0.5, 0.75, 1.0)
 GRADED, FILED = 5, 10
+SIDE = 76
+"""Pixels of a picture on the sheet."""
 
 
 @dataclass(frozen=True)
@@ -163,6 +168,28 @@ def strength(bench: Bench) -> None:
     page = overview(everything, store, title=f"Five concepts by strength, {bench.options.model}")
     for file in page.write(bench.work / "strength"):
         print(file)
+    sheet = fading(everything, [BASE, *list(tried)[: len(STRENGTHS)]], store)
+    sheet.quantize().save(bench.work / "strength" / "fading.png", optimize=True)
+
+
+def fading(verdicts: Sequence[Verdict], methods: Sequence[str], store: ImageStore) -> Image.Image:
+    """Two pictures of every concept from left to right, a row a method, at equal seeds."""
+    named = {(v.method, v.item): v for v in verdicts if v.group == "target"}
+    of: dict[str, list[str]] = {}
+    for v in verdicts:
+        if (methods[0], v.item) in named and v.item not in of.setdefault(v.concept, []):
+            of[v.concept].append(v.item)
+    items = [item for own in of.values() for item in own[:2]]
+    rows = [
+        [store.load(named[method, item].image).resize((SIDE, SIDE)) for item in items]
+        for method in methods
+    ]
+    step = SIDE + 4
+    sheet = Image.new("RGB", (len(items) * step, len(methods) * step), "white")
+    for y, row_of in enumerate(rows):
+        for x, picture in enumerate(row_of):
+            sheet.paste(picture, (x * step + 2, y * step + 2))
+    return sheet
 
 
 def _identical(verdicts: Sequence[Verdict], same: Mapping[str, bool]) -> Row:
