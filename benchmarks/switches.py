@@ -153,16 +153,12 @@ def strength(bench: Bench) -> None:
     base = bench.see(task, BASE)
     store = RunFolder(bench.work).images
     original = {verdict.item: store.path(verdict.image).read_bytes() for verdict in base}
-    everything, rows = list(base), figures_of(base, base)
+    everything, rows = list(base), _with_first(base, base)
     for method, erasure in tried.items():
         found = bench.see(task, method, erasure)
         same = {v.item: store.path(v.image).read_bytes() == original[v.item] for v in found}
-        first = bench.concepts[0].phrase
-        rows += figures_of(found, base)
-        rows += [
-            one for one in summarise(found, base) if one.concept == first and one.metric == "acc_e"
-        ]
-        rows.append(_identical(found, same))
+        rows += _with_first(found, base)
+        rows.append(replace(_identical(found, same), protocol=rows[0].protocol))
         everything += found
     bench.write(task.name, rows)
     page = overview(everything, store, title=f"Five concepts by strength, {bench.options.model}")
@@ -170,6 +166,14 @@ def strength(bench: Bench) -> None:
         print(file)
     sheet = fading(everything, [BASE, *list(tried)[: len(STRENGTHS)]], store)
     sheet.quantize().save(bench.work / "strength" / "fading.png", optimize=True)
+
+
+def _with_first(verdicts: Sequence[Verdict], base: Sequence[Verdict]) -> list[Row]:
+    """Mean, worst, and how often the first concept is seen when named."""
+    rows, first = figures_of(verdicts, base), verdicts[0].concept
+    alone = summarise([v for v in verdicts if v.concept == first], base)
+    own = [row for row in alone if row.concept == first and row.metric == "acc_e"]
+    return rows + [replace(row, protocol=rows[0].protocol) for row in own]
 
 
 def fading(verdicts: Sequence[Verdict], methods: Sequence[str], store: ImageStore) -> Image.Image:

@@ -147,9 +147,10 @@ def _measured(table: Table, used: Mapping[str, Row], rows: Mapping[Key, Row]) ->
             for key, r in rows.items()
             if key[:3] == (table.model, task, row["method"]) and key[4] == "mean"
         ]
-        count = means[0]["n"] if means else "?"
+        count = means[0]["n"] if means else 0
+        counted = f"{count} concept{'s' * (count != 1)}, " if count else ""
         parts.append(
-            f"{table.tasks[task]}: {count} concept{'s' * (count != 1)}, "
+            f"{table.tasks[task]}: {counted}"
             f"{how['items'].split(':')[0]} items, {how['steps']} steps, "
             f"guidance scale {how['guidance_scale']}"
         )
