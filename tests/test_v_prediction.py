@@ -28,6 +28,15 @@ def patterns() -> torch.Tensor:
     return signs.repeat_interleave(4, 2).repeat_interleave(4, 3)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    """Tensors are so small here that threads only wait for each other."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 @pytest.fixture(scope="module")
 def trained():
     pipe = tiny_stable_diffusion("v_prediction", width=128, positions=40)
