@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from compare import selected
-from trace_erasure.concept import Concept
-from trace_erasure.erase import run
-from trace_erasure.erasure import Erasure
 from trace_erasure.methods.method import Method
 from trace_erasure.methods.registry import METHODS
 from trace_erasure.methods.trace import Trace
-from trace_erasure.spec import EraseSpec
 from variants import usable
 
 LEVELS: dict[str, dict[str, Any]] = {
@@ -28,31 +24,9 @@ HARDENED = ("trace, hardened", "trace, adversarial")
 BASELINES = tuple(name for name in METHODS if name != "trace")
 
 
-@dataclass(frozen=True)
-class HardenedTrace(Trace):
-    """TRACE with its option to harden, which the registry leaves off."""
-
-    hardening: str = "off"
-
-    def erase(
-        self,
-        pipe: Any,
-        concepts: Sequence[Concept],
-        *,
-        seed: int = 0,
-        captions: Sequence[str] | None = None,
-        workdir: Path | None = None,
-    ) -> Erasure:
-        """See ``Method.erase``."""
-        stages = (self.closed_form, self.finetune)
-        spec = EraseSpec(tuple(concepts), *stages, seed=seed, hardening=self.hardening)
-        return run(pipe, spec, captions, workdir=workdir)
-
-
-def level(trace: Trace, name: str) -> HardenedTrace:
+def level(trace: Trace, name: str) -> Trace:
     """TRACE with the settings of ``trace`` at one of ``LEVELS``."""
-    own = {"closed_form": trace.closed_form, "finetune": trace.finetune}
-    return HardenedTrace(**{**own, **LEVELS[name]})
+    return replace(trace, **LEVELS[name])
 
 
 def methods_for(

@@ -58,7 +58,7 @@ from attack_plan import (
     share_of,
     units_of,
 )
-from common import BASE, MODEL, RESULTS, load_model, write_rows
+from common import BASE, MODEL, RESULTS, load_model, row_file, write_rows
 from trace_erasure import embedded
 from trace_erasure.attacks.budget import Budget
 from trace_erasure.attacks.outcome import Outcome
@@ -161,8 +161,7 @@ def fighters(lab: Lab, retention: Sequence[Row]) -> list[str] | None:
 
 
 def write(lab: Lab, name: str, rows: Sequence[Row]) -> None:
-    prefix = "" if lab.options.model == MODEL else f"{lab.options.model}-"
-    write_rows(f"{prefix}attack-{name}", rows, lab.options.out)
+    write_rows(row_file(f"attack-{name}", lab.options.model), rows, lab.options.out)
     for row in rows:
         if row.concept == "mean" and row.metric in ("success", "ratio", "acc_s_relative"):
             print(f"{name:18} {row.method:26} {row.metric:8} {row.value:.2f} (n {row.n})")

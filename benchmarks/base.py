@@ -14,7 +14,7 @@ from collections import defaultdict
 from dataclasses import replace
 from pathlib import Path
 
-from common import BASE, MODEL, load_model, write_rows
+from common import BASE, MODEL, load_model, row_file, write_rows
 from trace_erasure import embedded
 from trace_erasure.evaluate import Row, Verdict, evaluate, load_task, shipped_classifiers
 from trace_erasure.evaluate.summary import row as row_of
@@ -65,7 +65,7 @@ def main() -> None:
             names, key=lambda name: sum(bool(v.correct) for v in names[name]) / len(names[name])
         )
         rows.append(row(kind, f"worst: {worst.partition('/')[2]}", names[worst]))
-    write_rows("base" if options.model == MODEL else f"{options.model}-base", rows)
+    write_rows(row_file(BASE, options.model), rows)
     for r in rows:
         print(
             f"{r.judge:28} {r.metric:12} {r.concept:24} "

@@ -29,6 +29,7 @@ from common import (
     load_model,
     metered,
     over_concepts,
+    row_file,
     write_rows,
 )
 from shares import shared_out
@@ -231,7 +232,7 @@ def write(
         rows: list[Row] = summarise(verdicts, base)
         if task.name.startswith(PART):
             rows = over_concepts(rows)
-        write_rows(task.name if model == MODEL else f"{model}-{task.name}", rows, out)
+        write_rows(row_file(task.name, model), rows, out)
         over = [row for row in rows if row.concept in ("mean", "worst")]
         print(to_markdown(over, title=task.name))
     everything = [verdict for verdicts in found.values() for verdict in verdicts]

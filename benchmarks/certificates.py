@@ -29,7 +29,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from common import MODEL, RESULTS, load_model, write_rows
+from common import MODEL, RESULTS, load_model, row_file, write_rows
 from trace_erasure import embedded
 from trace_erasure.concept import Concept, fill
 from trace_erasure.denoiser import Denoiser
@@ -199,8 +199,7 @@ def main() -> None:
             rows += own
             said = "  ".join(f"{r.metric} {r.value:.3g}" for r in own if "gap_" not in r.metric)
             print(f"{name:8} {one.task:20} {one.method:14} {said}", flush=True)
-        prefix = "" if options.model == MODEL else f"{options.model}-"
-        write_rows(f"{prefix}certificates", rows, options.out)
+        write_rows(row_file("certificates", options.model), rows, options.out)
 
 
 if __name__ == "__main__":

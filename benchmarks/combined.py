@@ -20,8 +20,8 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from common import BASE, BLANK, MODEL, RESULTS, erasure_in, load_model, write_rows
-from many import row_file, verdicts_of
+from common import BASE, BLANK, MODEL, RESULTS, erasure_in, load_model, row_file, write_rows
+from many import verdicts_of
 from many_world import label_of, named
 from trace_erasure import embedded
 from trace_erasure.concept import Concept

@@ -87,6 +87,11 @@ def write_rows(name: str, rows: Sequence[Row], folder: Path = RESULTS) -> Path:
     return file
 
 
+def row_file(name: str, model: str) -> str:
+    """The rows' file of one model; the first model's have the plain name."""
+    return name if model == MODEL else f"{model}-{name}"
+
+
 def over_concepts(rows: Sequence[Row]) -> list[Row]:
     """Mean and worst of ``SHOWN``, for tasks whose rows would else fill megabytes."""
     return [row for row in rows if row.concept in ("mean", "worst") and row.metric in SHOWN]

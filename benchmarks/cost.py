@@ -20,7 +20,7 @@ import tempfile
 import time
 from typing import Any
 
-from common import MODEL, RESULTS, load_model, write_rows
+from common import MODEL, RESULTS, load_model, row_file, write_rows
 from trace_erasure import embedded
 from trace_erasure.evaluate import Row
 
@@ -73,7 +73,7 @@ def main() -> None:
                 rows.append(row(options.model, method, "seconds_cold", cold))
             for metric, value in measured(method, options.model, cache).items():
                 rows.append(row(options.model, method, metric, value))
-    write_rows("cost" if options.model == MODEL else f"{options.model}-cost", rows, RESULTS)
+    write_rows(row_file("cost", options.model), rows, RESULTS)
     for r in rows:
         print(f"{r.method:14} {r.metric:14} {r.value:8.1f}")
 

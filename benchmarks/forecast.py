@@ -26,7 +26,7 @@ import torch
 from PIL import Image
 from scipy.stats import bootstrap, spearmanr
 
-from common import MODEL, RESULTS, erasure_in, load_model, write_rows
+from common import MODEL, RESULTS, erasure_in, load_model, row_file, write_rows
 from trace_erasure import embedded
 from trace_erasure.concept import Concept, fill
 from trace_erasure.erasure import SUFFIX
@@ -170,7 +170,7 @@ def main() -> None:
         low, high = bootstrap_interval(values, [row.concept for row in own])
         mean = dict(value=float(values.mean()), numerator=None, n=len(values), low=low, high=high)
         rows.append(replace(own[0], concept="mean", **mean))
-    file = "forecast" if options.model == MODEL else f"{options.model}-forecast"
+    file = row_file("forecast", options.model)
     write_rows(file, rows, options.out)
     for row in rows:
         print(

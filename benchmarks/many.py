@@ -32,6 +32,7 @@ from common import (
     load_model,
     metered,
     over_concepts,
+    row_file,
     write_rows,
 )
 from many_world import concepts_of, task_of
@@ -219,10 +220,6 @@ def in_short(merged: dict[str, Any]) -> dict[str, Any]:
         "cross_talk": merged["cross_talk"],
         **{name: {key: found[key] for key in names} for name, found in streams},
     }
-
-
-def row_file(name: str, model: str) -> str:
-    return name if model == MODEL else f"{model}-{name}"
 
 
 def main() -> None:

@@ -24,8 +24,8 @@ from typing import Any
 
 from PIL import Image
 
-from common import BASE, MODEL, RESULTS, SHOWN, load_model, write_rows
-from many import cost_rows, figures_of, parts_of, row_file, verdicts_of
+from common import BASE, MODEL, RESULTS, SHOWN, load_model, row_file, write_rows
+from many import cost_rows, figures_of, parts_of, verdicts_of
 from many_world import concepts_of, task_of
 from trace_erasure import embedded
 from trace_erasure.erasure import Erasure

@@ -99,7 +99,7 @@ def test_methods_are_trace_at_four_levels_and_the_baselines_of_the_family(bench,
     assert found["uce"] == METHODS["uce"]
     assert found["trace, stage 1"].finetune is None
     assert found["trace, hardened"].hardening == "closed_form"
-    assert found["trace"] == bench.attack_methods.HardenedTrace()
+    assert found["trace"] == Trace()
     flux = bench.attack_methods.methods_for(tiny_flux(), "emoji-flux", names, None)
     assert "eraseanything" in flux and "mace" not in flux
     file = tmp_path / "settings.yaml"

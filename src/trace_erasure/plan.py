@@ -57,6 +57,8 @@ def plan(
         spec = replace(spec, closed_form=settled(spec.closed_form, spec, denoiser.family))
     # An equality fulfils few conditions, and spends none of them on rare sentences.
     in_context = spec.closed_form is not None and spec.closed_form.mode != "equality"
+    kinds = {concept.kind for concept in spec.concepts} if in_context else ()
+    lent = {kind: contexts(captions, kind) for kind in kinds}
     given = {concept.surrogate.lower() for concept in spec.concepts if concept.surrogate}
     for concept in spec.concepts:
         known = neighbours.candidates(captions, concept.kind)
@@ -85,8 +87,7 @@ def plan(
             retain += alone(concept)
         if in_context and not concept.templates and concept.only_with is None:
             others = (*spec.concepts, *beside)
-            heard_in = contexts(captions, concept.kind)
-            clean = [text for text in heard_in if not any(c.forbids(text) for c in others)]
+            clean = [t for t in lent[concept.kind] if not any(c.forbids(t) for c in others)]
             sentences = dict.fromkeys((*concept.sentences, *clean))
             concept = replace(concept, templates=tuple(sentences))
         frame = neighbours.FRAMES[concept.kind]

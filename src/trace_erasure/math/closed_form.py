@@ -128,17 +128,26 @@ def leading_pairs(
         ValueError: concept and surrogate are the same.
     """
     weights = torch.ones(concept.shape[1], dtype=concept.dtype) if weights is None else weights
-    difference = root @ ((surrogate - concept) * weights)
-    energy = difference.square().sum()
-    if energy == 0:
-        raise ValueError("concept and surrogate have the same embeddings: nothing to edit")
+    difference = output_moved(concept * weights, surrogate * weights, root)
     if directions is None:
         return concept, surrogate, 0.0
     # Columns are combined, not selected: each direction of S − C gets its own (c, s) pair.
     s, vh = leading_svd(difference, directions)
     mix = weights[:, None] * vh.mT / s
-    discarded = float((1 - s.square().sum() / energy).clamp(min=0))
+    discarded = float((1 - s.square().sum() / difference.square().sum()).clamp(min=0))
     return concept @ mix, surrogate @ mix, discarded
+
+
+def output_moved(concept: Tensor, surrogate: Tensor, root: Tensor) -> Tensor:
+    """G^½ (S − C), as long as W(S − C): how far an edit has to move the output.
+
+    Raises:
+        ValueError: concept and surrogate are the same to all maps.
+    """
+    moved = root @ (surrogate - concept)
+    if not moved.any():
+        raise ValueError("concept and surrogate have the same embeddings: nothing to edit")
+    return moved
 
 
 def compress(edit: Edit) -> Edit:
@@ -178,10 +187,11 @@ def ridge(
         return compress(Edit(moved, torch.linalg.solve(system, concept).mT, 0.0, 0.0))
     factor = torch.linalg.cholesky(system)
     white = torch.linalg.solve_triangular(factor, concept, upper=False)
-    s, vh = leading_svd((root @ moved) @ white.mT, directions)
-    energy = ((root @ moved) @ white.mT).square().sum()
+    gain = (root @ moved) @ white.mT
+    s, vh = leading_svd(gain, directions)
     read = torch.linalg.solve_triangular(factor.mT, vh.mT, upper=True).mT
-    return Edit(moved @ (vh @ white).mT, read, float(1 - s.square().sum() / energy), 0.0)
+    discarded = float((1 - s.square().sum() / gain.square().sum()).clamp(min=0))
+    return Edit(moved @ (vh @ white).mT, read, discarded, 0.0)
 
 
 def null_space(edit: Edit, keep: Tensor) -> Edit:

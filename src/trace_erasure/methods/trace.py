@@ -19,6 +19,7 @@ class Trace:
 
     closed_form: ClosedForm | None = ClosedForm()
     finetune: Finetune | None = Finetune()
+    hardening: str = "off"
 
     def erase(
         self,
@@ -30,5 +31,5 @@ class Trace:
         workdir: Path | None = None,
     ) -> Erasure:
         """See ``Method.erase``."""
-        spec = EraseSpec(tuple(concepts), self.closed_form, self.finetune, seed)
+        spec = EraseSpec(tuple(concepts), self.closed_form, self.finetune, seed, self.hardening)
         return run(pipe, spec, captions, workdir=workdir)

@@ -149,16 +149,37 @@ def _exact(settings: ClosedForm) -> bool:
     return settings.mode == "equality" and settings.directions is None
 
 
-def _weighted(parts: Sequence[Material], root: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """C and S scaled so that C Cᵀ is a mean over all columns; of descriptions ``count`` leading
-    combinations each."""
+def _leading(
+    parts: Sequence[Material], root: Tensor, directions: int | None, populations: int
+) -> tuple[Tensor, Tensor, float]:
+    """C and S of the combinations that an equality redirects, and the most energy that is left
+    out of any concept."""
+    each = directions
+    if each is not None:
+        each = max(1, each // len(parts)) * populations
+    # Ordinary words stand in a description, so that only what leads in it may move.
+    chosen = [(part.moved, each) for part in parts]
+    chosen += [(found, populations) for part in parts for found in part.described]
+    pairs = [
+        algebra.leading_pairs(found.concept, found.surrogate, root, count, found.weights.sqrt())
+        for found, count in chosen
+    ]
+    c = torch.cat([own for own, _, _ in pairs], dim=1)
+    s = torch.cat([other for _, other, _ in pairs], dim=1)
+    return c, s, max(pair[2] for pair in pairs[: len(parts)])
+
+
+def _weighted(parts: Sequence[Material], root: Tensor, populations: int) -> tuple[Tensor, Tensor]:
+    """C and S of a compromise, scaled so that C Cᵀ is a mean over all columns; of a description
+    what leads in it, as in an equality."""
     concept, surrogate, total = [], [], 0.0
     for part in parts:
-        for columns, leading in ((part.moved, None), *((one, count) for one in part.described)):
+        for columns in (part.moved, *part.described):
             scale = columns.weights.sqrt()
             c, s = columns.concept * scale, columns.surrogate * scale
-            if leading is not None:
-                _, mix = subspaces.leading_svd(root @ (s - c), leading)
+            moved = algebra.output_moved(c, s, root)
+            if columns is not part.moved:
+                _, mix = subspaces.leading_svd(moved, populations)
                 c, s = c @ mix.mT, s @ mix.mT
             concept.append(c)
             surrogate.append(s)
@@ -192,29 +213,19 @@ def _solve(
     retained = keep_columns(denoiser, retain, stream) if retain else always[:, :0]
     populations = len(denoiser.populations(stream))
     keep = settings.keep * populations
-    each = settings.directions
-    if each is not None:
-        each = max(1, each // len(parts)) * populations
-    # Ordinary words stand in a description, so that only what leads in it may move.
-    chosen = [(part.moved, each) for part in parts]
-    chosen += [(found, populations) for part in parts for found in part.described]
-    pairs = [
-        algebra.leading_pairs(found.concept, found.surrogate, root, count, found.weights.sqrt())
-        for found, count in chosen
-    ]
-    c = torch.cat([own for own, _, _ in pairs], dim=1)
-    s = torch.cat([other for _, other, _ in pairs], dim=1)
     if _exact(settings):
         held = torch.cat([always, subspaces.principal(retained, root, keep), *halves], dim=1)
     else:
         general = subspaces.principal(torch.cat([always, retained], dim=1), root, keep)
         held = torch.cat([general, *halves], dim=1)
     if settings.mode == "equality":
-        edit = algebra.equality(c, s, held, sigma, root)
-        edit = replace(edit, discarded=max(pair[2] for pair in pairs[: len(parts)]))
+        c, s, discarded = _leading(parts, root, settings.directions, populations)
+        edit = replace(algebra.equality(c, s, held, sigma, root), discarded=discarded)
     else:
+        c, s = _weighted(parts, root, populations)
         edit = algebra.ridge(
-            *_weighted(parts, root, populations),
+            c,
+            s,
             _prior(sigma, [moved.surrogate, empty, torch.cat([always, retained], dim=1), *halves]),
             penalty=LEAST,
             preserve=ORDINARY,
