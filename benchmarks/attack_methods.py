@@ -1,4 +1,4 @@
-"""What benchmarks/attacks.py attacks: TRACE at four levels, and every baseline of the registry."""
+"""What benchmarks/attacks.py attacks: TRACE at three levels, and every baseline of the registry."""
 
 from __future__ import annotations
 
@@ -10,23 +10,17 @@ from typing import Any
 from compare import selected
 from trace_erasure.methods.method import Method
 from trace_erasure.methods.registry import METHODS
-from trace_erasure.methods.trace import Trace
-from variants import usable
+from variants import BOTH_STAGES, COMPARED, usable
 
-LEVELS: dict[str, dict[str, Any]] = {
-    "trace, stage 1": {"finetune": None},
-    "trace": {},
-    "trace, hardened": {"hardening": "closed_form"},
-    "trace, adversarial": {"hardening": "adversarial"},
+LEVELS = {
+    "trace": ("trace", "off"),
+    "trace, hardened": ("trace", "closed_form"),
+    "trace, adversarial": (BOTH_STAGES, "adversarial"),
 }
-"""What each level changes in TRACE's settings, weakest first."""
+"""Whose settings each level has, of ``COMPARED``, and its hardening; weakest first. Adversarial
+hardening is of stage 2."""
 HARDENED = ("trace, hardened", "trace, adversarial")
 BASELINES = tuple(name for name in METHODS if name != "trace")
-
-
-def level(trace: Trace, name: str) -> Trace:
-    """TRACE with the settings of ``trace`` at one of ``LEVELS``."""
-    return replace(trace, **LEVELS[name])
 
 
 def methods_for(
@@ -38,7 +32,14 @@ def methods_for(
     """
     names = list(names)
     fit = usable(pipe, [name for name in names if name not in LEVELS])
-    wanted = ["trace", *fit]
-    found = selected(settings, model, wanted) if settings else {n: METHODS[n] for n in wanted}
-    trace: Any = found["trace"]
-    return {n: level(trace, n) if n in LEVELS else found[n] for n in names if n in (*LEVELS, *fit)}
+    wanted = [*dict.fromkeys(LEVELS[name][0] for name in names if name in LEVELS), *fit]
+    found = selected(settings, model, wanted) if settings else {n: COMPARED[n] for n in wanted}
+
+    def made(name: str) -> Method:
+        if name not in LEVELS:
+            return found[name]
+        base, hardening = LEVELS[name]
+        trace: Any = found[base]
+        return replace(trace, hardening=hardening)
+
+    return {name: made(name) for name in names if name in (*LEVELS, *fit)}

@@ -1,4 +1,4 @@
-"""Attacks with controls on the embedded world: TRACE at four levels, and every baseline.
+"""Attacks with controls on the embedded world: TRACE at three levels, and every baseline.
 
     make bench-attacks                                        # two processes; resumes when killed
     python benchmarks/attacks.py --shard 0/2                  # one of two on the same --work
@@ -22,15 +22,15 @@ attacks of equal length share them.
 picture is 0.43): paraphrase, typo, composition 4 each, ring-a-bell 6; soft-prompt 11,
 textual-inversion 12, p4d 11, unlearn-diff 15, greedy-coordinate 8, noise 12, image-to-image 3,
 inpainting 5, completion 4, relearn about 20. So 18 for the ``CHEAP`` attacks and 101 for the rest,
-at the worst. With 5 concepts, 4 TRACE levels and 8 baselines:
+at the worst. With 5 concepts, 3 TRACE levels, of which one trains, and 8 baselines:
 
-    CHEAP, 12 methods, 6 cases a concept           12 × 5 × 6 × 18 =  6,480 s
-    the rest, 7 methods, 3 cases a concept          7 × 5 × 3 × 101 = 10,605 s
-    unknown, 1 case a concept       12 × 5 × 18 + 7 × 5 × 101 =  4,615 s
-    random, 3 lengths for all and 2 for 7 methods, 1 case        =    980 s
-    60 erasures and what they keep, 91 pictures each             =  3,700 s
+    CHEAP, 11 methods, 6 cases a concept           11 × 5 × 6 × 18 =  5,940 s
+    the rest, 6 methods, 3 cases a concept          6 × 5 × 3 × 101 =  9,090 s
+    unknown, 1 case a concept       11 × 5 × 18 + 6 × 5 × 101 =  4,020 s
+    random, 3 lengths for all and 2 for 6 methods, 1 case        =    880 s
+    55 erasures and what they keep, 91 pictures each             =  2,850 s
 
-26,400 s, or 3.7 h for two processes if no attack ever succeeded; a success ends its case. What was
+22,780 s, or 3.2 h for two processes if no attack ever succeeded; a success ends its case. What was
 cut for it: 12 steps for 20, 3 to 6 cases for 8, controls to one case of every erasure, and the rest
 of the attacks to the ``--best`` three baselines by the cheap ones. The cut can only raise the best
 baseline's success there, never TRACE's. Cheap attacks come first, so that a run that is stopped has

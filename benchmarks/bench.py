@@ -56,14 +56,15 @@ from trace_erasure.methods.trace import Trace
 from trace_erasure.shard import Shard, parse_shard, shard_of
 from trace_erasure.spec import Finetune
 from trace_erasure.world import load_world
+from variants import key_of
 
 KINDS = {"objects": "object", "styles": "style", "identities": "identity", "hazard": "explicit"}
 # Where nothing is erased on purpose, the largest edit is tried: all weapons at once.
 BORROWED = {"retention": ("hazard", "weapons"), "strength": ("objects", "fox")}
 METHODS: dict[str, Method] = {
     "trace": Trace(),
-    "stage 1 only": Trace(finetune=None),
-    "stage 2 only": Trace(closed_form=None),
+    "both stages": Trace(finetune=Finetune()),
+    "stage 2 only": Trace(closed_form=None, finetune=Finetune()),
     "reverse_cfg": Trace(finetune=Finetune(objective="reverse_cfg")),
     "margin": Trace(finetune=Finetune(objective="margin")),
 }
@@ -156,17 +157,17 @@ def concepts_of(task: str, name: str) -> tuple[Concept, ...]:
     return (Concept(world.styles.get(name, name) if kind == "style" else name, kind=kind),)
 
 
-def erasure_file(owner: tuple[str, str], method: str, seed: int, work: Path) -> Path:
+def erasure_file(owner: tuple[str, str], key: str, seed: int, work: Path) -> Path:
+    """Where the erasure of a task's concept is kept; ``key`` is ``key_of`` the settings."""
     task, name = owner
-    folder = work / "erasures" / task / method.replace(" ", "-")
-    return folder / f"{name.replace(' ', '-')}-{seed}.safetensors"
+    return work / "erasures" / task / key / f"{name.replace(' ', '-')}-{seed}.safetensors"
 
 
 def erasure_for(
-    pipe: Any, owner: tuple[str, str], method: str, settings: Method, seed: int, work: Path
+    pipe: Any, owner: tuple[str, str], key: str, settings: Method, seed: int, work: Path
 ) -> Erasure:
-    """The erasure that an earlier run left in the folder of ``method``, or a new one."""
-    file = erasure_file(owner, method, seed, work)
+    """The erasure that an earlier run left under ``key``, or a new one."""
+    file = erasure_file(owner, key, seed, work)
     if file.exists():
         return Erasure.load(file)
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -176,7 +177,7 @@ def erasure_for(
     erasure.save(file)
     line = {
         "task": task,
-        "method": method,
+        "method": key,
         "concept": name,
         "seed": seed,
         **spent,
@@ -204,10 +205,11 @@ def measure(
     if unit.method in (BASE, BLANK):
         with controlled(pipe, unit.method):
             return work.measure(pipe, unit.task, judges, method=unit.method, **options)
-    plain = "trace" if unit.method == DRIFT else unit.method
-    if not draw and not erasure_file(unit.owner, plain, seed, work.folder).exists():
+    settings = METHODS["trace" if unit.method == DRIFT else unit.method]
+    key = key_of(settings)
+    if not draw and not erasure_file(unit.owner, key, seed, work.folder).exists():
         return None
-    erasure = erasure_for(pipe, unit.owner, plain, METHODS[plain], seed, work.folder)
+    erasure = erasure_for(pipe, unit.owner, key, settings, seed, work.folder)
     if unit.method == DRIFT:
         erasure = random_drift(erasure, seed)
     several = unit.task.name == "strength" and unit.method != DRIFT

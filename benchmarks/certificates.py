@@ -3,10 +3,11 @@
     make bench-certificates                                # sized to ten minutes on one core
     python benchmarks/certificates.py --model emoji-flux --concepts fox apple
 
-Two certificates, each for stage 1 alone. ``certificate/retained``: the erased model against the
-original on 20 prompts of other things, at several strengths. ``certificate/concept``: the erased
-model on concept prompts against the original on the surrogate's prompts, for the default edit and
-for an untruncated one of a single sentence, where the divergence is zero up to rounding.
+Two certificates, each for TRACE's default, stage 1 alone. ``certificate/retained``: the erased
+model against the original on 20 prompts of other things, at several strengths.
+``certificate/concept``: the erased model on concept prompts against the original on the surrogate's
+prompts, for the default edit and for an untruncated one of a single sentence, where the divergence
+is zero up to rounding.
 
 The path divergence bounds the rate of every detector at once. Pictures are then drawn by both
 models from the same noise along the certified sampler's paths, and the rates of six detectors
@@ -68,13 +69,13 @@ class Comparison:
 
 def comparisons(pipe: Any, name: str, count: int) -> Iterator[Comparison]:
     """Everything that is certified and checked for one concept."""
-    default = run(pipe, EraseSpec((Concept(name),), finetune=None))
+    default = run(pipe, EraseSpec((Concept(name),)))
     kept = retained(name, count)
     for strength in STRENGTHS:
         method = f"stage 1 × {strength:g}"
         yield Comparison("certificate/retained", method, default, strength, kept, kept)
     listed = Concept(name, templates=(SENTENCE,))
-    exact = run(pipe, EraseSpec((listed,), closed_form=EXACT, finetune=None))
+    exact = run(pipe, EraseSpec((listed,), closed_form=EXACT))
     for method, erasure in (("stage 1 × 1", default), ("exact stage 1", exact)):
         edited, original = redirected(erasure, count)
         yield Comparison("certificate/concept", method, erasure, 1.0, edited, original)

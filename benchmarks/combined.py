@@ -20,8 +20,8 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from common import BASE, BLANK, MODEL, RESULTS, erasure_in, load_model, row_file, write_rows
-from many import verdicts_of
+from common import BASE, BLANK, MODEL, RESULTS, load_model, row_file, write_rows
+from many import parts_of, verdicts_of
 from many_world import label_of, named
 from trace_erasure import embedded
 from trace_erasure.concept import Concept
@@ -30,7 +30,6 @@ from trace_erasure.evaluate.summary import row
 from trace_erasure.math.statistics import wilson_interval
 from trace_erasure.merge import merge
 from trace_erasure.spec import EraseSpec
-from trace_erasure.spec_file import slug
 from trace_erasure.world import World, load_world, with_article
 from trace_erasure.world.vocabulary import indefinite_article
 
@@ -173,15 +172,12 @@ def main() -> None:
     base = verdicts_of(pipe, task, BASE, **how)
     rows = rows_of(base, base, asked)
     rows += rows_of(verdicts_of(pipe, task, BLANK, **how), base, asked)
-    parts = {}
-    for concept in CONCEPTS:
-        file = work / "parts" / f"{slug(concept.name)}.safetensors"
-        parts[concept.name] = erasure_in(file, pipe, EraseSpec((concept,)))
+    parts = parts_of(pipe, EraseSpec(CONCEPTS), work).load()
     found: list[Verdict] = []
-    for name, erasure in parts.items():
-        found += verdicts_of(pipe, task.subset([name]), "trace", erasure=erasure, **how)
+    for concept, erasure in zip(CONCEPTS, parts, strict=True):
+        found += verdicts_of(pipe, task.subset([concept.name]), "trace", erasure=erasure, **how)
     rows += rows_of(found, base, asked)
-    together = merge([*parts.values()], pipe)
+    together = merge(parts, pipe)
     rows += rows_of(verdicts_of(pipe, task, "merged", erasure=together, **how), base, asked)
     write_rows(row_file(task.name, options.model), rows, options.out)
     for one in rows:

@@ -21,16 +21,17 @@ tried on ``CURVES``. Rows (means and the worst H_o) go to
 benchmarks/results/compare-<model>-<task>.jsonl, cost to compare-<model>-cost.json, and a page with
 all figures, plots and pictures to <work>/<model>/report.
 
-**Ablation.** TRACE's defaults with one part changed, ``variants.ABLATION``, on ``ABLATED``. Rows
-go to benchmarks/results/ablation-<model>.jsonl.
+**Ablation.** TRACE's default, stage 1 alone, with one part changed, and with stage 2 and its parts,
+``variants.ABLATION``, on ``ABLATED``. Rows go to benchmarks/results/ablation-<model>.jsonl.
 
 All resume when killed: erasures, pictures and verdicts are kept under <work>/<model>, by the
 settings.
 
 **Size.** For at most six hours on two cores, both families: 12 process-hours, 21,600 s each. A
-training takes 65 s in one thread beside a second process (TRACE's, which has the most states to
-go through; the others' are shorter), a closed form 1 to 3, a picture with its judging 0.15. Either
-family has six methods that train and four that do not.
+training takes 65 s in one thread beside a second process (that of TRACE's both stages, which has
+the most states to go through; the others' are shorter), a closed form, TRACE's default among them,
+1 to 3, a picture with its judging 0.15. Either family has six methods that train and four that do
+not: TRACE is one of each.
 
     sweep      10 methods × 4 settings × 3 concepts: 72 trainings 4680 s, 48 closed forms 100 s,
                56 pictures each 1010 s
@@ -38,8 +39,8 @@ family has six methods that train and four that do not.
                methods train one by one, 3 × 14 more: 9750 s, 72 closed forms 150 s, 84 pictures
                each 2270 s, controls 150 s
     strengths  10 methods × 5 × 3 concepts, 42 pictures each: 950 s
-    ablation   12 trainings and 7 closed forms × 2 concepts: 1590 s, 70 pictures each 400 s
-    together   21,050 s a family, 5.8 hours for both on two cores
+    ablation   12 trainings and 8 closed forms × 2 concepts: 1590 s, 70 pictures each 420 s
+    together   21,070 s a family, 5.9 hours for both on two cores
 
 To fit, these were cut: of 10, 5 and 11 test concepts there are 2, 2 and 1; 12 pictures a group
 where the tasks have 40 to 200, and 36 retained ones; six settings a method became four; two

@@ -11,7 +11,7 @@ from typing import Any
 
 from trace_erasure.evaluate import Row, Table
 from trace_erasure.evaluate.tables import Number
-from variants import STAGE_1
+from variants import BOTH_STAGES
 
 ERASED, KEPT = 0.01, 0.97
 """A good erasure: Acc_e at most, and Acc_s at least as a share of the original model's."""
@@ -61,7 +61,7 @@ def costs(
         for field in ("seconds", "added_mib", "bytes"):
             entry[field] = _median(line[field] for line in mine.values() if field in line)
         entry["seconds_to_good"] = _median(mine[run]["seconds"] for run in reached)
-        for name, reference in (("trace_ratio", "trace"), ("stage_1_ratio", STAGE_1)):
+        for name, reference in (("trace_ratio", "trace"), ("both_stages_ratio", BOTH_STAGES)):
             both = [run for run in reached if (reference, *run[1:]) in good & taken.keys()]
             entry[name] = _median(
                 taken[reference, *run[1:]]["seconds"] / max(mine[run]["seconds"], 0.01)
@@ -90,8 +90,8 @@ def cost_table(entries: Sequence[Mapping[str, Any]], title: str) -> Table:
             cell(entry["bytes"] and entry["bytes"] / 2**20, "{:.2f}"),
             Number(f"{entry['good']} of {entry['erasures']}"),
             cell(entry["seconds_to_good"]) if entry["good"] else Number("never"),
-            cell(entry["trace_ratio"], "{:.2f}"),
-            cell(entry["stage_1_ratio"], "{:.3f}"),
+            cell(entry["trace_ratio"], "{:.3f}"),
+            cell(entry["both_stages_ratio"], "{:.2f}"),
         )
         for entry in entries
     ]
@@ -105,13 +105,13 @@ def cost_table(entries: Sequence[Mapping[str, Any]], title: str) -> Table:
             "good",
             "seconds to good",
             "TRACE's ratio",
-            "stage 1's ratio",
+            "both stages' ratio",
         ),
         tuple(lines),
         f"Medians over erasures, each in one thread beside a second process. Added MiB: highest "
         "resident size during the erasure, less that before it, when freed memory has gone back: "
         "on top of the loaded model and judges. Good: "
         f"Acc_e at most {ERASED:.0%} and Acc_s at least {KEPT:.0%} of the original model's, in "
-        "the pictures of this comparison. Ratios: TRACE's seconds, or those of its first stage, "
+        "the pictures of this comparison. Ratios: TRACE's seconds, or those of both its stages, "
         "to the method's own, over concepts and seeds where both are good; — there are none.",
     )

@@ -39,17 +39,11 @@ from trace_erasure.guarantees.collateral import forecast
 from trace_erasure.image_store import ImageStore
 from trace_erasure.math.statistics import bootstrap_interval
 from trace_erasure.neighbours import FRAMES
-from trace_erasure.spec import EraseSpec, Finetune
+from trace_erasure.spec import EraseSpec
 from trace_erasure.world import load_world
 
 FIRST_SEED = 100
 FIRST, WORST = 10, 5
-
-
-def kept(name: str, options: Any) -> Path:
-    """Where what was found for one concept is kept, without its ending."""
-    stages = "both" if options.finetune else "stage-1"
-    return options.work / options.model / stages / name
 
 
 def draw(pipe: Any, names: Sequence[str], options: Any) -> dict[str, list[Image.Image]]:
@@ -71,12 +65,11 @@ def distance(first: Image.Image, second: Image.Image) -> float:
 
 def measure(pipe: Any, name: str, judge: Any, options: Any) -> list[dict[str, Any]]:
     """Forecast and measurement of every other object, kept from run to run."""
-    stem = kept(name, options)
-    file = stem.with_name(f"{name}-{options.images}-{options.steps}.json")
+    folder = options.work / options.model
+    file = folder / f"{name}-{options.images}-{options.steps}.json"
     if file.exists():
         return json.loads(file.read_text("utf-8"))
-    spec = EraseSpec((Concept(name),), finetune=Finetune() if options.finetune else None)
-    erasure = erasure_in(stem.with_suffix(SUFFIX), pipe, spec)
+    erasure = erasure_in(folder / (name + SUFFIX), pipe, EraseSpec((Concept(name),)))
     concept = Concept(**erasure.record["spec"]["concepts"][0])
     names = [thing.name for thing in load_world().objects]
     rows = forecast(pipe, erasure.delta, concept, names, embedded.GUIDANCE)
@@ -105,7 +98,6 @@ def rank_correlation(first: Sequence[float], second: Sequence[float]) -> float:
 
 
 def rows_of(name: str, found: list[dict[str, Any]], judge: Any, options: Any) -> list[Row]:
-    method = "trace" if options.finetune else "stage 1 only"
     protocol = Protocol(
         "forecast", "1", f"{len(found)}:{options.images}", "own", str(options.steps),
         str(embedded.GUIDANCE), "native", "bfloat16",
@@ -114,7 +106,7 @@ def rows_of(name: str, found: list[dict[str, Any]], judge: Any, options: Any) ->
     blank = Row(
         options.model,
         "forecast",
-        method,
+        "trace",
         name,
         "pixels",
         "",
@@ -156,7 +148,6 @@ def main() -> None:
     parser.add_argument("--concepts", nargs="+", default=targets)
     parser.add_argument("--images", type=int, default=4, help="pairs of pictures a name")
     parser.add_argument("--steps", type=int, default=12, help="of the sampler, as in the tasks")
-    parser.add_argument("--finetune", action="store_true", help="both stages; default: stage 1")
     parser.add_argument("--work", type=Path, default=Path("runs/forecast"))
     parser.add_argument("--out", type=Path, default=RESULTS)
     options = parser.parse_args()

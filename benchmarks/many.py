@@ -2,7 +2,7 @@
 
     python benchmarks/many.py                                # 1, 5, 10, 25 and 50; resumes
     python benchmarks/many.py --model emoji-flux
-    python benchmarks/many.py --sizes 5 25 --stage-1 --images 10
+    python benchmarks/many.py --sizes 5 25 --images 10
 
 Concepts are erased one by one, an artifact each, and merged; a longer list uses the artifacts of
 a shorter one. Controls: the plain sum of the artifacts, ridge only, MACE's fusion of the same
@@ -147,7 +147,8 @@ def parts_of(pipe: Any, spec: EraseSpec, work: Path, shard: Shard = (0, 1)) -> P
         started = time.perf_counter()
         (file,) = erase_each(pipe, replace(spec, concepts=(concept,)), work / "parts")
         log = file.with_suffix(".seconds")
-        if not log.exists():
+        # One that was made with other settings is replaced, and what it took with it.
+        if not log.exists() or log.stat().st_mtime < file.stat().st_mtime:
             with atomic(log) as partial:
                 partial.write_text(f"{time.perf_counter() - started:.2f}", "utf-8")
         found.append(file)
@@ -229,18 +230,15 @@ def main() -> None:
     parser.add_argument("--methods", nargs="+", default=[*METHODS], choices=[*METHODS])
     parser.add_argument("--images", type=int, default=20, help="of every concept")
     parser.add_argument("--steps", type=int, default=12, help="of the sampler")
-    parser.add_argument("--stage-1", action="store_true", help="closed form only")
     parser.add_argument("--parts", type=parse_shard, help="i/n: only make every n-th artifact")
     parser.add_argument("--work", type=Path, default=Path("runs/many"))
     parser.add_argument("--out", type=Path, default=RESULTS)
     options = parser.parse_args()
     pipe, judges = load_model(options.model), shipped_classifiers()
     world = load_world()
-    work = options.work / options.model / ("stage-1" if options.stage_1 else "both")
+    work = options.work / options.model
     work.mkdir(parents=True, exist_ok=True)
     everything = EraseSpec(tuple(concepts_of(world)[: max(options.sizes)]))
-    if options.stage_1:
-        everything = replace(everything, finetune=None)
     if options.parts:
         parts_of(pipe, everything, work, options.parts)
         return

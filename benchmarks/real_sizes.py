@@ -2,8 +2,9 @@
 
     python benchmarks/real_sizes.py [--families sd15 …] [--captions N]
 
-Solves stage 1 for "fox" with the surrogate "cat" and eleven retained prompts, by the calls that
-``erase`` makes once words are chosen: the second moment of the captions, columns, solve and
+Solves stage 1 for "fox" with the surrogate "cat" and eleven retained prompts, in the family's
+default mode and with the sentences that the captions lend to it, by the calls that ``erase`` makes
+once words are chosen: the second moment of the captions, columns, solve and
 certificate of every stream, the change of every map, and the share for a later merge. The
 pipelines are those of ``shapes.py``: of Stable Diffusion 1.5 the whole network has weights, of the
 larger ones the text-facing maps alone, which is all that stage 1 reads. Text encoders have the
@@ -26,6 +27,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -33,11 +35,13 @@ import torch
 from common import RESULTS, write_rows
 from shapes import SIZES, build
 from trace_erasure.concept import TEMPLATES, Concept, fill
+from trace_erasure.contexts import contexts
 from trace_erasure.corpus import broad_captions, second_moment
 from trace_erasure.denoiser import Denoiser
 from trace_erasure.evaluate import Row, read_jsonl
+from trace_erasure.plan import settled
 from trace_erasure.share import gather
-from trace_erasure.spec import ClosedForm
+from trace_erasure.spec import ClosedForm, EraseSpec
 from trace_erasure.stages.redirect import redirect
 
 CONCEPT = Concept("fox", surrogate="cat")
@@ -57,8 +61,13 @@ def case(family: str, name: str, captions: int) -> dict[str, float]:
             second_moment(denoiser, texts, stream)
     else:
         retain = [fill(TEMPLATES["object"][2], word) for word in NEAR]
-        result = redirect(denoiser, [CONCEPT], retain, ClosedForm(), texts)
-        gather(denoiser, CONCEPT, retain, roots=result.roots, found=result.material[0])
+        concept = CONCEPT
+        settings = settled(ClosedForm(), EraseSpec((concept,)), denoiser.family)
+        if settings.mode == "ridge":
+            lent = contexts(broad_captions(), concept.kind)
+            concept = replace(concept, templates=(*concept.sentences, *lent))
+        result = redirect(denoiser, [concept], retain, settings, texts)
+        gather(denoiser, concept, retain, roots=result.roots, found=result.material[0])
         maps = {"maps": len(result.delta), "loaded_mib": loaded}
     seconds, cpu = time.perf_counter() - started, time.process_time() - used
     return {"seconds": seconds, "cpu_seconds": cpu, "peak_mib": peak_mib(), **maps}

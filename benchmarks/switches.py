@@ -9,7 +9,7 @@
 - ``many-file``: ten merged and saved, then drawn by diffusers' own LoRA loader.
 
 Rows, ``identical`` among them (the share of pictures that are the original's, byte for byte), go to
-benchmarks/results; the curve and the fading pictures to <work>/<model>/both/strength.
+benchmarks/results; the curve and the fading pictures to <work>/<model>/strength.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ class Bench:
     def __init__(self, options: argparse.Namespace) -> None:
         self.options, self.world = options, load_world()
         self.pipe, self.judges = load_model(options.model), shipped_classifiers()
-        self.work = options.work / options.model / "both"
+        self.work = options.work / options.model
         self.work.mkdir(parents=True, exist_ok=True)
         self.concepts = concepts_of(self.world)[: MERGED + 1]
         self.parts = parts_of(self.pipe, EraseSpec(tuple(self.concepts)), self.work).load()

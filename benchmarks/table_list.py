@@ -47,7 +47,8 @@ class Table:
 
 BASE = {"base": "original model"}
 CONTROLS = {**BASE, "drift": "random drift (control)", "blank": "blank pictures (control)"}
-TRACE = {"trace": "**TRACE**, both stages"}
+TRACE = {"trace": "**TRACE**"}
+BOTH_STAGES = {"both stages": "both stages"}
 BASELINES = ("esd-x", "esd-u", "uce", "mace", "ant-single", "ant-multi", "rece", "speed")
 JUDGES = {"resnet": "ResNet", "regnet": "RegNet"}
 TASKS = {
@@ -87,8 +88,8 @@ TOGETHER = (
 BESIDE = {
     **BASE,
     "blank": "blank pictures (control)",
-    "trace": "**TRACE**, both stages",
-    "trace, stage 1": "**TRACE**, stage 1",
+    **TRACE,
+    "trace, both stages": "**TRACE**, both stages",
     "esd-x": "ESD-x",
     "esd-u": "ESD-u",
     "uce": "UCE",
@@ -113,25 +114,26 @@ PAIRED = (
 )
 # The names of ``variants.ABLATION``, which needs packages to be imported.
 PARTS = {
-    "default": "**TRACE**, both stages",
-    "stage 1 alone": "stage 1 alone: equality, 8 directions, 24 held",
-    "stage 1, ridge": "stage 1 alone, ridge",
-    "stage 1, null_space": "stage 1 alone, null space",
-    "stage 1, 4 directions": "stage 1 alone, 4 directions",
-    "stage 1, 16 directions": "stage 1 alone, 16 directions",
-    "stage 1, 0 held": "stage 1 alone, none held",
-    "stage 1, 48 held": "stage 1 alone, 48 held",
-    "stage 2 alone, late": "stage 2 alone: late window",
-    "stage 2 alone, early": "stage 2 alone, early window",
-    "stage 2 alone, all": "stage 2 alone, all-time",
-    "window early": "both, early window",
-    "window all": "both, all-time",
-    "without early hold": "both, without the early hold",
-    "without retain term": "both, without the retain term",
-    "rank 1": "both, rank 1",
-    "rank 16": "both, rank 16",
-    "reverse_cfg": "both, `reverse_cfg`",
-    "margin": "both, `margin`",
+    "default": "**TRACE**: stage 1 alone, 8 directions",
+    "equality": "equality, 24 held",
+    "ridge": "ridge",
+    "null_space": "null space",
+    "4 directions": "4 directions",
+    "16 directions": "16 directions",
+    "equality, 0 held": "equality, none held",
+    "equality, 48 held": "equality, 48 held",
+    "both stages": "both stages: late window, rank 4, `anchor`",
+    "both stages, early window": "both, early window",
+    "both stages, all window": "both, all-time",
+    "both stages, no early hold": "both, without the early hold",
+    "both stages, no retain term": "both, without the retain term",
+    "both stages, rank 1": "both, rank 1",
+    "both stages, rank 16": "both, rank 16",
+    "both stages, reverse_cfg": "both, `reverse_cfg`",
+    "both stages, margin": "both, `margin`",
+    "stage 2 alone, late window": "stage 2 alone, late window",
+    "stage 2 alone, early window": "stage 2 alone, early window",
+    "stage 2 alone, all window": "stage 2 alone, all-time",
 }
 FAMILIES = {"": "emoji-sd", "-flux": "emoji-flux"}
 ATTACKS = {
@@ -163,7 +165,12 @@ TABLES = {
     "summary": Table(TASKS, {**BASE, **TRACE}, JUDGES, LEFT, "python benchmarks/bench.py"),
     "stages": Table(
         STAGES,
-        {**BASE, "stage 1 only": "stage 1 alone", "stage 2 only": "stage 2 alone", **TRACE},
+        {
+            **BASE,
+            "trace": "**TRACE**: stage 1 alone",
+            "stage 2 only": "stage 2 alone",
+            **BOTH_STAGES,
+        },
         JUDGES,
         ERASED,
         "python benchmarks/bench.py --stages",
@@ -171,7 +178,7 @@ TABLES = {
     "kinds": Table(TASKS, {**CONTROLS, **TRACE}, JUDGES, ERASED, "python benchmarks/bench.py"),
     "objectives": Table(
         STAGES,
-        {"trace": "`anchor` (default)", "reverse_cfg": "`reverse_cfg`", "margin": "`margin`"},
+        {"both stages": "`anchor` (default)", "reverse_cfg": "`reverse_cfg`", "margin": "`margin`"},
         JUDGES,
         ERASED,
         "python benchmarks/bench.py --stages",
@@ -291,8 +298,7 @@ TABLES = {
         (
             Column("original model", "success", method="base"),
             Column("best baseline ↓", "success", method="best baseline"),
-            Column("stage 1 ↓", "success", method="trace, stage 1"),
-            Column("both stages ↓", "success"),
+            Column("TRACE ↓", "success"),
             Column("hardened ↓", "success", method="trace, hardened"),
             Column("adversarial ↓", "success", method="trace, adversarial"),
             Column("hardened / best", "ratio", form="{:.2f}", method="trace, hardened"),
@@ -308,7 +314,6 @@ TABLES = {
         {"attack/retention": "retention"},
         {
             **BASE,
-            "trace, stage 1": "TRACE, stage 1",
             **TRACE,
             "trace, hardened": "TRACE, hardened",
             "trace, adversarial": "TRACE, adversarial",

@@ -1,4 +1,4 @@
-"""Which methods are compared, which settings each may try, and the parts of TRACE taken out."""
+"""Which methods are compared, which settings each may try, and TRACE with its parts changed."""
 
 from __future__ import annotations
 
@@ -13,30 +13,39 @@ from trace_erasure.errors import InputError
 from trace_erasure.methods.method import Baseline, Method
 from trace_erasure.methods.registry import METHODS
 from trace_erasure.methods.trace import Trace
+from trace_erasure.spec import MODES, ClosedForm, Finetune
 
-STAGE_1 = "trace, stage 1"
-"""TRACE without its training: what the closed form alone does at the price of a closed form."""
-COMPARED: dict[str, Method] = {"trace": METHODS["trace"], STAGE_1: Trace(finetune=None), **METHODS}
+BOTH_STAGES = "trace, both stages"
+"""TRACE with its training, too: what that adds to the closed form, at the price of a training."""
+COMPARED: dict[str, Method] = {
+    "trace": METHODS["trace"],
+    BOTH_STAGES: Trace(finetune=Finetune()),
+    **METHODS,
+}
+DEFAULTS = {"closed_form": ClosedForm(), "finetune": Finetune()}
+"""What settings of a stage that is off start from."""
 BUDGET = 4
 """Settings that every method may try, the published ones among them."""
 
 Overrides = Mapping[str, Any]
 
 _SENTENCES = {"templates": True}
+# A ridge holds nothing exactly, so where it is the default more held says nothing without this.
+_HELD = {"mode": "equality", "keep": 48}
 LEVELS = (0.7, 0.95, 0.98)
 """ANT's τ beside the published 0.87 and 0.90: below, and as far up as a window is left above it."""
 GRID: dict[str, list[Overrides]] = {
     "trace": [
         {},
-        {"closed_form": {"directions": 16}},
-        {"closed_form": {"keep": 48}},
-        {"finetune": {"learning_rate": 2e-3}},
-    ],
-    STAGE_1: [
-        {},
         {"closed_form": {"directions": 4}},
         {"closed_form": {"directions": 16}},
-        {"closed_form": {"keep": 48}},
+        {"closed_form": _HELD},
+    ],
+    BOTH_STAGES: [
+        {},
+        {"finetune": {"learning_rate": 2e-3}},
+        {"closed_form": {"directions": 16}},
+        {"closed_form": _HELD},
     ],
     "esd-x": [{}, *({**_SENTENCES, "learning_rate": rate} for rate in (2e-4, 5e-4, 1e-3))],
     "esd-u": [{}, *({**_SENTENCES, "learning_rate": rate} for rate in (1e-4, 2e-4, 5e-4))],
@@ -53,7 +62,7 @@ GRID: dict[str, list[Overrides]] = {
         {"penalty": 0.1, "ordinary": 10.0, "learning_rate": 1e-3},
     ],
     "ant-single": [{}, *({**_SENTENCES, "noise_level": level} for level in LEVELS)],
-    # Beside the published ten steps: as many as TRACE takes, at four times the published rate.
+    # Beside the published ten steps: as many as TRACE's stage 2, at four times the published rate.
     "ant-multi": [
         {},
         *(
@@ -73,7 +82,7 @@ GRID: dict[str, list[Overrides]] = {
 
 
 def _stage_1(**settings: Any) -> Overrides:
-    return {"finetune": None, "closed_form": settings}
+    return {"closed_form": settings}
 
 
 def _stage_2(**settings: Any) -> Overrides:
@@ -82,33 +91,36 @@ def _stage_2(**settings: Any) -> Overrides:
 
 ABLATION: dict[str, Overrides] = {
     "default": {},
-    "stage 1 alone": {"finetune": None},
-    **{f"stage 1, {mode}": _stage_1(mode=mode) for mode in ("ridge", "null_space")},
-    **{f"stage 1, {n} directions": _stage_1(directions=n) for n in (4, 16)},
-    **{f"stage 1, {n} held": _stage_1(keep=n) for n in (0, 48)},
-    "stage 2 alone, late": {"closed_form": None},
+    **{mode: _stage_1(mode=mode) for mode in MODES},
+    **{f"{n} directions": _stage_1(directions=n) for n in (4, 16)},
+    **{f"equality, {n} held": _stage_1(mode="equality", keep=n) for n in (0, 48)},
+    "both stages": _stage_2(),
+    **{f"both stages, {window} window": _stage_2(window=window) for window in ("early", "all")},
+    "both stages, no early hold": _stage_2(early=0.0),
+    "both stages, no retain term": _stage_2(retain=0.0),
+    **{f"both stages, rank {rank}": _stage_2(rank=rank) for rank in (1, 16)},
+    **{f"both stages, {name}": _stage_2(objective=name) for name in ("reverse_cfg", "margin")},
     **{
-        f"stage 2 alone, {window}": {"closed_form": None, **_stage_2(window=window)}
-        for window in ("early", "all")
+        f"stage 2 alone, {window} window": {"closed_form": None, **_stage_2(window=window)}
+        for window in ("late", "early", "all")
     },
-    **{f"window {window}": _stage_2(window=window) for window in ("early", "all")},
-    "without early hold": _stage_2(early=0.0),
-    "without retain term": _stage_2(retain=0.0),
-    **{f"rank {rank}": _stage_2(rank=rank) for rank in (1, 16)},
-    **{name: _stage_2(objective=name) for name in ("reverse_cfg", "margin")},
 }
-"""TRACE with one part changed: equality, 8 directions, 24 held, the late window, rank 4 and
-``anchor`` are the default. What stage 2 does is seen best without stage 1, so its windows stand
-alone as well."""
+"""TRACE, which is stage 1 alone, with one part changed; with stage 2 added, and that with one part
+changed; and stage 2 without stage 1, where its windows are seen best. The default has 8 directions,
+24 held, and of ``MODES`` the one that fits the family, which thus repeats it: equality on emoji-sd,
+ridge on emoji-flux. Stage 2 has the late window, rank 4 and ``anchor``."""
 
 
 def configured(name: str, overrides: Overrides) -> Method:
-    """A method with some of its settings changed; TRACE's stages by mappings of theirs."""
+    """A method with some of its settings changed; TRACE's stages by mappings of theirs, which also
+    switch on a stage that is off."""
     method: Any = COMPARED[name]
     return replace(
         method,
         **{
-            key: replace(getattr(method, key), **value) if isinstance(value, Mapping) else value
+            key: replace(getattr(method, key) or DEFAULTS[key], **value)
+            if isinstance(value, Mapping)
+            else value
             for key, value in overrides.items()
         },
     )

@@ -16,10 +16,11 @@ from PIL import Image
 from trace_erasure.attacks.budget import Budget
 from trace_erasure.attacks.outcome import Outcome, write_outcomes
 from trace_erasure.attacks.target import Case
+from trace_erasure.concept import Concept
 from trace_erasure.evaluate.rows import to_json
 from trace_erasure.methods.registry import METHODS
 from trace_erasure.methods.trace import Trace
-from trace_erasure.spec import ClosedForm
+from trace_erasure.spec import ClosedForm, EraseSpec, Finetune
 from trace_erasure.testing import tiny_flux, tiny_stable_diffusion
 
 ROOT = Path(__file__).parents[1]
@@ -92,26 +93,35 @@ def test_controls_take_the_first_of_the_same_cases(bench):
     assert bench.attack_plan.budget_of("p4d", OPTIONS).images == 8
 
 
-def test_methods_are_trace_at_four_levels_and_the_baselines_of_the_family(bench, tmp_path):
+def test_methods_are_trace_at_three_levels_and_the_baselines_of_the_family(bench, tmp_path):
     names = [*bench.attack_methods.LEVELS, "uce", "mace", "eraseanything"]
     found = bench.attack_methods.methods_for(tiny_stable_diffusion(), "emoji-sd", names, None)
     assert [*found] == [*bench.attack_methods.LEVELS, "uce", "mace"]
     assert found["uce"] == METHODS["uce"]
-    assert found["trace, stage 1"].finetune is None
-    assert found["trace, hardened"].hardening == "closed_form"
     assert found["trace"] == Trace()
+    assert found["trace, hardened"] == Trace(hardening="closed_form")
+    assert found["trace, adversarial"] == Trace(finetune=Finetune(), hardening="adversarial")
+    for name in bench.attack_methods.LEVELS:  # none is refused
+        EraseSpec((Concept("fox"),), **vars(found[name]))
     flux = bench.attack_methods.methods_for(tiny_flux(), "emoji-flux", names, None)
     assert "eraseanything" in flux and "mace" not in flux
     file = tmp_path / "settings.yaml"
     file.write_text(
-        "emoji-sd:\n  trace: {selected: {finetune: {steps: 7}}}\n  uce: {selected: {guide: null}}\n"
+        "emoji-sd:\n"
+        "  trace: {selected: {closed_form: {directions: 3}}}\n"
+        "  trace, both stages: {selected: {finetune: {steps: 7}}}\n"
+        "  uce: {selected: {guide: null}}\n"
     )
-    names = ["trace, adversarial", "uce"]
+    names = ["trace, hardened", "trace, adversarial", "uce"]
     chosen = bench.attack_methods.methods_for(tiny_stable_diffusion(), "emoji-sd", names, file)
     assert [*chosen] == names and chosen["uce"].guide is None
-    assert chosen["trace, adversarial"].finetune.steps == 7
-    strange = bench.attack_methods.level(Trace(ClosedForm(directions=3)), "trace, stage 1")
-    assert strange.closed_form.directions == 3 and strange.finetune is None
+    assert chosen["trace, hardened"] == Trace(ClosedForm(directions=3), hardening="closed_form")
+    assert chosen["trace, adversarial"].finetune == Finetune(steps=7)
+    # Whose settings nobody asks for need not have been chosen.
+    file.write_text("emoji-sd:\n  uce: {selected: {guide: null}}\n")
+    assert bench.attack_methods.methods_for(tiny_stable_diffusion(), "emoji-sd", ["uce"], file) == {
+        "uce": chosen["uce"]
+    }
 
 
 def test_the_words_that_a_method_was_told_are_in_its_record(bench):
@@ -232,7 +242,7 @@ def test_all_rows_of_both_phases_stay_below_300_kilobytes(bench):
     retention = [row_of(bench, "uce", 10, metric="acc_s_relative")]
     size, plan = 0, bench.attack_plan
     for attack in plan.ORDER:
-        names = [*everyone] if attack in plan.CHEAP else [*everyone][:7]
+        names = [*everyone] if attack in plan.CHEAP else [*everyone][:6]
         lab = Kept(everyone)
         found = bench.attacks.collect(lab, attack, names)
         rows = bench.attacks.rows_for(lab, attack, found, retention)
@@ -276,7 +286,7 @@ def test_the_whole_way_as_small_as_it_gets(bench, tmp_path, monkeypatch):
         work=tmp_path / "work", out=tmp_path / "rows",
     )  # fmt: skip
     pipe, judge = bench.attacks.load_model(), bench.attacks.shipped_classifiers()[0]
-    methods = bench.attack_methods.methods_for(pipe, "emoji-sd", ["trace, stage 1", "uce"], None)
+    methods = bench.attack_methods.methods_for(pipe, "emoji-sd", ["trace", "uce"], None)
     lab = bench.attack_lab.Lab(pipe, judge, methods, options)
     bench.attacks.attack_all(lab, (0, 2))
     assert not options.out.exists()
@@ -286,10 +296,10 @@ def test_the_whole_way_as_small_as_it_gets(bench, tmp_path, monkeypatch):
     assert sorted(files) == ["attack-inpainting", "attack-retention", "attack-typo"]
     rows = [json.loads(line) for line in files["attack-typo"].splitlines()]
     assert {row["method"] for row in rows} >= {
-        "base", "trace, stage 1", "uce", "all trace / unknown", "all baselines / random",
+        "base", "trace", "uce", "all trace / unknown", "all baselines / random",
     }  # fmt: skip
     kept = [json.loads(line) for line in files["attack-retention"].splitlines()]
-    assert {row["method"] for row in kept} == {"base", "trace, stage 1", "uce"}
+    assert {row["method"] for row in kept} == {"base", "trace", "uce"}
 
     def never(*args, **options):
         raise AssertionError("done again")

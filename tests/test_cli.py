@@ -7,6 +7,7 @@ import json
 import resource
 import subprocess
 import sys
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from typer.testing import CliRunner
 from trace_erasure import Erasure
 from trace_erasure.cli import app
 from trace_erasure.errors import NonFiniteError
+from trace_erasure.spec import Finetune
 from trace_erasure.spec_file import load_spec
 from trace_erasure.testing import tiny_stable_diffusion
 
@@ -105,7 +107,7 @@ def test_erase_writes_a_lora_and_its_spec(spec, tmp_path):
 
 def test_erase_from_options_alone(model, tmp_path):
     out = tmp_path / "out"
-    options = ["--model", model, "--concept", "fox", "--no-finetune", "--seed", 7, "--quiet"]
+    options = ["--model", model, "--concept", "fox", "--seed", 7, "--quiet"]
     result = call("erase", *options, "--out", out)
     assert result.exit_code == 0, result.output
     assert result.output == ""
@@ -124,6 +126,16 @@ def test_dry_run_shows_the_resolved_spec_and_writes_nothing(spec, tmp_path):
     assert shown["concepts"][0]["surrogate"] == "dog"
     assert shown["closed_form"] is None
     assert not out.exists()
+
+
+def test_stage_2_is_trained_where_it_is_asked_for(model, spec, tmp_path):
+    asked = ["--model", model, "--concept", "fox", "--surrogate", "dog", "--dry-run"]
+    for given, wanted in (([], None), (["--finetune"], asdict(Finetune()))):
+        shown = yaml.safe_load(call("erase", *asked, *given).stdout)
+        assert shown["finetune"] == wanted
+    out = tmp_path / "out"
+    assert call("erase", spec, "--out", out, "--no-finetune", "--quiet").exit_code == 0
+    assert not Erasure.load(out / "fox.safetensors").finetuned
 
 
 def test_an_interrupted_run_goes_on_to_the_same_bytes(spec, tmp_path, monkeypatch):
@@ -192,7 +204,8 @@ def test_interrupted_before_any_work(spec, tmp_path, monkeypatch):
         (["--concept", "fox", "--kind", "animal"], "unknown concept kind 'animal'"),
         (["--concept", " "], "the concept is empty"),
         (["--concept", "fox", "--surrogate", "Fox"], "nothing would change"),
-        (["--concept", "fox", "--no-finetune", "--no-closed-form"], "nothing would be erased"),
+        (["--concept", "fox", "--no-closed-form"], "nothing would be erased"),
+        (["SPEC", "--no-finetune", "--no-closed-form"], "nothing would be erased"),
         (["SPEC", "--concept", "fox"], "both say what to erase"),
         (["SPEC", "--model", "nowhere"], "'nowhere' is neither"),
         (["SPEC", "--out", "SPEC"], "cannot make the folder"),
@@ -210,7 +223,7 @@ def test_bad_input_is_one_line_and_leaves_nothing(spec, tmp_path, monkeypatch, a
 def test_concepts_that_work_against_each_other(model, tmp_path):
     options = ["--model", model, "--concept", "fox", "--concept", "dog", "--surrogate", "horse"]
     out = tmp_path / "out"
-    assert call("erase", *options, "--no-finetune", "--out", out, "--quiet").exit_code == 0
+    assert call("erase", *options, "--out", out, "--quiet").exit_code == 0
     retained = Erasure.load(out / "fox-dog.safetensors").record["retain"]
     assert not [prompt for prompt in retained if "fox" in prompt or "dog" in prompt]
 

@@ -14,10 +14,13 @@ import pytest
 import yaml
 from PIL import Image
 
+from trace_erasure.concept import Concept
 from trace_erasure.errors import InputError
 from trace_erasure.evaluate import Verdict, load_task
 from trace_erasure.evaluate.runner import used_protocol
 from trace_erasure.methods.registry import METHODS
+from trace_erasure.methods.trace import Trace
+from trace_erasure.spec import EraseSpec, Finetune
 from trace_erasure.testing import tiny_flux, tiny_stable_diffusion
 
 ROOT = Path(__file__).parents[1]
@@ -45,7 +48,7 @@ def check_overrides(method, overrides):
 def test_every_method_may_try_as_many_settings_and_begins_with_the_published(script):
     variants = script("variants")
     assert [*variants.GRID] == [*variants.COMPARED]
-    assert set(variants.COMPARED) == {*METHODS, variants.STAGE_1}
+    assert set(variants.COMPARED) == {*METHODS, variants.BOTH_STAGES}
     for name, tried in variants.GRID.items():
         assert len(tried) == variants.BUDGET and tried[0] == {}
         methods = [variants.configured(name, overrides) for overrides in tried]
@@ -55,7 +58,7 @@ def test_every_method_may_try_as_many_settings_and_begins_with_the_published(scr
             check_overrides(method, overrides)
 
 
-def test_every_part_of_trace_is_taken_out_once(script):
+def test_every_part_of_trace_is_changed_once_and_none_is_refused(script):
     variants = script("variants")
     methods = {
         name: variants.configured("trace", overrides)
@@ -66,9 +69,24 @@ def test_every_part_of_trace_is_taken_out_once(script):
         check_overrides(methods[name], overrides)
     assert methods["default"] == METHODS["trace"]
     # What has the same settings under another name is made once.
-    assert variants.key_of(methods["stage 1 alone"]) == variants.key_of(
-        variants.COMPARED[variants.STAGE_1]
+    assert variants.key_of(methods["both stages"]) == variants.key_of(
+        variants.COMPARED[variants.BOTH_STAGES]
     )
+    chosen = [
+        variants.configured(name, overrides)
+        for name in ("trace", variants.BOTH_STAGES)
+        for overrides in variants.GRID[name]
+    ]
+    for method in (*methods.values(), *chosen):
+        EraseSpec((Concept("fox"),), method.closed_form, method.finetune)
+
+
+def test_a_stage_that_is_off_is_switched_on_by_its_settings(script):
+    configured = script("variants").configured
+    assert configured("trace", {"finetune": {"steps": 7}}).finetune == Finetune(steps=7)
+    assert configured("trace", {}).finetune is None
+    alone = {"closed_form": None, "finetune": {}}
+    assert configured("trace", alone) == Trace(closed_form=None, finetune=Finetune())
 
 
 def test_no_test_concept_takes_part_in_the_choice(script, compare):
@@ -125,12 +143,15 @@ def test_cost_counts_good_erasures_and_sets_traces_seconds_against_others(script
     trace, esd, uce = cost.costs(runs, good, ["trace", "esd-x", "uce"])
     assert trace["seconds"] == 50 and trace["trace_ratio"] == 1 and trace["good"] == 2
     assert esd["seconds"] == 20 and esd["good"] == 1 and esd["seconds_to_good"] == 30
-    assert esd["trace_ratio"] == 2 and esd["added_mib"] == 7 and esd["stage_1_ratio"] is None
+    assert esd["trace_ratio"] == 2 and esd["added_mib"] == 7 and esd["both_stages_ratio"] is None
     assert uce["good"] == 0 and uce["trace_ratio"] is None
     text = [
         cell if isinstance(cell, str) else cell.text for cell in cost.cost_table([uce], "").rows[0]
     ]
     assert "never" in text and "0 of 1" in text
+    both = (script("variants").BOTH_STAGES, "objects", "fox", 0)
+    (esd,) = cost.costs({**runs, both: {"seconds": 90.0}}, {*good, both}, ["esd-x"])
+    assert esd["both_stages_ratio"] == 3
 
 
 def test_what_an_erasure_takes_is_metered(script):
@@ -227,13 +248,13 @@ def test_a_table_pools_trainings_and_draws_nothing_twice(compare, drawn, tmp_pat
 
 
 def test_an_ablation_has_a_row_a_part(compare, drawn, tmp_path):
-    parts = ["default", "rank 1", "window early"]
+    parts = ["default", "both stages", "4 directions"]
     compare.ablate(options(tmp_path, "ablate", tasks=["objects"], variants=parts))
     file = tmp_path / "results" / "ablation-emoji-sd.jsonl"
     rows = [json.loads(line) for line in file.read_text().splitlines()]
     assert {row["method"] for row in rows} == {"base", *parts}
     h_o = {r["method"]: r["value"] for r in rows if r["metric"] == "h_o" and "resnet" in r["judge"]}
-    assert h_o["default"] == 1 and h_o["rank 1"] == 0
+    assert h_o["default"] == 1 and h_o["both stages"] == 0
 
 
 def test_a_sweep_of_one_picture_a_group_for_real(compare, tmp_path):

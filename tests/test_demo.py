@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import replace
 
@@ -101,6 +102,16 @@ def test_everything_is_left_and_said(tiny_world):
     assert f"noise level {erasure.record['finetune']['noise_level']:.2f}" in html
 
 
+def test_the_closed_form_alone_is_timed_too(tiny_world, monkeypatch):
+    (fox, *_) = demo.CASES
+    monkeypatch.setattr(demo, "CASES", (replace(fox, spec=replace(fox.spec, finetune=None)),))
+    page, _ = run(tiny_world)
+    record = json.loads((tiny_world / "fox.training.json").read_text("utf-8"))
+    assert record["seconds"] > 0 and record["steps"] == []
+    html = page.read_text("utf-8")
+    assert "certificate of the closed form" in html and "fox: loss" not in html
+
+
 def test_a_second_run_only_looks_again(tiny_world, monkeypatch):
     run(tiny_world)
     before = {name: (tiny_world / name).read_bytes() for name in LEFT if name != "index.html"}
@@ -150,7 +161,7 @@ def test_an_interrupted_run_keeps_its_records(tiny_world, monkeypatch):
     seen = []
     monkeypatch.setattr(demo, "save", lambda t, f: (seen.append(t.steps[-1]["step"]), save(t, f)))
     run(tiny_world)
-    assert seen == [2, 0, 1, 2, 0, 1, 2]
+    assert seen == [2, 2, 0, 1, 2, 2, 0, 1, 2, 2]  # every step, and the end
     assert files(tiny_world) == sorted(LEFT)
 
 

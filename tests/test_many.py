@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from trace_erasure.concept import Concept
 from trace_erasure.evaluate.rows import Verdict
+from trace_erasure.spec import ClosedForm, EraseSpec
 from trace_erasure.testing import tiny_flux, tiny_stable_diffusion
 from trace_erasure.world import load_world
 
@@ -108,13 +110,27 @@ def test_a_style_on_one_thing_is_two_labels_of_one_picture(script):
     assert len({(item.prompt, item.seed) for item in both}) == 1
 
 
+def test_parts_are_kept_until_other_settings_are_asked_for(script, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    many, pipe = script("many"), tiny_stable_diffusion()
+    spec = EraseSpec((Concept("fox", "cat"),), ClosedForm(directions=2))
+    (file,) = many.parts_of(pipe, spec, tmp_path).files
+    first, log = file.read_bytes(), file.with_suffix(".seconds")
+    log.write_text("9.5")
+    assert many.parts_of(pipe, spec, tmp_path).seconds == 9.5
+    other = replace(spec, closed_form=ClosedForm(directions=3))
+    log.write_text("-1")
+    again = many.parts_of(pipe, other, tmp_path)
+    assert file.read_bytes() != first and again.seconds > 0
+
+
 def test_controls_are_made_of_the_same_artifacts(script):
     """The sum acts as all artifacts do; fusion is refused where it has no meaning."""
-    from trace_erasure import Concept, InputError, erase
+    from trace_erasure import InputError, erase
 
     many, pipe = script("many"), tiny_stable_diffusion()
     parts = [
-        erase(pipe, Concept(word, "boat"), finetune=None, captions=["a boat", "a tree"])
+        erase(pipe, Concept(word, "boat"), captions=["a boat", "a tree"])
         for word in ("fox", "horse")
     ]
     total = many.plain_sum(pipe, parts).delta

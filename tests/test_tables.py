@@ -25,7 +25,7 @@ def tables(monkeypatch):
 @pytest.fixture
 def root(tmp_path, tables, monkeypatch):
     """A project with one table, of one task."""
-    methods = {"base": "original model", "trace": "**TRACE**, both stages"}
+    methods = {"base": "original model", "trace": "**TRACE**"}
     shown = importlib.import_module("table_list")
     own = ({"objects": "objects"}, methods, shown.JUDGES, shown.ERASED)
     table = shown.Table(*own, "python benchmarks/bench.py --tasks objects")
@@ -78,7 +78,7 @@ def test_rows_reach_their_cells_and_the_rest_is_a_dash(tables, root):
     )
     assert tables.rewrite(root) == [root / "README.md"]
     text = (root / "README.md").read_text()
-    trace = "**TRACE**, both stages"
+    trace = "**TRACE**"
     assert cells(text, trace, "ResNet") == [
         "3.2 (1.0 to 9.1)",
         "—",
@@ -149,7 +149,7 @@ def test_a_sparse_table_shows_only_what_was_measured(tables, root):
     )
     tables.rewrite(root)
     text = page.read_text()
-    trace = cells(text, "objects", "**TRACE**, both stages")
+    trace = cells(text, "objects", "**TRACE**")
     assert trace == ["97.0 (90.0 to 99.0)", "96.0", *["—"] * 8]
     assert cells(text, "objects", "UCE")[-1] == "0.0012"
     assert "SPEED" not in text and "people" not in text
@@ -176,8 +176,8 @@ def test_a_column_may_be_of_another_method_and_only_common_settings_are_told(tab
     page.write_text("<!-- table:attacks -->\n<!-- /table -->\n")
     tables.rewrite(root)
     typo, p4d = (cells(page.read_text(), name) for name in ("typing error", "P4D"))
-    assert typo[0] == "100.0 (90.0 to 100.0)" and typo[1] == "—" and typo[3] == "3.2 (1.0 to 9.1)"
-    assert typo[6] == "0.03" and p4d[1] == "50.0 (40.0 to 60.0)"
+    assert typo[0] == "100.0 (90.0 to 100.0)" and typo[1] == "—" and typo[2] == "3.2 (1.0 to 9.1)"
+    assert typo[5] == "0.03" and p4d[1] == "50.0 (40.0 to 60.0)"
     assert "| attack | original model |" in page.read_text()
     assert "steps 20" in page.read_text() and "task attack" not in page.read_text()
 

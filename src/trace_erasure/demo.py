@@ -69,7 +69,7 @@ class Training:
     """What the erasing of one concept leaves beside its file.
 
     Attributes:
-        steps: the fields of every ``StepRecord``.
+        steps: the fields of every ``StepRecord``; none without stage 2.
         seconds: spent on it, interrupted runs included.
     """
 
@@ -201,6 +201,8 @@ def erased(pipe: Any, case: Case, out: Path, console: Console) -> tuple[Erasure,
 
     erasure = run(pipe, case.spec, on_step=on_step, workdir=out)
     erasure.save(file)
+    training.seconds = earlier + time.perf_counter() - started
+    save(training, records)
     return erasure, training
 
 

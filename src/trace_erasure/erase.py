@@ -39,7 +39,7 @@ def erase(
     surrogate: str | None = None,
     kind: str = "object",
     closed_form: ClosedForm | None = ClosedForm(),
-    finetune: Finetune | None = Finetune(),
+    finetune: Finetune | None = None,
     seed: int = 0,
     hardening: str = "off",
     captions: Sequence[str] | None = None,
@@ -53,7 +53,7 @@ def erase(
         concepts: phrases without an article (``"fox"``), or ``Concept`` objects.
         surrogate, kind: for concepts given as phrases; see ``Concept``.
         closed_form: settings of stage 1; None leaves it out.
-        finetune: settings of stage 2; None leaves it out.
+        finetune: settings of stage 2, ``Finetune()`` for the usual ones; None leaves it out.
         seed: of every random choice; the same seed gives the same bytes.
         hardening: ``off``, ``closed_form`` or ``adversarial``; see ``EraseSpec``.
         captions: ordinary language of the model's domain; default: the package's list.

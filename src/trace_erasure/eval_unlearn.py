@@ -34,7 +34,7 @@ class Options:
         surrogate, kind: of every concept; see ``Concept``.
         load_path: an erasure to use instead of making one.
         save_path: where to write the one that is made.
-        closed_form_only: leaves out the training.
+        finetune: whether stage 2 is trained on top of the closed form.
         device: to draw on; the erasure is made there, too.
         batch: pictures drawn at once.
     """
@@ -45,7 +45,7 @@ class Options:
     kind: str = "object"
     load_path: str | None = None
     save_path: str | None = None
-    closed_form_only: bool = False
+    finetune: bool = False
     device: str = "cpu"
     num_inference_steps: int = 50
     guidance_scale: float = 7.5
@@ -75,7 +75,7 @@ class TraceTechnique:
             erasure = Erasure.load(self.config.load_path)
         else:
             concepts = [Concept(p, self.config.surrogate, self.config.kind) for p in phrases]
-            finetune = None if self.config.closed_form_only else Finetune()
+            finetune = Finetune() if self.config.finetune else None
             erasure = erase(self.pipe, concepts, finetune=finetune, seed=self.config.seed)
         if self.config.save_path is not None:
             erasure.save(Path(self.config.save_path))

@@ -163,7 +163,7 @@ class EraseSpec:
     Attributes:
         concepts: what to erase.
         closed_form: stage 1, or None to leave it out.
-        finetune: stage 2, or None to leave it out.
+        finetune: stage 2, or None to leave it out; then the certificate speaks of the result.
         seed: of every random choice.
         hardening: ``closed_form`` adds adversarial rounds to stage 1; ``adversarial`` also trains
             stage 2 on perturbed prompts that bring the concept back.
@@ -171,7 +171,7 @@ class EraseSpec:
 
     concepts: tuple[Concept, ...]
     closed_form: ClosedForm | None = ClosedForm()
-    finetune: Finetune | None = Finetune()
+    finetune: Finetune | None = None
     seed: int = 0
     hardening: str = "off"
 
@@ -180,7 +180,10 @@ class EraseSpec:
         if self.hardening == "closed_form" and self.closed_form is None:
             raise InputError("hardening 'closed_form' needs stage 1. Keep closed_form.")
         if self.hardening == "adversarial" and self.finetune is None:
-            raise InputError("hardening 'adversarial' needs stage 2. Keep finetune.")
+            raise InputError("hardening 'adversarial' needs stage 2. Set finetune, too.")
         _check(len(self.concepts) > 0, "concepts", self.concepts, "at least one concept")
         if self.closed_form is None and self.finetune is None:
-            raise InputError("both stages are switched off: nothing would be erased. Keep one.")
+            raise InputError(
+                "both stages are switched off: nothing would be erased. Keep the closed form, or "
+                "set finetune."
+            )

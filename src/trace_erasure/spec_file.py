@@ -6,7 +6,7 @@
       - {phrase: Mira Solberg, kind: identity}
       - {phrase: knife, only_with: clown}
     closed_form: {directions: 4}
-    finetune: null            # null leaves a stage out
+    finetune: {rank: 8}       # {} is the usual one; null, as it is without this line, is none
     seed: 0
 
 Every key of ``Concept``, ``ClosedForm`` and ``Finetune`` may be given; what is not has its default.

@@ -35,11 +35,12 @@ def erase(
     seed: Annotated[
         int | None, typer.Option(help="Of every random choice. Default: the spec's, or 0.")
     ] = None,
-    no_finetune: Annotated[
-        bool, typer.Option("--no-finetune", help="Closed form only: seconds, no training.")
-    ] = False,
+    finetune: Annotated[
+        bool | None,
+        typer.Option(help="Train the LoRA of stage 2, too. Default: the spec's, or not."),
+    ] = None,
     no_closed_form: Annotated[
-        bool, typer.Option("--no-closed-form", help="Training only.")
+        bool, typer.Option("--no-closed-form", help="With --finetune: training only.")
     ] = False,
     hardening: Annotated[
         str | None,
@@ -56,12 +57,14 @@ def erase(
     """
     from trace_erasure.erase import run
     from trace_erasure.loading import load
+    from trace_erasure.spec import Finetune
     from trace_erasure.spec_file import RunSpec, dump_spec, spec_of
     from trace_erasure.terminal import about_erasure, print_table
 
     asked = request_of(spec, model, concept, surrogate, kind)
     changes: dict[str, Any] = {} if seed is None else {"seed": seed}
-    changes |= {"finetune": None} if no_finetune else {}
+    if finetune is not None:
+        changes["finetune"] = (asked.erase.finetune or Finetune()) if finetune else None
     changes |= {} if hardening is None else {"hardening": hardening}
     changes |= {"closed_form": None} if no_closed_form else {}
     asked = replace(asked, erase=replace(asked.erase, **changes))

@@ -15,10 +15,10 @@ from trace_erasure.spec import ClosedForm, EraseSpec, Finetune
 
 @dataclass(frozen=True)
 class Trace:
-    """Both stages of TRACE, or one of them; see ``erase.run``."""
+    """TRACE: stage 1, stage 2 or both; see ``erase.run``."""
 
     closed_form: ClosedForm | None = ClosedForm()
-    finetune: Finetune | None = Finetune()
+    finetune: Finetune | None = None
     hardening: str = "off"
 
     def erase(

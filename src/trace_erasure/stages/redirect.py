@@ -44,9 +44,9 @@ ROUNDS = 8
 """Most adversarial rounds of a hardened solve."""
 ADDED = 2
 """Directions that a round redirects, for each population of tokens."""
-ORDINARY, KEPT, LEAST = 0.1, 0.3, 1e-3
-"""Ridge mode, beside 1 for the concept: α of ordinary language, what must stay as a share of it,
-and λ."""
+ORDINARY, REACHED, RETAINED, LEAST = 0.1, 0.3, 3.0, 1e-3
+"""Ridge mode, beside 1 for the concept: α of ordinary language; as shares of it what the concept
+comes to, surrogate and empty prompt, and what is retained; and λ."""
 INEXACT = 1e-4
 """Residual above which an untruncated solve has plainly run out of dimensions."""
 
@@ -187,11 +187,12 @@ def _weighted(parts: Sequence[Material], root: Tensor, populations: int) -> tupl
     return torch.cat(concept, dim=1) / total**0.5, torch.cat(surrogate, dim=1) / total**0.5
 
 
-def _prior(sigma: Tensor, kept: Sequence[Tensor]) -> Tensor:
+def _prior(sigma: Tensor, reached: Sequence[Tensor], retained: Sequence[Tensor]) -> Tensor:
     """Σ with the mean squares of what must stay in particular."""
-    return sigma + KEPT * sum(
-        (part @ part.mT / part.shape[1] for part in kept if part.shape[1]), torch.zeros_like(sigma)
-    )
+    for share, parts in ((REACHED, reached), (RETAINED, retained)):
+        for part in parts:
+            sigma = sigma + share * part @ part.mT / max(part.shape[1], 1)
+    return sigma
 
 
 def _solve(
@@ -226,7 +227,11 @@ def _solve(
         edit = algebra.ridge(
             c,
             s,
-            _prior(sigma, [moved.surrogate, empty, torch.cat([always, retained], dim=1), *halves]),
+            _prior(
+                sigma,
+                [moved.surrogate, empty],
+                [torch.cat([always, retained], dim=1), *halves],
+            ),
             penalty=LEAST,
             preserve=ORDINARY,
             root=root,
