@@ -34,7 +34,7 @@ bench-compare: $(READY)
 	$(BIN)/python benchmarks/tables.py
 
 # One to fifty concepts at once, one more or less, by halves, together only: both models side by
-# side, about an hour on two cores; resumes.
+# side, at most two hours on two cores; resumes.
 bench-many: $(READY)
 	export OMP_NUM_THREADS=1; for script in many switches combined; do \
 	  $(BIN)/python benchmarks/$$script.py --model emoji-flux & \

@@ -2,7 +2,7 @@
 
     python benchmarks/many.py                                # 1, 5, 10, 25 and 50; resumes
     python benchmarks/many.py --model emoji-flux
-    python benchmarks/many.py --sizes 5 25 --images 10
+    python benchmarks/many.py --sizes 5 25 --finetune --images 10
 
 Concepts are erased one by one, an artifact each, and merged; a longer list uses the artifacts of
 a shorter one. Controls: the plain sum of the artifacts, ridge only, MACE's fusion of the same
@@ -61,7 +61,7 @@ from trace_erasure.methods.method import Job, refuse_joint
 from trace_erasure.methods.uce import UCE
 from trace_erasure.plan import Plan
 from trace_erasure.shard import Shard, parse_shard
-from trace_erasure.spec import EraseSpec, Merge
+from trace_erasure.spec import EraseSpec, Finetune, Merge
 from trace_erasure.world import load_world
 
 SIZES = (1, 5, 10, 25, 50)
@@ -135,6 +135,14 @@ def verdicts_of(
     how: dict[str, Any] = dict(model=model, method=method, erasure=erasure, autocast=True)
     with controlled(pipe, method):
         return RunFolder(work).measure(pipe, task, judges, **how) or []
+
+
+def asked(options: argparse.Namespace, concepts: Sequence[Concept]) -> tuple[EraseSpec, Path]:
+    """What each artifact is made by, and the folder that keeps what comes of it."""
+    spec = EraseSpec(tuple(concepts), finetune=Finetune() if options.finetune else None)
+    work = options.work / options.model / ("both-stages" if options.finetune else "stage-1")
+    work.mkdir(parents=True, exist_ok=True)
+    return spec, work
 
 
 def parts_of(pipe: Any, spec: EraseSpec, work: Path, shard: Shard = (0, 1)) -> Parts:
@@ -228,6 +236,7 @@ def main() -> None:
     parser.add_argument("--model", default=MODEL, choices=embedded.PIPELINES)
     parser.add_argument("--sizes", nargs="+", type=int, default=SIZES, choices=range(1, 51))
     parser.add_argument("--methods", nargs="+", default=[*METHODS], choices=[*METHODS])
+    parser.add_argument("--finetune", action="store_true", help="artifacts of both stages")
     parser.add_argument("--images", type=int, default=20, help="of every concept")
     parser.add_argument("--steps", type=int, default=12, help="of the sampler")
     parser.add_argument("--parts", type=parse_shard, help="i/n: only make every n-th artifact")
@@ -236,9 +245,7 @@ def main() -> None:
     options = parser.parse_args()
     pipe, judges = load_model(options.model), shipped_classifiers()
     world = load_world()
-    work = options.work / options.model
-    work.mkdir(parents=True, exist_ok=True)
-    everything = EraseSpec(tuple(concepts_of(world)[: max(options.sizes)]))
+    everything, work = asked(options, concepts_of(world)[: max(options.sizes)])
     if options.parts:
         parts_of(pipe, everything, work, options.parts)
         return

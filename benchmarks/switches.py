@@ -25,7 +25,7 @@ from typing import Any
 from PIL import Image
 
 from common import BASE, MODEL, RESULTS, SHOWN, load_model, row_file, write_rows
-from many import cost_rows, figures_of, parts_of, verdicts_of
+from many import asked, cost_rows, figures_of, parts_of, verdicts_of
 from many_world import concepts_of, task_of
 from trace_erasure import embedded
 from trace_erasure.erasure import Erasure
@@ -45,7 +45,6 @@ from trace_erasure.evaluate.summary import row
 from trace_erasure.evaluate.task import Protocol, items_digest
 from trace_erasure.image_store import ImageStore
 from trace_erasure.merge import merge
-from trace_erasure.spec import EraseSpec
 from trace_erasure.world import load_world
 
 MERGED = 25
@@ -79,10 +78,9 @@ class Bench:
     def __init__(self, options: argparse.Namespace) -> None:
         self.options, self.world = options, load_world()
         self.pipe, self.judges = load_model(options.model), shipped_classifiers()
-        self.work = options.work / options.model
-        self.work.mkdir(parents=True, exist_ok=True)
         self.concepts = concepts_of(self.world)[: MERGED + 1]
-        self.parts = parts_of(self.pipe, EraseSpec(tuple(self.concepts)), self.work).load()
+        spec, self.work = asked(options, self.concepts)
+        self.parts = parts_of(self.pipe, spec, self.work).load()
 
     def task(self, name: str, size: int) -> Any:
         options = self.options
@@ -225,6 +223,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("parts", nargs="*", choices=[[], *verbs], default=[])
     parser.add_argument("--model", default=MODEL, choices=embedded.PIPELINES)
+    parser.add_argument("--finetune", action="store_true", help="artifacts of both stages")
     parser.add_argument("--images", type=int, default=20, help="of every concept")
     parser.add_argument("--steps", type=int, default=12, help="of the sampler")
     parser.add_argument("--work", type=Path, default=Path("runs/many"))

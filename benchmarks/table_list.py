@@ -163,6 +163,15 @@ REAL_SIZES = {
 
 TABLES = {
     "summary": Table(TASKS, {**BASE, **TRACE}, JUDGES, LEFT, "python benchmarks/bench.py"),
+    "summary-flux": Table(
+        TASKS,
+        {**BASE, **TRACE},
+        JUDGES,
+        LEFT,
+        "python benchmarks/bench.py --model emoji-flux",
+        model="emoji-flux",
+        sparse=True,
+    ),
     "stages": Table(
         STAGES,
         {
@@ -193,7 +202,9 @@ TABLES = {
         model="emoji-flux",
         sparse=True,
     ),
-    "many": Table(MANY, TRACE_MERGED, JUDGES, TOGETHER, "python benchmarks/many.py", sparse=True),
+    "many": Table(
+        MANY, TRACE_MERGED, JUDGES, TOGETHER, "python benchmarks/many.py --finetune", sparse=True
+    ),
     "many-controls": Table(
         {name: MANY[name] for name in ("many-10", "many-50")},
         {
@@ -207,7 +218,7 @@ TABLES = {
         },
         {"resnet": "ResNet"},
         TOGETHER,
-        "python benchmarks/many.py",
+        "python benchmarks/many.py --finetune",
         sparse=True,
     ),
     "many-cost": Table(
@@ -221,7 +232,7 @@ TABLES = {
             Column("an artifact, kB", "artifact_kb", "all", "{:.0f}"),
             Column("the merged file, kB", "merged_kb", "all", "{:.0f}"),
         ),
-        "python benchmarks/many.py",
+        "python benchmarks/many.py --finetune",
         note="Measured, on one thread beside another process.",
         sparse=True,
     ),
@@ -241,7 +252,7 @@ TABLES = {
             Column("*banana* seen", "acc_e", "comes"),
             Column("*apple* seen", "acc_e", "goes"),
         ),
-        "python benchmarks/switches.py switch",
+        "python benchmarks/switches.py switch --finetune",
         sparse=True,
     ),
     "many-strength": Table(
@@ -259,7 +270,7 @@ TABLES = {
             Column("everything else ↑", "acc_s"),
             Column("*fox* seen", "acc_e", "fox"),
         ),
-        "python benchmarks/switches.py strength",
+        "python benchmarks/switches.py strength --finetune",
         sparse=True,
     ),
     "many-file": Table(
@@ -267,7 +278,7 @@ TABLES = {
         {"trace": "`attach`", "plain diffusers": "`load_lora_weights`"},
         JUDGES,
         TOGETHER,
-        "python benchmarks/switches.py file",
+        "python benchmarks/switches.py file --finetune",
         sparse=True,
     ),
     "combined": Table(

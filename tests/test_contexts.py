@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import pytest
+import torch
 
 from trace_erasure import ClosedForm, Concept, erase
+from trace_erasure.columns import material
 from trace_erasure.concept import TEMPLATES, fill
 from trace_erasure.contexts import contexts
 from trace_erasure.denoiser import Denoiser
 from trace_erasure.embedded import load_pipeline
-from trace_erasure.families.table import family_of
+from trace_erasure.families.table import TOKENS, family_of
+from trace_erasure.math.prior import REACHED, RETAINED, prior
 from trace_erasure.plan import plan, settled
+from trace_erasure.share import roots_of
 from trace_erasure.spec import EraseSpec
+from trace_erasure.stages import redirect
 from trace_erasure.testing import tiny_flux, tiny_sd3, tiny_sdxl, tiny_stable_diffusion
 
 CAPTIONS = (
@@ -80,3 +85,23 @@ def test_a_compromise_is_the_default_where_an_encoder_reads_both_ways(build):
     assert mode(fox, directions=None) == mode(fox, hardening="closed_form") == "equality"
     assert mode(Concept("fox", "dog", only_with="horse")) == "equality"
     assert mode(fox, mode="null_space") == "null_space"
+
+
+def test_concepts_of_a_compromise_count_alike_however_many_sentences_stand_for_them():
+    denoiser, few = Denoiser(tiny_flux()), ("a {x}", "a picture of a {x}")
+    root = roots_of(denoiser)[TOKENS]
+    cat = material(denoiser, Concept("cat", "dog", templates=few))
+    products = []
+    for own in (few, few * 3):
+        fox = material(denoiser, Concept("fox", "horse", templates=own))
+        c, s = redirect.weighted([fox, cat], root, 1)
+        products.append(torch.stack([c @ c.mT, s @ c.mT]))
+    torch.testing.assert_close(products[0], products[1], atol=1e-10, rtol=1e-8)
+
+
+def test_the_prior_adds_means_over_what_must_stay():
+    one, two = torch.eye(3).double()[:, :1], 2 * torch.eye(3).double()
+    sigma = 0.5 * torch.eye(3).double()
+    found = prior(sigma, [one, two[:, :0]], [two])
+    wanted = torch.tensor([0.5 + REACHED + RETAINED * 4 / 3, *[0.5 + RETAINED * 4 / 3] * 2])
+    torch.testing.assert_close(found, torch.diag(wanted.double()))

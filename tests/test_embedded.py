@@ -19,7 +19,7 @@ from trace_erasure.evaluate import (
     summarise,
 )
 from trace_erasure.generate import generate
-from trace_erasure.spec import ClosedForm
+from trace_erasure.spec import ClosedForm, Finetune
 from trace_erasure.stages.redirect import redirect
 
 MEGABYTE = 1_000_000
@@ -39,8 +39,14 @@ def judges():
 
 @pytest.fixture(scope="module")
 def fox(pipe):
-    """Both stages at default settings: what a user gets."""
+    """Default settings: what a user gets."""
     return erase(pipe, "fox", seed=0)
+
+
+@pytest.fixture(scope="module")
+def trained_fox(pipe):
+    """Both stages."""
+    return erase(pipe, "fox", finetune=Finetune(), seed=0)
 
 
 def seen(judge: Judge, images: list) -> list[str]:
@@ -108,7 +114,9 @@ def test_strength_zero_and_detach_give_the_base_bit_for_bit(pipe, fox):
     assert [image.tobytes() for image in generate(pipe, prompts, seeds)] == before
 
 
-def test_the_concept_goes_and_the_rest_stays_in_both_judges_eyes(pipe, judges, fox):
+@pytest.mark.parametrize("made", ["fox", "trained_fox"])
+def test_the_concept_goes_and_the_rest_stays_in_both_judges_eyes(pipe, judges, made, request):
+    erasure = request.getfixturevalue(made)
     target = ["a fox", "a picture of a fox", "a fox on a blue background", "a fox, ink style"] * 6
     names = [
         "cat",
@@ -127,7 +135,7 @@ def test_the_concept_goes_and_the_rest_stays_in_both_judges_eyes(pipe, judges, f
     others = [fill("a {x}", name) for name in names]
     seeds = list(range(24))
     base = generate(pipe, [*target, *others], [*seeds, *seeds])
-    with fox.attach(pipe):
+    with erasure.attach(pipe):
         edited = generate(pipe, [*target, *others], [*seeds, *seeds])
     for judge in judges:
         assert share(judge, base[:24], ["fox"] * 24) >= 0.7

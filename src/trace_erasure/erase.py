@@ -123,7 +123,7 @@ def run(
     if spec.finetune is not None:
         checkpoint = Path(workdir) / _checkpoint_name(planned, base) if workdir else None
         tuned, record = _finetune(denoiser, planned, spec.finetune, closed, on_step, checkpoint)
-        log.info("both stages: %.1f s", time.perf_counter() - started)
+        log.info("with the finetune: %.1f s", time.perf_counter() - started)
     return Erasure(
         family=denoiser.family.name,
         base=base,

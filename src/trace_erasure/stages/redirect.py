@@ -18,6 +18,7 @@ from trace_erasure.math import closed_form as algebra
 from trace_erasure.math import edit_figures, subspaces
 from trace_erasure.math.hardening import harden
 from trace_erasure.math.lowrank import LowRank
+from trace_erasure.math.prior import LEAST, ORDINARY, prior
 from trace_erasure.share import HALVES
 from trace_erasure.spec import ClosedForm
 from trace_erasure.stages.certificate import Certificate, Figures, certify
@@ -44,9 +45,6 @@ ROUNDS = 8
 """Most adversarial rounds of a hardened solve."""
 ADDED = 2
 """Directions that a round redirects, for each population of tokens."""
-ORDINARY, REACHED, RETAINED, LEAST = 0.1, 0.3, 3.0, 1e-3
-"""Ridge mode, beside 1 for the concept: α of ordinary language; as shares of it what the concept
-comes to, surrogate and empty prompt, and what is retained; and λ."""
 INEXACT = 1e-4
 """Residual above which an untruncated solve has plainly run out of dimensions."""
 
@@ -169,13 +167,16 @@ def _leading(
     return c, s, max(pair[2] for pair in pairs[: len(parts)])
 
 
-def _weighted(parts: Sequence[Material], root: Tensor, populations: int) -> tuple[Tensor, Tensor]:
-    """C and S of a compromise, scaled so that C Cᵀ is a mean over all columns; of a description
-    what leads in it, as in an equality."""
-    concept, surrogate, total = [], [], 0.0
+def weighted(parts: Sequence[Material], root: Tensor, populations: int) -> tuple[Tensor, Tensor]:
+    """C and S of a compromise, scaled so that C Cᵀ is a mean over concepts, of each over its
+    columns: they count alike however many words stand for them. Of a description what leads in
+    it, as in an equality."""
+    concept, surrogate = [], []
     for part in parts:
-        for columns in (part.moved, *part.described):
-            scale = columns.weights.sqrt()
+        everything = (part.moved, *part.described)
+        total = sum(float(columns.weights.sum()) for columns in everything) * len(parts)
+        for columns in everything:
+            scale = (columns.weights / total).sqrt()
             c, s = columns.concept * scale, columns.surrogate * scale
             moved = algebra.output_moved(c, s, root)
             if columns is not part.moved:
@@ -183,16 +184,7 @@ def _weighted(parts: Sequence[Material], root: Tensor, populations: int) -> tupl
                 c, s = c @ mix.mT, s @ mix.mT
             concept.append(c)
             surrogate.append(s)
-            total += float(columns.weights.sum())
-    return torch.cat(concept, dim=1) / total**0.5, torch.cat(surrogate, dim=1) / total**0.5
-
-
-def _prior(sigma: Tensor, reached: Sequence[Tensor], retained: Sequence[Tensor]) -> Tensor:
-    """Σ with the mean squares of what must stay in particular."""
-    for share, parts in ((REACHED, reached), (RETAINED, retained)):
-        for part in parts:
-            sigma = sigma + share * part @ part.mT / max(part.shape[1], 1)
-    return sigma
+    return torch.cat(concept, dim=1), torch.cat(surrogate, dim=1)
 
 
 def _solve(
@@ -223,15 +215,11 @@ def _solve(
         c, s, discarded = _leading(parts, root, settings.directions, populations)
         edit = replace(algebra.equality(c, s, held, sigma, root), discarded=discarded)
     else:
-        c, s = _weighted(parts, root, populations)
+        c, s = weighted(parts, root, populations)
         edit = algebra.ridge(
             c,
             s,
-            _prior(
-                sigma,
-                [moved.surrogate, empty],
-                [torch.cat([always, retained], dim=1), *halves],
-            ),
+            prior(sigma, [moved.surrogate, empty], [torch.cat([always, retained], dim=1), *halves]),
             penalty=LEAST,
             preserve=ORDINARY,
             root=root,
