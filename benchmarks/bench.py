@@ -25,6 +25,7 @@ from common import (
     BLANK,
     MODEL,
     RESULTS,
+    by_concept,
     controlled,
     load_model,
     metered,
@@ -232,9 +233,8 @@ def write(
         verdicts = found[task.name]
         base = [v for v in verdicts if v.method == BASE]
         rows: list[Row] = summarise(verdicts, base)
-        if task.name.startswith(PART):
-            rows = over_concepts(rows)
-        write_rows(row_file(task.name, model), rows, out)
+        short = over_concepts if task.name.startswith(PART) else by_concept
+        write_rows(row_file(task.name, model), short(rows), out)
         over = [row for row in rows if row.concept in ("mean", "worst")]
         print(to_markdown(over, title=task.name))
     everything = [verdict for verdicts in found.values() for verdict in verdicts]

@@ -92,6 +92,11 @@ def row_file(name: str, model: str) -> str:
     return name if model == MODEL else f"{model}-{name}"
 
 
+def by_concept(rows: Sequence[Row]) -> list[Row]:
+    """Everything of the mean and the worst, and ``SHOWN`` of every concept."""
+    return [row for row in rows if row.concept in ("mean", "worst") or row.metric in SHOWN]
+
+
 def over_concepts(rows: Sequence[Row]) -> list[Row]:
     """Mean and worst of ``SHOWN``, for tasks whose rows would else fill megabytes."""
     return [row for row in rows if row.concept in ("mean", "worst") and row.metric in SHOWN]
