@@ -75,3 +75,14 @@ def test_captions_that_name_nobody_are_an_error_that_says_so():
     spec = EraseSpec((Concept("Mira Solberg", kind="identity"),))
     with pytest.raises(InputError, match="the captions name nothing of kind 'identity'"):
         plan(Denoiser(tiny_stable_diffusion()), spec, ["a dog", "a cat"])
+
+
+def test_a_word_for_a_whole_category_is_nobodys_synonym(monkeypatch):
+    """As if the network drew everything alike."""
+    words = ("plant", "animals", "vixen", "plantain")
+    monkeypatch.setattr(
+        neighbours, "likeness", lambda denoiser, asked, among: [dict.fromkeys(among, 0.1)]
+    )
+    fox = Concept("fox", surrogate="horse")
+    found = neighbours.survey(Denoiser(tiny_stable_diffusion()), fox, {}, words)
+    assert found.synonyms == ("vixen", "plantain")

@@ -46,6 +46,14 @@ DISTINCT = 0.6
 """A proposed surrogate's embedding is at least this far away, so that it is something else."""
 UNLIKE = 0.85
 """And its prediction this far from all that is erased, so that nothing of that shows in it."""
+GENERAL = re.compile(
+    r"(?:animal|bird|building|child|clothes|drink|flower|food|fruit|furniture|group|insect|item"
+    r"|man|men|object|person|people|picture|place|plant|scene|thing|tool|toy|vegetable|vehicle"
+    r"|woman|women)s?",
+    re.IGNORECASE,
+)
+"""Words for whole categories: a small model draws them all alike, and to redirect one that nobody
+named would be to redirect ordinary language. They are never taken for synonyms."""
 UNFIT = re.compile(
     r"(?:axe|bomb|bow|dagger|grenade|gun|knife|missile|pistol|rifle|spear|swords?|trident|weapon"
     r"|blood|corpse|nude|naked)s?",
@@ -169,7 +177,7 @@ def survey(
     near = (text for text in sorted(drawn, key=drawn.__getitem__) if text.lower() not in own)
     # People have no synonyms: two names that sound alike are two people.
     bound = 0.0 if concept.kind == "identity" else SYNONYM
-    heard = tuple(text for text in near if drawn[text] < bound)
+    heard = tuple(t for t in near if drawn[t] < bound and not GENERAL.fullmatch(t))
     own |= {word.lower() for word in (*heard, concept.surrogate or "")}
     left = {name: count for name, count in names.items() if name.lower() not in own}
     ranked: list[tuple[str, float]] = []
