@@ -120,7 +120,7 @@ def terminal_table(results: Sequence[Result]) -> TerminalTable:
                 rows = [figures[judge, method, metric] for method in ("before", "after")]
                 counts.append(" → ".join(f"{row.numerator}/{row.n}" for row in rows))
             name = judge.split("@")[0]
-            time = f"{result.seconds:.0f} s"
+            time = f"{result.seconds:.1f} s"
             table.add_row(result.concept, result.surrogate, name, *counts, time)
     return table
 
