@@ -153,7 +153,7 @@ def test_levels_that_cannot_be_are_refused():
     concept = (Concept("fox"),)
     with pytest.raises(InputError, match="off, closed_form, adversarial"):
         EraseSpec(concept, hardening="strong")
-    with pytest.raises(InputError, match="Keep finetune"):
+    with pytest.raises(InputError, match="Set finetune"):
         EraseSpec(concept, finetune=None, hardening="adversarial")
     with pytest.raises(InputError, match="Keep closed_form"):
         EraseSpec(concept, closed_form=None, hardening="closed_form")
