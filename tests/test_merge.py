@@ -19,7 +19,9 @@ from trace_erasure.erasure import Erasure
 from trace_erasure.errors import InputError
 from trace_erasure.header import read_header
 from trace_erasure.math import edit_figures, joint
+from trace_erasure.math.compromise import Rest
 from trace_erasure.math.lowrank import LowRank
+from trace_erasure.math.pairs import Pairs
 from trace_erasure.merge import merge
 from trace_erasure.spec import ClosedForm, EraseSpec, Finetune, Merge
 from trace_erasure.testing import tiny_stable_diffusion
@@ -89,7 +91,7 @@ def random_pairs(count: int, d: int = 40, columns: int = 3, seed: int = 0):
     generator = torch.Generator().manual_seed(seed)
     draw = lambda *shape: torch.randn(*shape, generator=generator, dtype=torch.float64)  # noqa: E731
     pairs = [
-        joint.Pairs.of(draw(d, columns), draw(d, columns), torch.rand(columns) + 0.5)
+        Pairs.of(draw(d, columns), draw(d, columns), torch.rand(columns) + 0.5)
         for _ in range(count)
     ]
     root = draw(d, d)
@@ -97,11 +99,16 @@ def random_pairs(count: int, d: int = 40, columns: int = 3, seed: int = 0):
     return pairs, draw(d, 4), sigma @ sigma.mT / d, root
 
 
+def solve(pairs, keep, sigma, root):
+    rest = Rest(reached=[], alone=[], retained=[keep])
+    return joint.solve([[one] for one in pairs], keep, rest, sigma, root)
+
+
 def test_compact_columns_say_the_same_as_all_of_them():
     generator = torch.Generator().manual_seed(1)
     c, s = (torch.randn(10, 30, generator=generator, dtype=torch.float64) for _ in range(2))
     weights = torch.rand(30, generator=generator, dtype=torch.float64)
-    pairs = joint.Pairs.of(c, s, weights)
+    pairs = Pairs.of(c, s, weights)
     share = weights / weights.sum()
     assert pairs.count == 20  # no more than the dimensions of both together
     torch.testing.assert_close(pairs.concept @ pairs.concept.mT, (c * share) @ c.mT)
@@ -133,7 +140,7 @@ def test_strengths_move_each_concept_by_its_own_share():
 
 def test_what_costs_least_is_taken_and_everything_tried_is_told():
     pairs, keep, sigma, root = random_pairs(2)
-    best, trials = joint.solve(pairs, keep, sigma, root)
+    best, trials = solve(pairs, keep, sigma, root)
     assert [trial.directions for trial in trials] == [8, 4, 2, 1]
     assert best.directions == min(trials, key=lambda trial: trial.cost).directions
     assert all(max(t.residuals) < 1e-8 for t in trials[:2])  # three columns: all there is
@@ -141,7 +148,7 @@ def test_what_costs_least_is_taken_and_everything_tried_is_told():
 
 def test_beyond_capacity_ridge_takes_over():
     pairs, keep, sigma, root = random_pairs(18)  # 2 · 18 + 4 = 40: every dimension there is
-    best, (trial,) = joint.solve(pairs, keep, sigma, root)
+    best, (trial,) = solve(pairs, keep, sigma, root)
     assert best.mode == trial.mode == "ridge" and trial.needed > joint.ROOM
     assert all(0 < residual < 1 for residual in trial.residuals)
     matrix, gram = best.edit.matrix(), root.mT @ root
@@ -186,7 +193,7 @@ def test_a_joint_solve_is_exact_for_all_listed_prompts():
         single(pipe, word, surrogate, closed_form=exact)
         for word, surrogate in (("fox", "dog"), ("horse", "red"))
     ]
-    together = merge(parts, pipe, settings=Merge(directions=1000, keep=60), captions=CAPTIONS)
+    together = merge(parts, pipe, settings=Merge(directions=1000, keep=100), captions=CAPTIONS)
     denoiser = Denoiser(pipe)
     found = together.record["merged"]["capacity"]["tokens"]
     assert found["mode"] == "equality" and max(found["residuals"].values()) < 1e-6

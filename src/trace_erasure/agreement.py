@@ -96,7 +96,7 @@ def settle(denoiser: Denoiser, shares: Sequence[Share], captions: Sequence[str])
         if concept != share.concept:
             roots = roots or roots_of(denoiser)
             roots = {name: roots[name] for name in share.streams}
-            settled.append(gather(denoiser, concept, stays, roots=roots))
+            settled.append(gather(denoiser, concept, stays, roots))
             continue
         streams = {
             name: replace(part, retained={prompt: part.retained[prompt] for prompt in stays})

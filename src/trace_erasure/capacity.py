@@ -47,7 +47,7 @@ def capacity(
     if concepts:
         planned = plan(denoiser, EraseSpec(tuple(concepts)), captions)
         roots = roots_of(denoiser)
-        shares += [gather(denoiser, x, planned.retain, roots=roots) for x in planned.spec.concepts]
+        shares += [gather(denoiser, x, planned.retain, roots) for x in planned.spec.concepts]
     shares = agreement.settle(denoiser, shares, captions)
     ordinary = agreement.ordinary(captions, shares)
     return joint.solve(denoiser, shares, [1.0] * len(shares), settings, ordinary).capacity

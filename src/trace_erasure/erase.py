@@ -21,7 +21,7 @@ from trace_erasure.fingerprint import digest_of, fingerprint
 from trace_erasure.math.lowrank import LowRank
 from trace_erasure.plan import Plan, pairs, plan
 from trace_erasure.provenance import heading, versions
-from trace_erasure.share import COLUMNS, Share, gather
+from trace_erasure.share import Share
 from trace_erasure.spec import ClosedForm, EraseSpec, Finetune
 from trace_erasure.stages.redirect import Certificate, redirect
 from trace_erasure.stages.steer import ADAPTER, StepRecord, prepare, steer, trained
@@ -101,19 +101,7 @@ def run(
         hardened = spec.hardening != "off"
         result = redirect(denoiser, concepts, planned.retain, settings, captions, hardened=hardened)
         closed, certificate = result.delta, result.certificate
-        # An exact solve has to stay exact among others, so it carries all of its columns.
-        columns = COLUMNS if settings.directions is not None else None
-        shares = tuple(
-            gather(
-                denoiser,
-                concept,
-                planned.retain,
-                roots=result.roots,
-                columns=columns,
-                found=found,
-            )
-            for concept, found in zip(concepts, result.material, strict=True)
-        )
+        shares = tuple(map(Share, concepts, result.parts))
         for stream, margins in result.margins.items():
             text = " → ".join(f"{margin:.2g}" for margin in margins)
             log.info("hardened %s, recovery margin: %s", stream, text)

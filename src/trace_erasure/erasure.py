@@ -24,7 +24,7 @@ from trace_erasure.header import SHARES
 from trace_erasure.math.lowrank import Delta, LowRank, cat, scale
 from trace_erasure.share import Share, from_text, to_text
 
-FORMAT = 1
+FORMAT = 2
 SUFFIX = ".safetensors"
 
 
@@ -246,14 +246,14 @@ class Erasure:
         """The erasure in a file that ``save`` wrote, both parts apart.
 
         Raises ``InputError`` for a file that is missing, damaged, changed, a pickle, not ours,
-        or of a newer version.
+        or of another version's format.
         """
         tensors, metadata = export.read(path)
         provenance = json.loads(metadata[export.PROVENANCE])
-        if provenance["format"] != FORMAT:
+        if (found := provenance["format"]) != FORMAT:
+            remedy = "Upgrade trace-erasure." if found > FORMAT else "Make the erasure again."
             raise InputError(
-                f"{path} has format {provenance['format']}, and this version reads {FORMAT}. "
-                "Upgrade trace-erasure."
+                f"{path} has format {found}, and this version reads {FORMAT}. {remedy}"
             )
         ranks: dict[str, list[int]] = provenance["ranks"]
         delta = export.delta_of(tensors, _family(provenance["family"]), ranks)

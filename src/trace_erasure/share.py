@@ -16,11 +16,14 @@ from trace_erasure.columns import Material, keep_columns_each, material
 from trace_erasure.concept import Concept
 from trace_erasure.denoiser import EMPTY, Denoiser
 from trace_erasure.errors import InputError
-from trace_erasure.math.joint import Pairs
-from trace_erasure.math.subspaces import gram_root, principal
+from trace_erasure.math.compromise import Rest
+from trace_erasure.math.pairs import Pairs
+from trace_erasure.math.subspaces import gram_root, summary
 
 COLUMNS = 24
-"""Combinations of a concept's columns that are kept; what lies outside is a rounding error."""
+"""Combinations of a concept's columns that are kept. What lies outside is a rounding error where
+text is read in one direction; where words hear each other it is what each sentence adds, and a
+compromise that leaves it alone erases as much and costs the rest less."""
 BEFORE = 8
 HALVES = 32
 RETAINED = 2
@@ -31,12 +34,14 @@ RETAINED = 2
 class Part:
     """A share in one stream of text.
 
+    Groups of columns are summaries: their squares add up to the mean of what they stand for.
+
     Attributes:
         pairs: columns to redirect.
         described: what leads in each description of the concept, to be redirected, too.
-        before: (d, n) combinations of the words before the concept.
-        alone: (d, n) combinations of what must stay although it resembles the concept.
-        retained: retained prompt to (d, n) combinations of its columns.
+        before: (d, n) of the words before the concept.
+        alone: (d, n) of what must stay although it resembles the concept.
+        retained: retained prompt to (d, n).
     """
 
     pairs: Pairs
@@ -60,40 +65,62 @@ class Share:
 
 
 def gather(
-    denoiser: Denoiser,
-    concept: Concept,
-    retain: Sequence[str],
-    *,
-    roots: Mapping[str, Tensor],
-    columns: int | None = COLUMNS,
-    found: Mapping[str, Material] | None = None,
+    denoiser: Denoiser, concept: Concept, retain: Sequence[str], roots: Mapping[str, Tensor]
 ) -> Share:
     """The share of ``concept``, which names its surrogate.
 
     Args:
         retain: prompts to hold, as in ``redirect``.
         roots: G^½ of every stream that is edited, by its name.
-        columns: how many combinations to keep; None keeps all, for exact solves.
-        found: what each stream has of the concept, where it is known already.
     """
-    streams = {}
-    for stream, root in roots.items():
-        own = found[stream] if found else material(denoiser, concept, stream)
-        moved, populations = own.moved, len(denoiser.populations(stream))
-        streams[stream] = Part(
-            Pairs.of(moved.concept, moved.surrogate, moved.weights, columns),
-            tuple(
-                Pairs.of(one.concept, one.surrogate, one.weights).leading(root, populations)
-                for one in own.described
-            ),
-            principal(own.before, root, BEFORE if columns is not None else None),
-            principal(own.alone, root, HALVES if columns is not None else None),
-            {
-                prompt: principal(columns_of, root, RETAINED)
-                for prompt, columns_of in keep_columns_each(denoiser, retain, stream).items()
-            },
-        )
+    streams = {
+        stream: part_of(denoiser, material(denoiser, concept, stream), retain, stream, root)
+        for stream, root in roots.items()
+    }
     return Share(concept, streams)
+
+
+def part_of(
+    denoiser: Denoiser,
+    found: Material,
+    retain: Sequence[str],
+    stream: str,
+    root: Tensor,
+    exact: bool = False,
+) -> Part:
+    """What ``found`` and the prompts to ``retain`` come to in one stream; ``root`` is G^½.
+
+    All of the concept's columns are kept for ``exact`` solves, and otherwise what matters.
+    """
+    own, populations = found.moved, len(denoiser.populations(stream))
+    total = own.weights.sum()
+    return Part(
+        Pairs.of(own.concept, own.surrogate, own.weights, None if exact else COLUMNS),
+        tuple(
+            Pairs.of(one.concept, one.surrogate, one.weights).shortened(
+                root, populations, float(one.weights.sum() / total)
+            )
+            for one in found.described
+        ),
+        summary(found.before, root, None if exact else BEFORE),
+        summary(found.alone, root, None if exact else HALVES),
+        {
+            prompt: summary(columns_of, root, RETAINED)
+            for prompt, columns_of in keep_columns_each(denoiser, retain, stream).items()
+        },
+    )
+
+
+def rest_of(parts: Sequence[Part], empty: Tensor) -> Rest:
+    """What a compromise leaves as it is; ``empty`` are the columns of the empty prompt."""
+    # A prompt that several concepts retain counts once.
+    retained = {prompt: columns for part in parts for prompt, columns in part.retained.items()}
+    before = [part.before for part in parts if part.before.shape[1]]
+    return Rest(
+        reached=[empty / empty.shape[1] ** 0.5],
+        alone=[part.alone for part in parts],
+        retained=[*before, *retained.values()],
+    )
 
 
 def roots_of(denoiser: Denoiser, pooled: bool = True) -> dict[str, Tensor]:

@@ -178,10 +178,7 @@ def ridge(
     edit costs more is ‖G^½ (ΔM′ − ΔM) H^½‖², so that the best of rank ``directions`` is a
     truncated singular value decomposition (Eckart and Young); ``root`` is G^½.
     """
-    d = len(second_moment)
-    scale = second_moment.diagonal().mean()
-    system = concept @ concept.mT + preserve * second_moment
-    system = system + penalty * scale * torch.eye(d, dtype=concept.dtype)
+    system = ridge_system(concept, second_moment, penalty, preserve)
     moved = surrogate - concept
     if root is None or directions is None:
         return compress(Edit(moved, torch.linalg.solve(system, concept).mT, 0.0, 0.0))
@@ -192,6 +189,13 @@ def ridge(
     read = torch.linalg.solve_triangular(factor.mT, vh.mT, upper=True).mT
     discarded = float((1 - s.square().sum() / gain.square().sum()).clamp(min=0))
     return Edit(moved @ (vh @ white).mT, read, discarded, 0.0)
+
+
+def ridge_system(concept: Tensor, second_moment: Tensor, penalty: float, preserve: float) -> Tensor:
+    """H = CCᵀ + αΣ + λI of a ridge, (d, d); see ``ridge``."""
+    scale = penalty * second_moment.diagonal().mean()
+    eye = torch.eye(len(second_moment), dtype=concept.dtype)
+    return concept @ concept.mT + preserve * second_moment + scale * eye
 
 
 def null_space(edit: Edit, keep: Tensor) -> Edit:

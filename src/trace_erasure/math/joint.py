@@ -1,7 +1,6 @@
-"""Many concepts in one closed-form edit: compact columns, a joint solve, capacity, cross-talk.
+"""Many concepts in one closed-form edit: a joint solve, capacity, cross-talk.
 
-Notation as in ``closed_form``. A concept's columns enter only through products such as C D Cᵀ and
-(S − C) D Cᵀ, D the weights on the diagonal, so they may be rotated together and cut short.
+Notation as in ``closed_form``.
 """
 
 from __future__ import annotations
@@ -12,56 +11,17 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from trace_erasure.math.closed_form import Edit, left_inverse
+from trace_erasure.math.closed_form import Edit, left_inverse, ridge_system
+from trace_erasure.math.compromise import LEAST, ORDINARY, Rest, evened, joined
 from trace_erasure.math.edit_figures import expected_collateral, output_norm
 from trace_erasure.math.lowrank import LowRank
-from trace_erasure.math.subspaces import RANK_TOLERANCE, gram, leading_svd
+from trace_erasure.math.pairs import Pairs
+from trace_erasure.math.subspaces import gram
 
 TRIALS = (8, 4, 2, 1)
 """Directions a concept that are tried where none are asked for."""
 ROOM = 0.9
 """Share of the dimensions that conditions may use up; beyond it an exact solve shakes the rest."""
-
-
-@dataclass(frozen=True)
-class Pairs:
-    """A concept's weighted columns C D^½ and its surrogate's, after one rotation of both, (d, q).
-
-    Weights sum to one, so that concepts count alike however many sentences stand for them.
-    """
-
-    concept: Tensor
-    surrogate: Tensor
-
-    @classmethod
-    def of(
-        cls, concept: Tensor, surrogate: Tensor, weights: Tensor, most: int | None = None
-    ) -> Pairs:
-        """From (d, m) columns and their (m,) weights, with at most ``most`` columns.
-
-        The singular value decomposition of both, stacked: lossless without ``most``.
-        """
-        d = len(concept)
-        stacked = torch.cat([concept, surrogate]) * (weights / weights.sum()).sqrt()
-        _, vh = leading_svd(stacked, min(stacked.shape) if most is None else most)
-        short = stacked @ vh.mT
-        return cls(short[:d], short[d:])
-
-    def leading(self, root: Tensor, count: int) -> Pairs:
-        """The ``count`` combinations that carry most of W(S − C); ``root`` is G^½.
-
-        Each has ‖W(s − c)‖ = 1. All there are, or more, gives the columns as they stand: then
-        every one of them is a condition, those that do not move among them.
-        """
-        _, s, vh = torch.linalg.svd(root @ (self.surrogate - self.concept), full_matrices=False)
-        if count >= int((s > RANK_TOLERANCE * s[0]).sum()):
-            return self
-        mix = vh[:count].mT / s[:count]
-        return Pairs(self.concept @ mix, self.surrogate @ mix)
-
-    @property
-    def count(self) -> int:
-        return self.concept.shape[1]
 
 
 @dataclass(frozen=True)
@@ -112,17 +72,16 @@ def equality(
     return Joint(edit, tuple(pairs.count for pairs in chosen), "equality", directions, chosen)
 
 
-def ridge(concepts: Sequence[Pairs], keep: Tensor, second_moment: Tensor) -> Joint:
-    """The least-squares compromise, which has no limit to the number of concepts.
-
-    Minimises Σᵢ ‖W′Cᵢ − WSᵢ‖² + ‖W′Sᵢ − WSᵢ‖² + ‖W′R − WR‖² + tr[(W′−W) Σ (W′−W)ᵀ]:
-    read = Cᵀ(CCᵀ + SSᵀ + RRᵀ + Σ)⁻¹.
-    """
-    c = torch.cat([pairs.concept for pairs in concepts], dim=1)
-    s = torch.cat([pairs.surrogate for pairs in concepts], dim=1)
-    system = second_moment + c @ c.mT + s @ s.mT + keep @ keep.mT
-    edit = Edit(s - c, torch.linalg.solve(system, c).mT, 0.0, 0.0)
-    return Joint(edit, tuple(pairs.count for pairs in concepts), "ridge", 0, tuple(concepts))
+def ridge(
+    concepts: Sequence[Sequence[Pairs]], rest: Rest, second_moment: Tensor, root: Tensor
+) -> Joint:
+    """The least-squares compromise, which has no limit to the number of concepts; see
+    ``compromise.evened``."""
+    chosen, prior = evened(concepts, rest, second_moment, root)
+    c, s = joined(chosen)
+    read = torch.linalg.solve(ridge_system(c, prior, LEAST, ORDINARY), c).mT
+    counts = tuple(pairs.count for pairs in chosen)
+    return Joint(Edit(s - c, read, 0.0, 0.0), counts, "ridge", 0, tuple(chosen))
 
 
 def needed(concepts: Sequence[Pairs], keep: Tensor, root: Tensor, directions: int) -> float:
@@ -176,8 +135,9 @@ def measure(
 
 
 def solve(
-    concepts: Sequence[Pairs],
+    concepts: Sequence[Sequence[Pairs]],
     keep: Tensor,
+    rest: Rest,
     second_moment: Tensor,
     root: Tensor,
     directions: Sequence[int] = TRIALS,
@@ -185,7 +145,9 @@ def solve(
     """The joint edit that costs least, and every trial that it was chosen among.
 
     Args:
-        keep: (d, r) columns that are held.
+        concepts: the pairs of every concept.
+        keep: (d, r) columns that an equality holds.
+        rest: what a compromise leaves as it is.
         root: G^½.
         directions: numbers of conditions a concept to try; none of them is ridge in any case.
 
@@ -193,16 +155,17 @@ def solve(
     answer is the ridge compromise, and its trial says what it misses.
     """
     maps_gram = gram([root])
+    pairs = [one for own in concepts for one in own]
     found: list[tuple[Joint, Trial]] = []
     for count in directions:
-        share = needed(concepts, keep, root, count)
+        share = needed(pairs, keep, root, count)
         if share <= ROOM:
-            joint = equality(concepts, keep, second_moment, root, count)
-            found.append((joint, measure(joint, concepts, second_moment, maps_gram, share)))
+            joint = equality(pairs, keep, second_moment, root, count)
+            found.append((joint, measure(joint, pairs, second_moment, maps_gram, share)))
     if not found:
-        joint = ridge(concepts, keep, second_moment)
-        least = needed(concepts, keep, root, min(directions, default=1))
-        found.append((joint, measure(joint, concepts, second_moment, maps_gram, least)))
+        joint = ridge(concepts, rest, second_moment, root)
+        least = needed(pairs, keep, root, min(directions, default=1))
+        found.append((joint, measure(joint, pairs, second_moment, maps_gram, least)))
     best, _ = min(found, key=lambda pair: pair[1].cost)
     return best, [trial for _, trial in found]
 

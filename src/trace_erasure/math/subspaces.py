@@ -79,3 +79,20 @@ def principal(columns: Tensor, root: Tensor, count: int | None) -> Tensor:
         return columns[:, :0]
     s, vh = leading_svd(root @ columns, count)
     return columns @ (vh.mT / s)
+
+
+def summary(columns: Tensor, root: Tensor, count: int | None) -> Tensor:
+    """At most ``count`` combinations K of ``columns``, as large as they are there: K Kᵀ is the mean
+    over the columns, but for directions that hardly reach the output. ``root`` is G^½."""
+    if columns.shape[1] == 0:
+        return columns
+    mean = columns / columns.shape[1] ** 0.5
+    if count is None or count >= columns.shape[1]:
+        return mean
+    _, vh = leading_svd(root @ mean, count)
+    return mean @ vh.mT
+
+
+def unit(columns: Tensor, root: Tensor) -> Tensor:
+    """``columns``, each scaled to ‖G^½ e‖ = 1; ``root`` is G^½."""
+    return columns / (root @ columns).norm(dim=0).clamp(min=1e-300)

@@ -14,9 +14,10 @@ from trace_erasure.corpus import second_moment
 from trace_erasure.denoiser import EMPTY, Denoiser
 from trace_erasure.math import closed_form as algebra
 from trace_erasure.math import joint, subspaces
-from trace_erasure.math.joint import Joint, Pairs, Trial
+from trace_erasure.math.joint import Joint, Trial
 from trace_erasure.math.lowrank import LowRank
-from trace_erasure.share import Share
+from trace_erasure.math.pairs import Pairs
+from trace_erasure.share import Share, rest_of
 from trace_erasure.spec import Merge
 
 log = logging.getLogger("trace_erasure")
@@ -31,7 +32,7 @@ class Capacity:
 
     Attributes:
         width: dimensions of the embedding.
-        mode: ``equality``, or ``ridge`` where there is no room.
+        mode: ``equality``, or ``ridge`` where there is no room or it is the family's way.
         directions: conditions a concept, 0 in ridge mode.
         needed: share of the dimensions that the conditions ask for; in ridge mode the least that
             an equality would.
@@ -116,17 +117,22 @@ def _solve(
     root: torch.Tensor,
 ) -> tuple[Joint, Capacity]:
     parts = [share.streams[stream] for share in shares]
-    pairs = [pairs for part in parts for pairs in (part.pairs, *part.described)]
+    concepts = [(part.pairs, *part.described) for part in parts]
+    pairs = [one for own in concepts for one in own]
     populations = len(denoiser.populations(stream))
-    # A prompt that several artifacts retain counts once.
-    retained = {prompt: columns for part in parts for prompt, columns in part.retained.items()}
-    always = [keep_columns(denoiser, [EMPTY], stream), *(part.before for part in parts)]
-    general = torch.cat([*always, *retained.values()], dim=1)
-    halves = [part.alone for part in parts]
+    empty = keep_columns(denoiser, [EMPTY], stream)
+    rest = rest_of(parts, empty)
+    others = torch.cat([empty[:, :0], *rest.retained], dim=1)
+    general = torch.cat([empty, subspaces.unit(others, root)], dim=1)
+    halves = [subspaces.unit(part.alone, root) for part in parts]
     keep = torch.cat([subspaces.principal(general, root, settings.keep * populations), *halves], 1)
     counts = joint.TRIALS if settings.directions is None else (settings.directions,)
-    counts = counts if settings.mode == "auto" else ()
-    best, trials = joint.solve(pairs, keep, sigma, root, [n * populations for n in counts])
+    # As for one concept, see ``plan``: where words hear the concept, an equality comes too late.
+    heard = denoiser.family.both_ways and any(x.concept.only_with is None for x in shares)
+    if settings.mode == "ridge" or (heard and settings.directions is None):
+        counts = ()
+    conditions = [n * populations for n in counts]
+    best, trials = joint.solve(concepts, keep, rest, sigma, root, conditions)
     taken = next(trial for trial in trials if trial.directions == best.directions)
     names = [
         name

@@ -16,10 +16,10 @@ from trace_erasure.errors import InputError
 from trace_erasure.families.table import POOLED
 from trace_erasure.math import closed_form as algebra
 from trace_erasure.math import edit_figures, subspaces
+from trace_erasure.math.compromise import LEAST, ORDINARY, evened, joined
 from trace_erasure.math.hardening import harden
 from trace_erasure.math.lowrank import LowRank
-from trace_erasure.math.prior import LEAST, ORDINARY, prior
-from trace_erasure.share import HALVES
+from trace_erasure.share import HALVES, Part, part_of, rest_of
 from trace_erasure.spec import ClosedForm
 from trace_erasure.stages.certificate import Certificate, Figures, certify
 
@@ -53,8 +53,8 @@ INEXACT = 1e-4
 class Redirect:
     """The edit of each stream's embeddings, the change of every map, and the certificate.
 
-    ``roots`` are G^½ of each edited stream's maps. ``material`` is what the solve was made of: of
-    each concept, by stream. ``margins`` are each hardened stream's recovery margins, before and
+    ``roots`` are G^½ of each edited stream's maps. ``parts`` are what a joint solve needs of each
+    concept, by stream. ``margins`` are each hardened stream's recovery margins, before and
     after every round kept.
     """
 
@@ -62,7 +62,7 @@ class Redirect:
     delta: dict[str, LowRank]
     certificate: Certificate
     roots: dict[str, Tensor]
-    material: list[dict[str, Material]]
+    parts: list[dict[str, Part]]
     margins: dict[str, list[float]] = field(default_factory=dict)
 
 
@@ -93,7 +93,7 @@ def redirect(
     delta: dict[str, LowRank] = {}
     figures: dict[str, Figures] = {}
     roots: dict[str, Tensor] = {}
-    parts: list[dict[str, Material]] = [{} for _ in concepts]
+    parts: list[dict[str, Part]] = [{} for _ in concepts]
     margins: dict[str, list[float]] = {}
     settings = replace(settings, mode=settings.mode or "equality")
     if hardened and settings.mode != "equality":
@@ -109,10 +109,15 @@ def redirect(
         maps = denoiser.maps(stream)
         weights = denoiser.weights(stream, len(sigma))
         root = roots[stream] = subspaces.gram_root(list(weights.values()))
-        for part, concept in zip(parts, concepts, strict=True):
-            part[stream] = material(denoiser, concept, stream)
-        own = [part[stream] for part in parts]
-        edit, moved, held, redirected = _solve(denoiser, stream, own, retain, settings, sigma, root)
+        found = [material(denoiser, concept, stream) for concept in concepts]
+        # An exact solve has to stay exact among others, so it carries all of its columns.
+        exact = settings.directions is None
+        for part, own in zip(parts, found, strict=True):
+            part[stream] = part_of(denoiser, own, retain, stream, root, exact)
+        compact = [part[stream] for part in parts]
+        edit, moved, held, redirected = _solve(
+            denoiser, stream, found, compact, retain, settings, sigma, root
+        )
         if hardened:
             edit, margins[stream] = harden(
                 edit,
@@ -167,30 +172,11 @@ def _leading(
     return c, s, max(pair[2] for pair in pairs[: len(parts)])
 
 
-def weighted(parts: Sequence[Material], root: Tensor, populations: int) -> tuple[Tensor, Tensor]:
-    """C and S of a compromise, scaled so that C Cᵀ is a mean over concepts, of each over its
-    columns: they count alike however many words stand for them. Of a description what leads in
-    it, as in an equality."""
-    concept, surrogate = [], []
-    for part in parts:
-        everything = (part.moved, *part.described)
-        total = sum(float(columns.weights.sum()) for columns in everything) * len(parts)
-        for columns in everything:
-            scale = (columns.weights / total).sqrt()
-            c, s = columns.concept * scale, columns.surrogate * scale
-            moved = algebra.output_moved(c, s, root)
-            if columns is not part.moved:
-                _, mix = subspaces.leading_svd(moved, populations)
-                c, s = c @ mix.mT, s @ mix.mT
-            concept.append(c)
-            surrogate.append(s)
-    return torch.cat(concept, dim=1), torch.cat(surrogate, dim=1)
-
-
 def _solve(
     denoiser: Denoiser,
     stream: str,
     parts: Sequence[Material],
+    compact: Sequence[Part],
     retain: Sequence[str],
     settings: ClosedForm,
     sigma: Tensor,
@@ -215,11 +201,13 @@ def _solve(
         c, s, discarded = _leading(parts, root, settings.directions, populations)
         edit = replace(algebra.equality(c, s, held, sigma, root), discarded=discarded)
     else:
-        c, s = weighted(parts, root, populations)
+        own = [(part.pairs, *part.described) for part in compact]
+        pairs, prior = evened(own, rest_of(compact, empty), sigma, root)
+        c, s = joined(pairs)
         edit = algebra.ridge(
             c,
             s,
-            prior(sigma, [moved.surrogate, empty], [torch.cat([always, retained], dim=1), *halves]),
+            prior,
             penalty=LEAST,
             preserve=ORDINARY,
             root=root,

@@ -1,0 +1,135 @@
+"""The compromise: what counts how much, and that no concept and no neighbour is given up."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from trace_erasure.columns import material
+from trace_erasure.concept import Concept
+from trace_erasure.denoiser import Denoiser
+from trace_erasure.families.table import TOKENS
+from trace_erasure.math import joint
+from trace_erasure.math.closed_form import ridge, ridge_system
+from trace_erasure.math.compromise import (
+    LEAST,
+    MANY,
+    ORDINARY,
+    REACHED,
+    RETAINED,
+    Rest,
+    evened,
+    joined,
+)
+from trace_erasure.math.pairs import Pairs
+from trace_erasure.math.subspaces import summary, unit
+from trace_erasure.share import part_of, roots_of
+from trace_erasure.testing import tiny_flux
+
+WIDTH = 24
+
+
+def draws(seed: int):
+    generator = torch.Generator().manual_seed(seed)
+    return lambda *shape: torch.randn(*shape, generator=generator, dtype=torch.float64)
+
+
+def problem(seed: int, concepts: int = 4, prompts: int = 6):
+    """Concepts and prompts of very different sizes, in a space too small for all of them."""
+    draw = draws(seed)
+    own = [
+        [Pairs(draw(WIDTH, 3) * 2.0**i, draw(WIDTH, 3) * 2.0**i)] for i in range(-1, concepts - 1)
+    ]
+    retained = [draw(WIDTH, 2) * 1.5**i for i in range(prompts)]
+    sigma = draw(WIDTH, 3 * WIDTH)
+    rest = Rest([draw(WIDTH, 2)], [draw(WIDTH, 1)], retained)
+    return own, rest, sigma @ sigma.mT / WIDTH, draw(WIDTH, WIDTH)
+
+
+def errors(pairs, prior, own, rest, root) -> tuple[torch.Tensor, torch.Tensor]:
+    """Relative errors on every concept and every retained prompt, from the dense matrix."""
+    c, s = joined(pairs)
+    system = ridge_system(c, prior, LEAST, ORDINARY)
+    change = (s - c) @ torch.linalg.solve(system, c).mT
+    size = lambda x: float((root @ x).norm())  # noqa: E731
+    missed = [
+        size(change @ one.concept - (one.surrogate - one.concept))
+        / size(one.surrogate - one.concept)
+        for (one,) in own
+    ]
+    return torch.tensor(missed), torch.tensor([size(change @ r) / size(r) for r in rest.retained])
+
+
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 10_000))
+def test_nobody_is_given_up_for_the_others(seed):
+    own, rest, sigma, root = problem(seed)
+    found = errors(*evened(own, rest, sigma, root), own, rest, root)
+    equal = [pairs.scaled(1 / len(own)) for (pairs,) in own]
+    _, s = joined(equal)
+    reached, alone = rest.reached[0], rest.alone[0]
+    mean = sum(part @ part.mT for part in rest.retained) / len(rest.retained)
+    prior = sigma + REACHED * (s @ s.mT + reached @ reached.mT)
+    prior = prior + RETAINED * (mean + alone @ alone.mT)
+    before = errors(equal, prior, own, rest, root)
+    for now, then in zip(found, before, strict=True):
+        assert now.max() / now.mean() < then.max() / then.mean()
+    assert found[0].max() < before[0].max()
+
+
+def test_one_concept_and_one_prompt_have_the_weights_that_are_documented():
+    own, rest, sigma, root = problem(1, concepts=1, prompts=1)
+    pairs, prior = evened(own, rest, sigma, root)
+    c, s = joined(pairs)
+    torch.testing.assert_close(c, own[0][0].concept)
+    square = lambda x: x @ x.mT  # noqa: E731
+    wanted = sigma + REACHED * (square(s) + square(rest.reached[0]))
+    wanted = wanted + RETAINED * (square(rest.alone[0]) + square(rest.retained[0]))
+    torch.testing.assert_close(prior, wanted)
+
+
+@pytest.mark.parametrize("count", [3, MANY, 2 * MANY])
+def test_many_concepts_keep_the_weight_that_each_has_among_a_few(count):
+    draw = draws(2)
+    one = Pairs(draw(WIDTH, 2), draw(WIDTH, 2))
+    pairs, _ = evened(
+        [[one]] * count, Rest([], [], []), torch.eye(WIDTH).double(), torch.eye(WIDTH).double()
+    )
+    for found in pairs:  # alike, so that nothing is left to even out
+        share = 1 / min(count, MANY)
+        torch.testing.assert_close(
+            found.concept @ found.concept.mT, share * one.concept @ one.concept.mT
+        )
+
+
+def test_a_joint_compromise_of_one_is_the_ridge_of_that_one():
+    own, rest, sigma, root = problem(3, concepts=1)
+    solved = joint.ridge(own, rest, sigma, root)
+    pairs, prior = evened(own, rest, sigma, root)
+    alone = ridge(*joined(pairs), prior, penalty=LEAST, preserve=ORDINARY)
+    torch.testing.assert_close(solved.edit.matrix(), alone.matrix())
+
+
+def test_concepts_count_alike_however_many_sentences_stand_for_them():
+    denoiser, few = Denoiser(tiny_flux()), ("a {x}", "a picture of a {x}")
+    root = roots_of(denoiser)[TOKENS]
+    products = []
+    for templates in (few, few * 3):
+        fox = material(denoiser, Concept("fox", "horse", templates=templates))
+        pairs = part_of(denoiser, fox, [], TOKENS, root).pairs
+        products.append(pairs.surrogate @ pairs.concept.mT)
+    torch.testing.assert_close(products[0], products[1], atol=1e-10, rtol=1e-8)
+
+
+def test_a_summary_has_the_mean_and_units_have_length_one():
+    draw = draws(4)
+    columns, root = draw(WIDTH, 5), draw(WIDTH, WIDTH)
+    whole = summary(columns, root, 5)
+    torch.testing.assert_close(whole @ whole.mT, columns @ columns.mT / 5)
+    short = summary(columns, root, 2)
+    assert short.shape == (WIDTH, 2)
+    most = torch.linalg.svdvals(root @ columns)[:2].square().sum() / 5
+    torch.testing.assert_close((root @ short).square().sum(), most)
+    torch.testing.assert_close((root @ unit(columns, root)).norm(dim=0), torch.ones(5).double())
