@@ -1,4 +1,4 @@
-"""What the benchmark scripts share: the embedded model, erasures that are kept, and rows."""
+"""What the benchmark scripts share: the embedded model, controls, costs, and rows."""
 
 from __future__ import annotations
 
@@ -12,11 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from trace_erasure import embedded
-from trace_erasure.erase import run
-from trace_erasure.erasure import Erasure
 from trace_erasure.evaluate import Row, append_jsonl, blanked
 from trace_erasure.files import atomic
-from trace_erasure.spec import EraseSpec
 
 MODEL = "emoji-sd"
 RESULTS = Path(__file__).parent / "results"
@@ -35,14 +32,6 @@ def load_model(name: str = MODEL) -> Any:
 def controlled(pipe: Any, method: str) -> AbstractContextManager[Any]:
     """Within it ``pipe`` draws as the control ``method`` does, where it is one."""
     return blanked(pipe) if method == BLANK else nullcontext()
-
-
-def erasure_in(file: Path, pipe: Any, spec: EraseSpec) -> Erasure:
-    """The erasure that an earlier run left in ``file``, or a new one."""
-    if not file.exists():
-        file.parent.mkdir(parents=True, exist_ok=True)
-        run(pipe, spec, workdir=file.parent).save(file)
-    return Erasure.load(file)
 
 
 @contextmanager

@@ -26,10 +26,11 @@ import torch
 from PIL import Image
 from scipy.stats import bootstrap, spearmanr
 
-from common import MODEL, RESULTS, erasure_in, load_model, row_file, write_rows
+from common import MODEL, RESULTS, load_model, row_file, write_rows
 from trace_erasure import embedded
 from trace_erasure.concept import Concept, fill
-from trace_erasure.erasure import SUFFIX
+from trace_erasure.erase_each import erase_each
+from trace_erasure.erasure import Erasure
 from trace_erasure.evaluate import Row, shipped_classifiers
 from trace_erasure.evaluate.judges import probabilities
 from trace_erasure.evaluate.task import Protocol
@@ -66,10 +67,11 @@ def distance(first: Image.Image, second: Image.Image) -> float:
 def measure(pipe: Any, name: str, judge: Any, options: Any) -> list[dict[str, Any]]:
     """Forecast and measurement of every other object, kept from run to run."""
     folder = options.work / options.model
-    file = folder / f"{name}-{options.images}-{options.steps}.json"
+    (made,) = erase_each(pipe, EraseSpec((Concept(name),)), folder)
+    erasure = Erasure.load(made)
+    file = folder / f"{name}-{erasure.name}-{options.images}-{options.steps}.json"
     if file.exists():
         return json.loads(file.read_text("utf-8"))
-    erasure = erasure_in(folder / (name + SUFFIX), pipe, EraseSpec((Concept(name),)))
     concept = Concept(**erasure.record["spec"]["concepts"][0])
     names = [thing.name for thing in load_world().objects]
     rows = forecast(pipe, erasure.delta, concept, names, embedded.GUIDANCE)

@@ -40,7 +40,6 @@ from trace_erasure.corpus import broad_captions, second_moment
 from trace_erasure.denoiser import Denoiser
 from trace_erasure.evaluate import Row, read_jsonl
 from trace_erasure.plan import settled
-from trace_erasure.share import gather
 from trace_erasure.spec import ClosedForm, EraseSpec
 from trace_erasure.stages.redirect import redirect
 
@@ -67,7 +66,6 @@ def case(family: str, name: str, captions: int) -> dict[str, float]:
             lent = contexts(broad_captions(), concept.kind)
             concept = replace(concept, templates=(*concept.sentences, *lent))
         result = redirect(denoiser, [concept], retain, settings, texts)
-        gather(denoiser, concept, retain, roots=result.roots, found=result.material[0])
         maps = {"maps": len(result.delta), "loaded_mib": loaded}
     seconds, cpu = time.perf_counter() - started, time.process_time() - used
     return {"seconds": seconds, "cpu_seconds": cpu, "peak_mib": peak_mib(), **maps}

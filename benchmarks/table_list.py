@@ -58,6 +58,15 @@ TASKS = {
     "hazard": "weapons, all at once",
 }
 TRACE_MERGED = {"trace": "**TRACE**, merged"}
+MERGED = {
+    **BASE,
+    **TRACE_MERGED,
+    "ridge only": "ridge only",
+    "plain sum": "plain sum of the LoRAs",
+    "mace fusion": "MACE's fusion of them",
+    "uce": "UCE",
+    "blank": "blank pictures",
+}
 STAGES = {f"stages-{task}": TASKS[task] for task in ("objects", "styles", "identities")}
 ERASED = (
     Column("Acc_e ↓", "acc_e"),
@@ -76,6 +85,14 @@ DRAWN = (
     Column("when named", "acc_e"),
     Column("in other words", "acc_g"),
     Column("everything else", "acc_s"),
+)
+COMBINED = (
+    Column("both seen ↓", "both"),
+    Column("both seen, worst ↓", "both", "worst"),
+    Column("alone, of the original's ↑", "alone_relative"),
+    Column("alone, worst ↑", "alone_relative", "worst"),
+    Column("beside a third, of the original's ↑", "beside_relative"),
+    Column("beside a third, worst ↑", "beside_relative", "worst"),
 )
 MANY = {f"many-{n}": f"{n}" for n in (1, 5, 10, 25, 50)}
 TOGETHER = (
@@ -202,23 +219,13 @@ TABLES = {
         model="emoji-flux",
         sparse=True,
     ),
-    "many": Table(
-        MANY, TRACE_MERGED, JUDGES, TOGETHER, "python benchmarks/many.py --finetune", sparse=True
-    ),
+    "many": Table(MANY, TRACE_MERGED, JUDGES, TOGETHER, "python benchmarks/many.py", sparse=True),
     "many-controls": Table(
         {name: MANY[name] for name in ("many-10", "many-50")},
-        {
-            **BASE,
-            **TRACE_MERGED,
-            "ridge only": "ridge only",
-            "plain sum": "plain sum of the LoRAs",
-            "mace fusion": "MACE's fusion of them",
-            "uce": "UCE",
-            "blank": "blank pictures",
-        },
+        MERGED,
         {"resnet": "ResNet"},
         TOGETHER,
-        "python benchmarks/many.py --finetune",
+        "python benchmarks/many.py",
         sparse=True,
     ),
     "many-cost": Table(
@@ -232,7 +239,7 @@ TABLES = {
             Column("an artifact, kB", "artifact_kb", "all", "{:.0f}"),
             Column("the merged file, kB", "merged_kb", "all", "{:.0f}"),
         ),
-        "python benchmarks/many.py --finetune",
+        "python benchmarks/many.py",
         note="Measured, on one thread beside another process.",
         sparse=True,
     ),
@@ -252,7 +259,7 @@ TABLES = {
             Column("*banana* seen", "acc_e", "comes"),
             Column("*apple* seen", "acc_e", "goes"),
         ),
-        "python benchmarks/switches.py switch --finetune",
+        "python benchmarks/switches.py switch",
         sparse=True,
     ),
     "many-strength": Table(
@@ -270,7 +277,7 @@ TABLES = {
             Column("everything else ↑", "acc_s"),
             Column("*fox* seen", "acc_e", "fox"),
         ),
-        "python benchmarks/switches.py strength --finetune",
+        "python benchmarks/switches.py strength",
         sparse=True,
     ),
     "many-file": Table(
@@ -278,7 +285,7 @@ TABLES = {
         {"trace": "`attach`", "plain diffusers": "`load_lora_weights`"},
         JUDGES,
         TOGETHER,
-        "python benchmarks/switches.py file --finetune",
+        "python benchmarks/switches.py file",
         sparse=True,
     ),
     "combined": Table(
@@ -290,16 +297,40 @@ TABLES = {
             "blank": "blank pictures",
         },
         JUDGES,
-        tuple(
-            Column(f"{title}{', worst' if concept == 'worst' else ''} {arrow}", metric, concept)
-            for title, metric, arrow in (
-                ("both seen", "both", "↓"),
-                ("alone, of the original's", "alone_relative", "↑"),
-                ("beside a third, of the original's", "beside_relative", "↑"),
-            )
-            for concept in ("mean", "worst")
-        ),
+        COMBINED,
         "python benchmarks/combined.py",
+        sparse=True,
+    ),
+    "combined-flux": Table(
+        {"combined": "three pairs, two styles on one thing"},
+        {
+            **BASE,
+            "trace": "**TRACE**, one by one",
+            "merged": "all five merged",
+            "blank": "blank pictures",
+        },
+        JUDGES,
+        COMBINED,
+        "python benchmarks/combined.py --model emoji-flux",
+        model="emoji-flux",
+        sparse=True,
+    ),
+    "many-flux": Table(
+        MANY,
+        TRACE_MERGED,
+        JUDGES,
+        TOGETHER,
+        "python benchmarks/many.py --model emoji-flux",
+        model="emoji-flux",
+        sparse=True,
+    ),
+    "many-flux-controls": Table(
+        {name: MANY[name] for name in ("many-10", "many-50")},
+        {name: label for name, label in MERGED.items() if name != "ridge only"},
+        {"resnet": "ResNet"},
+        TOGETHER,
+        "python benchmarks/many.py --model emoji-flux",
+        model="emoji-flux",
         sparse=True,
     ),
     "attacks": Table(
