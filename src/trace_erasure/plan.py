@@ -113,12 +113,11 @@ def plan(
 def settled(settings: ClosedForm, spec: EraseSpec, family: Family) -> ClosedForm:
     """``settings`` with a mode.
 
-    Untruncated and hardened solves are equalities, and so is what keeps each half of two.
+    Untruncated and hardened solves are equalities.
     """
     if settings.mode is not None:
         return settings
     exact = settings.directions is None or spec.hardening != "off"
-    exact = exact or any(concept.only_with is not None for concept in spec.concepts)
     return replace(settings, mode="ridge" if family.both_ways and not exact else "equality")
 
 

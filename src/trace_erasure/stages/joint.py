@@ -17,7 +17,7 @@ from trace_erasure.math import joint, subspaces
 from trace_erasure.math.joint import Joint, Trial
 from trace_erasure.math.lowrank import LowRank
 from trace_erasure.math.pairs import Pairs
-from trace_erasure.share import Share, rest_of
+from trace_erasure.share import HALVES, Share, rest_of
 from trace_erasure.spec import Merge
 
 log = logging.getLogger("trace_erasure")
@@ -124,12 +124,12 @@ def _solve(
     rest = rest_of(parts, empty)
     others = torch.cat([empty[:, :0], *rest.retained], dim=1)
     general = torch.cat([empty, subspaces.unit(others, root)], dim=1)
-    halves = [subspaces.unit(part.alone, root) for part in parts]
-    keep = torch.cat([subspaces.principal(general, root, settings.keep * populations), *halves], 1)
+    # All halves share what one concept's have: held one by one they would leave no room to erase.
+    halves = subspaces.principal(torch.cat([*rest.alone], dim=1), root, HALVES)
+    keep = torch.cat([subspaces.principal(general, root, settings.keep * populations), halves], 1)
     counts = joint.TRIALS if settings.directions is None else (settings.directions,)
     # As for one concept, see ``plan``: where words hear the concept, an equality comes too late.
-    heard = denoiser.family.both_ways and any(x.concept.only_with is None for x in shares)
-    if settings.mode == "ridge" or (heard and settings.directions is None):
+    if settings.mode == "ridge" or (denoiser.family.both_ways and settings.directions is None):
         counts = ()
     conditions = [n * populations for n in counts]
     best, trials = joint.solve(concepts, keep, rest, sigma, root, conditions)
