@@ -6,7 +6,7 @@ Names of tasks, methods and judges are those in the rows; see ``tables.py``.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True)
@@ -301,29 +301,6 @@ TABLES = {
         "python benchmarks/combined.py",
         sparse=True,
     ),
-    "combined-flux": Table(
-        {"combined": "three pairs, two styles on one thing"},
-        {
-            **BASE,
-            "trace": "**TRACE**, one by one",
-            "merged": "all five merged",
-            "blank": "blank pictures",
-        },
-        JUDGES,
-        COMBINED,
-        "python benchmarks/combined.py --model emoji-flux",
-        model="emoji-flux",
-        sparse=True,
-    ),
-    "many-flux": Table(
-        MANY,
-        TRACE_MERGED,
-        JUDGES,
-        TOGETHER,
-        "python benchmarks/many.py --model emoji-flux",
-        model="emoji-flux",
-        sparse=True,
-    ),
     "many-flux-controls": Table(
         {name: MANY[name] for name in ("many-10", "many-50")},
         {name: label for name, label in MERGED.items() if name != "ridge only"},
@@ -434,3 +411,9 @@ TABLES = {
         for suffix, model in FAMILIES.items()
     },
 }
+
+# The same of the other model.
+for _name in ("many", "many-switch", "many-strength", "many-file", "combined"):
+    _own = TABLES[_name]
+    _command = f"{_own.command} --model emoji-flux"
+    TABLES[f"{_name}-flux"] = replace(_own, model="emoji-flux", command=_command)
