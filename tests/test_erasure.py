@@ -13,7 +13,7 @@ from peft import LoraConfig
 
 from trace_erasure import adapt, export
 from trace_erasure.denoiser import Denoiser
-from trace_erasure.erasure import Erasure
+from trace_erasure.erasure import FORMAT, Erasure
 from trace_erasure.errors import InputError, NonFiniteError
 from trace_erasure.families import registry
 from trace_erasure.families.sd import STABLE_DIFFUSION
@@ -177,11 +177,13 @@ def test_alpha_is_the_rank_in_files(tmp_path, pipe):
     assert metadata["ss_network_dim"] == metadata["ss_network_alpha"] == "5"
 
 
-def test_a_newer_format_is_refused(tmp_path, monkeypatch, pipe):
-    monkeypatch.setattr("trace_erasure.erasure.FORMAT", 2)
+@pytest.mark.parametrize(("step", "remedy"), [(1, "Upgrade"), (-1, "Make the erasure again")])
+def test_another_format_is_refused(tmp_path, monkeypatch, pipe, step, remedy):
+    other = FORMAT + step
+    monkeypatch.setattr("trace_erasure.erasure.FORMAT", other)
     path = make_erasure(pipe).save(tmp_path / "fox")
     monkeypatch.undo()
-    with pytest.raises(InputError, match=r"format 2.*reads 1.*Upgrade"):
+    with pytest.raises(InputError, match=rf"format {other}.*reads {FORMAT}.*{remedy}"):
         Erasure.load(path)
 
 

@@ -87,6 +87,7 @@ def test_both_have_to_be_seen_and_each_part_counts_for_itself(script):
                 LIKE, item=i.id, group=i.group, prompt=i.prompt, image_seed=i.seed,
                 expected=i.expects, companion=i.companion, correct=True,
                 labels=forbidden if i.group == "target" else (*i.expects, i.companion),
+                protocol=str(task.protocol(i.concept)),
             )
             for i in task.items
         ]  # fmt: skip
@@ -99,6 +100,7 @@ def test_both_have_to_be_seen_and_each_part_counts_for_itself(script):
         assert (found["both"], found["both_relative"]) == (expected, expected)
         assert (found["alone"], found["beside_relative"]) == (1.0, 1.0)
         assert {row.n for row in rows if row.metric == "beside"} == {4, 1}  # pictures, concepts
+        assert len({row.protocol for row in rows}) == 1  # one line of a table
 
 
 def test_a_style_on_one_thing_is_two_labels_of_one_picture(script):
