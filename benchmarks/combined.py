@@ -20,14 +20,13 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from common import BASE, BLANK, MODEL, RESULTS, load_model, row_file, write_rows
+from common import BASE, BLANK, MODEL, RESULTS, load_model, row_file, under_one_protocol, write_rows
 from many import parts_of, verdicts_of
 from many_world import label_of, named
 from trace_erasure import embedded
 from trace_erasure.concept import Concept
 from trace_erasure.evaluate import Item, Row, Sampling, Task, Verdict, shipped_classifiers
 from trace_erasure.evaluate.summary import row
-from trace_erasure.evaluate.task import Protocol, items_digest
 from trace_erasure.math.statistics import wilson_interval
 from trace_erasure.merge import merge
 from trace_erasure.spec import EraseSpec
@@ -140,10 +139,7 @@ def rows_of(
         rows += own
         for metric in dict.fromkeys(one.metric for one in own):
             rows += over(own, metric)
-    # One protocol for all, so that the mean and the worst concept share a line of a table.
-    how = Protocol.parse(verdicts[0].protocol)
-    whole = str(replace(how, items=items_digest({v.item for v in verdicts})))
-    return [replace(one, protocol=whole) for one in rows]
+    return under_one_protocol(rows, verdicts)
 
 
 def over(rows: Sequence[Row], metric: str) -> Iterator[Row]:

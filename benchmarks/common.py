@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from trace_erasure import embedded
-from trace_erasure.evaluate import Row, append_jsonl, blanked
+from trace_erasure.evaluate import Row, Verdict, append_jsonl, blanked
+from trace_erasure.evaluate.task import Protocol, items_digest
 from trace_erasure.files import atomic
 
 MODEL = "emoji-sd"
@@ -79,6 +80,13 @@ def write_rows(name: str, rows: Sequence[Row], folder: Path = RESULTS) -> Path:
 def row_file(name: str, model: str) -> str:
     """The rows' file of one model; the first model's have the plain name."""
     return name if model == MODEL else f"{model}-{name}"
+
+
+def under_one_protocol(rows: Sequence[Row], verdicts: Sequence[Verdict]) -> list[Row]:
+    """``rows`` as of all the items in ``verdicts``, so that they may share a line of a table."""
+    how = Protocol.parse(verdicts[0].protocol)
+    whole = str(replace(how, items=items_digest({v.item for v in verdicts})))
+    return [replace(row, protocol=whole) for row in rows]
 
 
 def by_concept(rows: Sequence[Row]) -> list[Row]:

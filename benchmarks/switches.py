@@ -24,7 +24,7 @@ from typing import Any
 
 from PIL import Image
 
-from common import BASE, MODEL, RESULTS, SHOWN, load_model, row_file, write_rows
+from common import BASE, MODEL, RESULTS, SHOWN, load_model, row_file, under_one_protocol, write_rows
 from many import asked, cost_rows, figures_of, parts_of, verdicts_of
 from many_world import concepts_of, task_of
 from trace_erasure import embedded
@@ -42,7 +42,6 @@ from trace_erasure.evaluate import (
 )
 from trace_erasure.evaluate.figures import rate
 from trace_erasure.evaluate.summary import row
-from trace_erasure.evaluate.task import Protocol, items_digest
 from trace_erasure.image_store import ImageStore
 from trace_erasure.merge import merge
 from trace_erasure.world import load_world
@@ -133,9 +132,7 @@ def _by_role(
     rows += [replace(r, concept="others") for r in rest if r.concept == "mean"]
     kept = {(r.judge, r.metric): r for r in own if r.metric in ("acc_s", "acc_s_relative")}
     rows = [replace(kept.get((r.judge, r.metric), r), concept=r.concept) for r in rows]
-    how = Protocol.parse(verdicts[0].protocol)
-    whole = str(replace(how, items=items_digest({v.item for v in verdicts})))
-    return [replace(r, protocol=whole) for r in rows if r.metric in SHOWN]
+    return under_one_protocol([r for r in rows if r.metric in SHOWN], verdicts)
 
 
 # By halves ---------------------------------------------------------------------------------

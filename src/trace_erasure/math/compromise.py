@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from trace_erasure.math.closed_form import ridge_system
+from trace_erasure.math.closed_form import Edit, ridge_system
 from trace_erasure.math.pairs import Pairs
 
 ORDINARY, REACHED, RETAINED, LEAST = 0.1, 0.3, 4.0, 1e-3
@@ -72,10 +72,8 @@ def evened(
     missing = torch.ones(len(concepts), dtype=torch.float64)
     costing = torch.ones(len(rest.retained), dtype=torch.float64)
     for _ in range(ROUNDS):
-        pairs, prior = weighed(missing, costing)
-        c, s = joined(pairs)
-        read = torch.linalg.solve(ridge_system(c, prior, LEAST, ORDINARY), c).mT
-        shift = root @ (s - c)
+        edit = solved(*weighed(missing, costing))
+        read, shift = edit.read, root @ edit.shift
         missed = [
             _length([shift @ (read @ one.concept) - x for one, x in zip(own, to, strict=True)]) / d
             for own, to, d in zip(concepts, moved, far, strict=True)
@@ -86,6 +84,13 @@ def evened(
         ]
         missing, costing = _reweighted(missing, missed), _reweighted(costing, changed)
     return weighed(missing, costing)
+
+
+def solved(pairs: Sequence[Pairs], prior: Tensor) -> Edit:
+    """The ridge of ``evened`` pairs and prior; its rows stand in the order of their columns."""
+    c, s = joined(pairs)
+    read = torch.linalg.solve(ridge_system(c, prior, LEAST, ORDINARY), c).mT
+    return Edit(s - c, read, 0.0, 0.0)
 
 
 def joined(pairs: Sequence[Pairs]) -> tuple[Tensor, Tensor]:

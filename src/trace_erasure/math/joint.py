@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from trace_erasure.math.closed_form import Edit, left_inverse, ridge_system
-from trace_erasure.math.compromise import LEAST, ORDINARY, Rest, evened, joined
+from trace_erasure.math.closed_form import Edit, left_inverse
+from trace_erasure.math.compromise import Rest, evened, solved
 from trace_erasure.math.edit_figures import expected_collateral, output_norm
 from trace_erasure.math.lowrank import LowRank
 from trace_erasure.math.pairs import Pairs
@@ -78,10 +78,8 @@ def ridge(
     """The least-squares compromise, which has no limit to the number of concepts; see
     ``compromise.evened``."""
     chosen, prior = evened(concepts, rest, second_moment, root)
-    c, s = joined(chosen)
-    read = torch.linalg.solve(ridge_system(c, prior, LEAST, ORDINARY), c).mT
     counts = tuple(pairs.count for pairs in chosen)
-    return Joint(Edit(s - c, read, 0.0, 0.0), counts, "ridge", 0, tuple(chosen))
+    return Joint(solved(chosen, prior), counts, "ridge", 0, tuple(chosen))
 
 
 def needed(concepts: Sequence[Pairs], keep: Tensor, root: Tensor, directions: int) -> float:

@@ -53,15 +53,13 @@ INEXACT = 1e-4
 class Redirect:
     """The edit of each stream's embeddings, the change of every map, and the certificate.
 
-    ``roots`` are G^½ of each edited stream's maps. ``parts`` are what a joint solve needs of each
-    concept, by stream. ``margins`` are each hardened stream's recovery margins, before and
-    after every round kept.
+    ``parts`` are what a joint solve needs of each concept, by stream. ``margins`` are each hardened
+    stream's recovery margins, before and after every round kept.
     """
 
     edits: dict[str, algebra.Edit]
     delta: dict[str, LowRank]
     certificate: Certificate
-    roots: dict[str, Tensor]
     parts: list[dict[str, Part]]
     margins: dict[str, list[float]] = field(default_factory=dict)
 
@@ -92,7 +90,6 @@ def redirect(
     edits: dict[str, algebra.Edit] = {}
     delta: dict[str, LowRank] = {}
     figures: dict[str, Figures] = {}
-    roots: dict[str, Tensor] = {}
     parts: list[dict[str, Part]] = [{} for _ in concepts]
     margins: dict[str, list[float]] = {}
     settings = replace(settings, mode=settings.mode or "equality")
@@ -108,7 +105,7 @@ def redirect(
         sigma = algebra.regularised(second_moment(denoiser, captions, stream), settings.ridge)
         maps = denoiser.maps(stream)
         weights = denoiser.weights(stream, len(sigma))
-        root = roots[stream] = subspaces.gram_root(list(weights.values()))
+        root = subspaces.gram_root(list(weights.values()))
         found = [material(denoiser, concept, stream) for concept in concepts]
         # An exact solve has to stay exact among others, so it carries all of its columns.
         exact = settings.directions is None
@@ -144,7 +141,7 @@ def redirect(
         for path, weight in weights.items():
             delta[path] = edit.change(weight).widen(maps[path].in_features)
     state = "none" if POOLED not in names else "edited" if POOLED in edits else "open"
-    return Redirect(edits, delta, Certificate.over(figures, state), roots, parts, margins)
+    return Redirect(edits, delta, Certificate.over(figures, state), parts, margins)
 
 
 def _exact(settings: ClosedForm) -> bool:
