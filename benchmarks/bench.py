@@ -183,6 +183,7 @@ def erasure_for(
         "seed": seed,
         **spent,
         "bytes": file.stat().st_size,
+        "name": erasure.name,
     }
     with (work / "seconds.jsonl").open("a") as log:
         log.write(json.dumps(line) + "\n")

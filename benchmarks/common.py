@@ -24,8 +24,8 @@ BASE, BLANK = "base", "blank"
 """Controls: the original model, and a network that says nothing."""
 
 
-def load_model(name: str = MODEL) -> Any:
-    pipe = embedded.load_pipeline(name)
+def load_model(name: str = MODEL, device: str = "cpu") -> Any:
+    pipe = embedded.load_pipeline(name).to(device)
     pipe.set_progress_bar_config(disable=True)
     return pipe
 

@@ -102,7 +102,7 @@ def together(
     options: argparse.Namespace, pipe: Any, units: Sequence[Unit]
 ) -> list[list[Verdict]] | None:
     """The verdicts of every unit, or None while other processes are at work."""
-    judges, work = shipped_classifiers(), RunFolder(options.work / options.model)
+    judges, work = shipped_classifiers(options.device), RunFolder(options.work / options.model)
     work.folder.mkdir(parents=True, exist_ok=True)
     share = options.shard or shard_of()
     work.note(benchmark=f"compare.py {options.verb}", shard=f"{share[0]}/{share[1]}")
@@ -124,7 +124,7 @@ def score(rows: Sequence[Row], judge: str) -> dict[str, float]:
 
 
 def sweep(options: argparse.Namespace) -> None:
-    pipe = load_model(options.model)
+    pipe = load_model(options.model, options.device)
     tasks = development(options.per_group, options.concepts)
     tried: dict[str, list[Mapping[str, Any]]] = {
         name: list(GRID[name][: options.candidates]) for name in usable(pipe, options.methods)
@@ -184,7 +184,7 @@ def selected(file: Path, model: str, names: Iterable[str]) -> dict[str, Method]:
 
 
 def table(options: argparse.Namespace) -> None:
-    pipe = load_model(options.model)
+    pipe = load_model(options.model, options.device)
     names = usable(pipe, options.methods)
     methods = (
         {name: COMPARED[name] for name in names}
@@ -269,7 +269,7 @@ def kept(rows: Sequence[Row]) -> list[Row]:
 
 
 def ablate(options: argparse.Namespace) -> None:
-    pipe = load_model(options.model)
+    pipe = load_model(options.model, options.device)
     methods = {name: configured("trace", ABLATION[name]) for name in options.variants}
     tasks = [
         tested("ablation", name, options.concepts or ABLATED[name], options.per_group)
@@ -299,6 +299,7 @@ def main() -> None:
     for verb in VERBS:
         one = verbs.add_parser(verb)
         one.add_argument("--model", default=MODEL, choices=embedded.PIPELINES)
+        one.add_argument("--device", default="cpu", help="to erase, draw and judge on: cpu, cuda")
         one.add_argument("--concepts", nargs="+", help="only these concepts of each task")
         one.add_argument("--per-group", type=int, default=PER_GROUP[verb], help="pictures a group")
         one.add_argument("--shard", type=parse_shard, help="i/n: this process's share of the work")

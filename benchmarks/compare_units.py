@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from bench import erasure_file, erasure_for
+from bench import erasure_for
 from common import BASE, BLANK, controlled
+from compare_cost import spent
 from trace_erasure.errors import InputError
 from trace_erasure.evaluate import AtStrength, RunFolder, Task, Verdict, at_strength, load_task
 from trace_erasure.methods.method import Method
@@ -64,23 +65,38 @@ def measure(
     They are kept by settings, which other names may have too, and come with the unit's own name.
     ``draw=False`` only looks for them; None where some are missing.
     """
-    options: dict[str, Any] = dict(model=model, autocast=True, draw=draw)
+    options: dict[str, Any] = dict(model=model, autocast=True)
     if unit.settings is None:
         with controlled(pipe, unit.method):
-            return work.measure(pipe, unit.task, judges, method=unit.method, **options)
-    if not draw and not erasure_file(unit.erased, unit.key, unit.seed, work.folder).exists():
-        return None
-    erasure = erasure_for(pipe, unit.erased, unit.key, unit.settings, unit.seed, work.folder)
-    found: list[Verdict] = []
-    for strength in unit.strengths:
-        options |= dict(method=at_strength(unit.key, strength), seed=unit.seed)
-        attached = AtStrength(erasure, strength)
-        part = work.measure(pipe, unit.task, judges, erasure=attached, **options)
-        if part is None:
-            return None
-        name = at_strength(unit.method, strength)
-        found += [replace(verdict, method=name) for verdict in part]
+            return work.measure(pipe, unit.task, judges, method=unit.method, draw=draw, **options)
+
+    def look(erasure: Any, draw: bool) -> list[Verdict] | None:
+        found: list[Verdict] = []
+        for strength in unit.strengths:
+            method, attached = at_strength(unit.key, strength), AtStrength(erasure, strength)
+            own = dict(method=method, seed=unit.seed, erasure=attached, draw=draw, **options)
+            part = work.measure(pipe, unit.task, judges, **own)
+            if part is None:
+                return None
+            name = at_strength(unit.method, strength)
+            found += [replace(verdict, method=name) for verdict in part]
+        return found
+
+    # What was measured is found by the erasure's name, which may outlive its file.
+    run = unit.key, *unit.erased, unit.seed
+    known = spent(work.folder, {run: unit.key}).get(run)
+    found = look(Made(known["name"]), False) if known else None
+    if found is None and draw:
+        settings, seed = unit.settings, unit.seed
+        found = look(erasure_for(pipe, unit.erased, unit.key, settings, seed, work.folder), True)
     return found
+
+
+@dataclass(frozen=True)
+class Made:
+    """An erasure of which nothing is left but its name."""
+
+    name: str
 
 
 def units_of(

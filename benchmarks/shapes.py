@@ -171,6 +171,19 @@ def build(size: Size, seed: int = 0) -> Any:
     return pipe
 
 
+def whole(size: Size, device: str, dtype: torch.dtype, seed: int = 0) -> Any:
+    """The pipeline with all its weights on ``device``, text encoders of the true depth included."""
+    torch.manual_seed(seed)
+    tokenizers, before = _tokenizers(size), torch.get_default_dtype()
+    torch.set_default_dtype(dtype)
+    try:
+        with torch.device(device):
+            network, encoders = size.network.from_config(size.config), _encoders(size, tokenizers)
+    finally:
+        torch.set_default_dtype(before)
+    return _assemble(size, network, encoders, tokenizers).to(device, dtype)
+
+
 def outline(size: Size) -> Any:
     """The pipeline with text encoders of the true depth and no weights, all on the meta device."""
     tokenizers = _tokenizers(size)

@@ -61,6 +61,8 @@ UNFIT = re.compile(
 )
 """Never proposed as a surrogate: harmless in a test, unwelcome in anybody's pictures."""
 RETAINED = 12
+SPOKEN_OF = 64
+"""Names of a kind that a compromise has in view beside the nearest."""
 BATCH = 256
 
 
@@ -76,6 +78,17 @@ def candidates(captions: Sequence[str], kind: str) -> dict[str, int]:
     """Phrases of ``kind`` that ``captions`` speak of, and how often, in alphabetical order."""
     count = Counter(match for text in captions for match in re.findall(PATTERNS[kind], text))
     return dict(sorted(count.items()))
+
+
+def spoken_of(captions: Sequence[str], concepts: Sequence[Concept]) -> list[str]:
+    """A prompt for each of the commonest names of every kind, those left out that a concept
+    forbids."""
+    found = []
+    for kind in ("object", "style", "identity"):
+        known = candidates(captions, kind)
+        common = sorted(known, key=lambda name: -known[name])[:SPOKEN_OF]
+        found += [fill(FRAMES[kind], name) for name in common]
+    return [text for text in found if not any(concept.forbids(text) for concept in concepts)]
 
 
 def phrases(captions: Sequence[str], kind: str) -> list[str]:

@@ -19,6 +19,7 @@ from trace_erasure.errors import InputError
 from trace_erasure.math.compromise import Rest
 from trace_erasure.math.pairs import Pairs
 from trace_erasure.math.subspaces import gram_root, summary
+from trace_erasure.neighbours import spoken_of
 
 COLUMNS = 24
 """Combinations of a concept's columns that are kept. What lies outside is a rounding error where
@@ -111,10 +112,31 @@ def part_of(
     )
 
 
-def rest_of(parts: Sequence[Part], empty: Tensor) -> Rest:
-    """What a compromise leaves as it is; ``empty`` are the columns of the empty prompt."""
+def names_of(
+    denoiser: Denoiser,
+    concepts: Sequence[Concept],
+    captions: Sequence[str],
+    stream: str,
+    root: Tensor,
+) -> dict[str, Tensor]:
+    """Columns of what ``captions`` speak of, prompt to (d, n), which no concept brings itself.
+
+    Only where words hear each other: there a sentence's change is in all of its words, and names
+    that are not near the concept suffer as well.
+    """
+    if not denoiser.family.both_ways:
+        return {}
+    prompts = spoken_of(captions, concepts)
+    found = keep_columns_each(denoiser, prompts, stream)
+    return {prompt: summary(columns, root, RETAINED) for prompt, columns in found.items()}
+
+
+def rest_of(parts: Sequence[Part], empty: Tensor, names: Mapping[str, Tensor]) -> Rest:
+    """What a compromise leaves as it is; ``empty`` are the columns of the empty prompt, ``names``
+    those of ``names_of``."""
     # A prompt that several concepts retain counts once.
     retained = {prompt: columns for part in parts for prompt, columns in part.retained.items()}
+    retained = {**names, **retained}
     before = [part.before for part in parts if part.before.shape[1]]
     return Rest(
         reached=[empty / empty.shape[1] ** 0.5],

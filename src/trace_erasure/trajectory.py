@@ -152,7 +152,7 @@ def profile(bank: Bank, concept: Tensor, other: Tensor) -> Profile:
     ``concept`` and ``other`` are teacher outputs at the bank's states, for the concept prompt and
     for the surrogate (or empty) prompt.
     """
-    energy = mean_square(concept - other).double()
+    energy = mean_square(concept - other).double().cpu()
     levels, index = bank.noise_levels.unique(return_inverse=True)
     per_level = torch.zeros(len(levels), dtype=torch.float64).index_add(0, index, energy)
     order = levels.argsort(descending=True)

@@ -12,7 +12,7 @@ from trace_erasure.math.objectives import mean_square
 
 def noised(arena: Arena, clean: Tensor, timestep: Tensor, generator: torch.Generator) -> tuple:
     """(x, m): ``clean`` states (n, …) at ``timestep`` with fresh noise, and the ideal output."""
-    path = arena.denoiser.path(timestep.reshape(1)).expand(clean.ndim)
+    path = arena.denoiser.path(timestep.reshape(1)).expand(clean)
     noise = torch.randn(clean.shape, generator=generator).to(clean)
     x, m = path.join(clean, noise)
     return x.to(clean.dtype), m.to(clean.dtype)

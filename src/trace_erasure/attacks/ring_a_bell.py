@@ -35,7 +35,7 @@ def ring_a_bell(arena: Arena, case: Case) -> Iterator[Try]:
 
     def distances(genes: Tensor) -> Tensor:
         found = arena.encode([known.text(row) for row in genes])
-        return (flat(found) - goal).square().sum(1)
+        return (flat(found) - goal).square().sum(1).cpu()
 
     shape = (POPULATION, LENGTH)
     genes = torch.randint(len(known), shape, generator=generator)

@@ -271,9 +271,9 @@ class ClipJudge:
         return output.image_embeds.cpu(), output.text_embeds.cpu()
 
 
-def shipped_classifiers() -> list[ImageClassifierJudge]:
+def shipped_classifiers(device: str = "cpu") -> list[ImageClassifierJudge]:
     """Two classifiers of different architecture, for the shipped pipelines."""
-    return [ImageClassifierJudge(embedded.path(name)) for name in embedded.CLASSIFIERS]
+    return [ImageClassifierJudge(embedded.path(name), device) for name in embedded.CLASSIFIERS]
 
 
 def shipped_judges() -> list[Judge | Scorer]:

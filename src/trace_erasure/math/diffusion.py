@@ -47,10 +47,11 @@ class Path:
         """σ / (α + σ), from 0 (clean) to 1 (noise): the same meaning for every family."""
         return self.sigma / (self.alpha + self.sigma)
 
-    def expand(self, ndim: int) -> Path:
-        """The same numbers shaped (n, 1, …) to broadcast over states of ``ndim`` dimensions."""
-        shape = (-1,) + (1,) * (ndim - 1)
-        return Path(*(value.reshape(shape) for value in (self.alpha, self.sigma, self.a, self.b)))
+    def expand(self, states: Tensor) -> Path:
+        """The same numbers shaped (n, 1, …) to broadcast over ``states`` (n, …), where they lie."""
+        shape = (-1,) + (1,) * (states.ndim - 1)
+        parts = (self.alpha, self.sigma, self.a, self.b)
+        return Path(*(value.reshape(shape).to(states.device) for value in parts))
 
     def split(self, x: Tensor, m: Tensor) -> tuple[Tensor, Tensor]:
         """(x₀, ε) that the output ``m`` implies at the state ``x``."""

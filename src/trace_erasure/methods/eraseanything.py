@@ -286,7 +286,7 @@ class EraseAnything(Baseline):
         noise = torch.randn(clean.shape, generator=generator).to(clean)
         level = torch.rand(1, generator=generator, dtype=torch.float64)
         times = level * denoiser.pipe.scheduler.config.num_train_timesteps
-        state, goal = denoiser.path(times).expand(clean.ndim).join(clean, noise)
+        state, goal = denoiser.path(times).expand(clean).join(clean, noise)
         kept = denoiser.predict(state.to(clean), times.to(clean), lesson.retained[k], self.guidance)
         return {
             "flow": mean_square(kept.float() - goal.float()).mean(),

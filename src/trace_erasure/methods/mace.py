@@ -223,7 +223,7 @@ class MACE(Baseline):
             t = torch.multinomial(chances, 1, generator=generator)
             clean = pictures.clean[i]
             noise = torch.randn(clean.shape, generator=generator).to(clean)
-            state = denoiser.path(t).expand(clean.ndim).join(clean, noise)[0]
+            state = denoiser.path(t).expand(clean).join(clean, noise)[0]
             with recorded(denoiser) as maps:
                 denoiser.predict(state.to(clean), t, conditioning[i])
             norms = [

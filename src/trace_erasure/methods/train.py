@@ -28,7 +28,7 @@ class Student:
 
     Attributes:
         parameters: what is trained, by name; zero in effect at first.
-        delta: reads the change as it is now; layers that it leaves alone are left out.
+        delta: reads the change as it is now, to the CPU; layers that it leaves alone are left out.
     """
 
     parameters: dict[str, Tensor]
@@ -68,7 +68,7 @@ def lora(
 
         def delta() -> dict[str, LowRank]:
             return {
-                path: LowRank(down.detach().float().clone(), scale * up.detach().float())
+                path: LowRank(down.detach().float().clone(), scale * up.detach().float()).to("cpu")
                 for path, (down, up) in factors.items()
                 if bool(up.detach().any())
             }

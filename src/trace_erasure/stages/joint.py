@@ -17,7 +17,7 @@ from trace_erasure.math import joint, subspaces
 from trace_erasure.math.joint import Joint, Trial
 from trace_erasure.math.lowrank import LowRank
 from trace_erasure.math.pairs import Pairs
-from trace_erasure.share import HALVES, Share, rest_of
+from trace_erasure.share import HALVES, Share, names_of, rest_of
 from trace_erasure.spec import Merge
 
 log = logging.getLogger("trace_erasure")
@@ -100,7 +100,7 @@ def solve(
         maps = denoiser.maps(stream)
         weights = denoiser.weights(stream, len(sigma))
         root = subspaces.gram_root([*weights.values()])
-        found = _solve(denoiser, stream, shares, settings, sigma, root)
+        found = _solve(denoiser, stream, shares, settings, captions, sigma, root)
         solved[stream], capacity[stream] = found
         edits[stream] = algebra.compress(solved[stream].at([strengths[i] for i in owners]))
         for path, weight in weights.items():
@@ -113,6 +113,7 @@ def _solve(
     stream: str,
     shares: Sequence[Share],
     settings: Merge,
+    captions: Sequence[str],
     sigma: torch.Tensor,
     root: torch.Tensor,
 ) -> tuple[Joint, Capacity]:
@@ -121,7 +122,8 @@ def _solve(
     pairs = [one for own in concepts for one in own]
     populations = len(denoiser.populations(stream))
     empty = keep_columns(denoiser, [EMPTY], stream)
-    rest = rest_of(parts, empty)
+    concepts_of = [share.concept for share in shares]
+    rest = rest_of(parts, empty, names_of(denoiser, concepts_of, captions, stream, root))
     others = torch.cat([empty[:, :0], *rest.retained], dim=1)
     general = torch.cat([empty, subspaces.unit(others, root)], dim=1)
     # All halves share what one concept's have: held one by one they would leave no room to erase.

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from trace_erasure.columns import Columns, Material, join, keep_columns, material
 from trace_erasure.concept import Concept
-from trace_erasure.corpus import second_moment
+from trace_erasure.corpus import captions_or_broad, second_moment
 from trace_erasure.denoiser import EMPTY, Denoiser
 from trace_erasure.errors import InputError
 from trace_erasure.families.table import POOLED
@@ -19,7 +19,7 @@ from trace_erasure.math import edit_figures, subspaces
 from trace_erasure.math.compromise import LEAST, ORDINARY, evened, joined
 from trace_erasure.math.hardening import harden
 from trace_erasure.math.lowrank import LowRank
-from trace_erasure.share import HALVES, Part, part_of, rest_of
+from trace_erasure.share import HALVES, Part, names_of, part_of, rest_of
 from trace_erasure.spec import ClosedForm
 from trace_erasure.stages.certificate import Certificate, Figures, certify
 
@@ -112,8 +112,12 @@ def redirect(
         for part, own in zip(parts, found, strict=True):
             part[stream] = part_of(denoiser, own, retain, stream, root, exact)
         compact = [part[stream] for part in parts]
+        names: Mapping[str, Tensor] = {}
+        if settings.mode != "equality":
+            spoken = captions_or_broad(captions)
+            names = names_of(denoiser, concepts, spoken, stream, root)
         edit, moved, held, redirected = _solve(
-            denoiser, stream, found, compact, retain, settings, sigma, root
+            denoiser, stream, found, compact, retain, names, settings, sigma, root
         )
         if hardened:
             edit, margins[stream] = harden(
@@ -175,6 +179,7 @@ def _solve(
     parts: Sequence[Material],
     compact: Sequence[Part],
     retain: Sequence[str],
+    names: Mapping[str, Tensor],
     settings: ClosedForm,
     sigma: Tensor,
     root: Tensor,
@@ -199,7 +204,7 @@ def _solve(
         edit = replace(algebra.equality(c, s, held, sigma, root), discarded=discarded)
     else:
         own = [(part.pairs, *part.described) for part in compact]
-        pairs, prior = evened(own, rest_of(compact, empty), sigma, root)
+        pairs, prior = evened(own, rest_of(compact, empty, names), sigma, root)
         c, s = joined(pairs)
         edit = algebra.ridge(
             c,

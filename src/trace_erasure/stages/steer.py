@@ -241,9 +241,9 @@ def steer(
 
 
 def trained(denoiser: Denoiser) -> dict[str, LowRank]:
-    """The trained change, module by module; removes the adapter from the network."""
+    """The trained change on the CPU, module by module; removes the adapter from the network."""
     delta = {
-        path: LowRank(down.detach().float().clone(), up.detach().float().clone())
+        path: LowRank(down.detach().float().clone(), up.detach().float().clone()).to("cpu")
         for path, (down, up) in adapt.factors_of(denoiser, ADAPTER).items()
     }
     adapt.detach(denoiser, ADAPTER)
@@ -260,7 +260,7 @@ def store(
         tensors[f"{name}|value"] = parameter.detach()
         tensors[f"{name}|mean"], tensors[f"{name}|square"] = state["exp_avg"], state["exp_avg_sq"]
     with atomic(file) as partial:
-        save_file({key: value.contiguous() for key, value in tensors.items()}, partial)
+        save_file({key: value.cpu().contiguous() for key, value in tensors.items()}, partial)
 
 
 def restore(file: Path, parameters: dict[str, Tensor], optimizer: torch.optim.Optimizer) -> int:
@@ -274,7 +274,7 @@ def restore(file: Path, parameters: dict[str, Tensor], optimizer: torch.optim.Op
             parameter.copy_(tensors[f"{name}|value"])
         optimizer.state[parameter] = {
             "step": torch.tensor(float(step)),
-            "exp_avg": tensors[f"{name}|mean"],
-            "exp_avg_sq": tensors[f"{name}|square"],
+            "exp_avg": tensors[f"{name}|mean"].to(parameter),
+            "exp_avg_sq": tensors[f"{name}|square"].to(parameter),
         }
     return step

@@ -1,0 +1,125 @@
+"""Stage 2 at the true sizes of published models, on a GPU: seconds a step and peak memory.
+
+    python benchmarks/real_steps.py [--families sd15 …]      # needs a CUDA GPU of 80 GiB
+
+Whole pipelines of ``shapes.py`` with random weights in bfloat16 on the card, text encoders of the
+true depth included, through ``stages.steer``: the teacher's states are recorded, few of them, then
+training steps are taken with gradient checkpointing, the first of them unmeasured. Beside it what
+``budget.py`` has computed, for the same batch. A rollout is one pass without gradients of as many
+states as go through the network at once by default.
+
+Rows: a task a family and batch, method ``stage 2``: ``seconds`` a step, ``peak`` GiB of the steps
+and ``computed`` for them, ``rollout`` GiB of such a pass beyond what was there before it,
+``rollout_computed`` and ``rollout_seconds``. Rows of other families stay.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+
+from budget import GIB, states_of
+from common import RESULTS, write_rows
+from shapes import SIZES, whole
+from trace_erasure import adapt
+from trace_erasure.concept import TEMPLATES, fill
+from trace_erasure.denoiser import Denoiser
+from trace_erasure.evaluate import Row, read_jsonl
+from trace_erasure.spec import Finetune
+from trace_erasure.stages.steer import ADAPTER, prepare, steer
+from trace_erasure.trajectory import CHUNK
+
+BATCHES = {"sd15": (8,), "sdxl": (1, 8), "flux-dev": (1, 4)}
+"""The default batch, or the largest that fits on 80 GiB."""
+STEPS = 3
+FEW = 4
+"""Trajectories of the concept and of the rest: too few to learn from, enough for a batch."""
+
+
+def measured(family: str) -> Iterator[tuple[int, dict[str, float]]]:
+    """Batch and figures of one family."""
+    rows = read_jsonl(RESULTS / "budget.jsonl", Row)
+    said = {row.metric: row.value for row in rows if row.task == family}
+    fixed = sum(said[name] for name in ("network", "encoders", "adapter"))
+    pipe = whole(SIZES[family], "cuda", torch.bfloat16)
+    denoiser = Denoiser(pipe)
+    rolled = rollout(denoiser)
+    denoiser.network.enable_gradient_checkpointing()  # type: ignore[operator]
+    for batch in BATCHES[family]:
+        settings = Finetune(
+            steps=STEPS,
+            batch=batch,
+            trajectories=FEW,
+            retain_trajectories=FEW,
+            sampler_steps=FEW,
+        )
+        prompts, others, kept = (
+            [fill(template, word) for template in TEMPLATES["object"]]
+            for word in ("fox", "cat", "dog")
+        )
+        with adapt.frozen(denoiser, ADAPTER):
+            lesson = prepare(denoiser, prompts[:FEW], others[:FEW], kept[:FEW], settings, seed=0)
+            torch.cuda.reset_peak_memory_stats()
+            ended = []
+            for _ in steer(denoiser, lesson, settings, seed=0):
+                torch.cuda.synchronize()
+                ended.append(time.perf_counter())
+        yield (
+            batch,
+            {
+                "seconds": (ended[-1] - ended[0]) / (len(ended) - 1),
+                "peak": torch.cuda.max_memory_allocated() / GIB,
+                "computed": fixed + states_of(settings) * said["checkpointed"],
+                **rolled,
+                "rollout_computed": said["rollout"],
+            },
+        )
+
+
+@torch.no_grad()
+def rollout(denoiser: Denoiser) -> dict[str, float]:
+    """What one pass of all that goes through the network at once takes."""
+    together = min(CHUNK, Finetune().retain_trajectories)
+    count = max(CHUNK, together * (1 if denoiser.distilled else 2))
+    conditioning = denoiser.encode(["a fox"])[[0] * count]
+    states, timestep = denoiser.initial_states(range(count)), denoiser.timesteps(4)[1]
+    torch.cuda.synchronize()
+    torch.cuda.reset_peak_memory_stats()
+    before, started = torch.cuda.memory_allocated(), time.perf_counter()
+    denoiser.predict(states, timestep, conditioning)
+    torch.cuda.synchronize()
+    return {
+        "rollout": (torch.cuda.max_memory_allocated() - before) / GIB,
+        "rollout_seconds": time.perf_counter() - started,
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--families", nargs="+", default=[*BATCHES], choices=[*BATCHES])
+    options = parser.parse_args()
+    fields: dict[str, Any] = dict(judge="none", numerator=None, n=1, seed=0, concept="any")
+    fields |= dict(low=float("nan"), high=float("nan"), model="random", method="stage 2")
+    device = torch.cuda.get_device_name().replace(" ", "-")
+    file = RESULTS / "real-steps.jsonl"
+    rows = read_jsonl(file, Row) if file.is_file() else []
+    for family in options.families:
+        rows = [row for row in rows if row.task.partition(",")[0] != family]
+        for batch, figures in measured(family):
+            how = f"device={device} precision=bfloat16 batch={batch} rank={Finetune().rank}"
+            for metric, value in figures.items():
+                task = f"{family}, batch {batch}"
+                rows.append(Row(task=task, metric=metric, value=value, protocol=how, **fields))
+                print(f"{task:20} {metric:18} {value:9.3f}", flush=True)
+            write_rows(file.stem, rows)
+        gc.collect()
+        torch.cuda.empty_cache()
+
+
+if __name__ == "__main__":
+    main()
