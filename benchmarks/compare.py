@@ -2,6 +2,7 @@
 
     make bench-compare                            # all of it, two processes side by side
     python benchmarks/compare.py sweep            # chooses settings on development concepts
+    python benchmarks/compare.py cost             # what the chosen ones take, alone on the machine
     python benchmarks/compare.py table            # measures the chosen ones on test concepts
     python benchmarks/compare.py ablate           # what each part of TRACE buys
     python benchmarks/compare.py sweep --shard 0/2 &      # two processes on one --work folder
@@ -21,6 +22,10 @@ tried on ``CURVES``. Rows (means and the worst H_o) go to
 benchmarks/results/compare-<model>-<task>.jsonl, cost to compare-<model>-cost.json, and a page with
 all figures, plots and pictures to <work>/<model>/report.
 
+**Cost.** The chosen methods erase ``CURVES`` once more, one after the other in one process with
+nothing beside it, after what they have in common, such as the search for words, has been done.
+``table`` sets these seconds and megabytes against its figures.
+
 **Ablation.** TRACE's default, stage 1 alone, with one part changed, and with stage 2 and its parts,
 ``variants.ABLATION``, on ``ABLATED``. Rows go to benchmarks/results/ablation-<model>.jsonl.
 
@@ -39,8 +44,11 @@ not: TRACE is one of each.
                methods train one by one, 3 × 14 more: 9750 s, 72 closed forms 150 s, 84 pictures
                each 2270 s, controls 150 s
     strengths  10 methods × 5 × 3 concepts, 42 pictures each: 950 s
+    cost       6 trainings and 4 closed forms × 3 concepts, one process, so counted twice: 1500 s
     ablation   12 trainings and 8 closed forms × 2 concepts: 1590 s, 70 pictures each 420 s
-    together   21,070 s a family, 5.9 hours for both on two cores
+    together   22,570 s a family, 6.3 hours for both on two cores
+
+On a GPU that several processes share (``--device cuda``) a training takes 5 to 15 s.
 
 To fit, these were cut: of 10, 5 and 11 test concepts there are 2, 2 and 1; 12 pictures a group
 where the tasks have 40 to 200, and 36 retained ones; six settings a method became four; two
@@ -59,7 +67,7 @@ from typing import Any
 
 import yaml
 
-from bench import KINDS, STRENGTHS
+from bench import KINDS, STRENGTHS, concepts_of, erasure_for
 from common import BASE, BLANK, MODEL, RESULTS, load_model, write_rows
 from compare_cost import cost_table, costs, good_runs, spent
 from compare_report import table_of, write_page
@@ -82,7 +90,7 @@ from trace_erasure.evaluate import (
 from trace_erasure.files import atomic
 from trace_erasure.methods.method import Method
 from trace_erasure.shard import parse_shard, shard_of
-from variants import ABLATION, BUDGET, COMPARED, GRID, configured, usable
+from variants import ABLATION, BUDGET, COMPARED, GRID, configured, key_of, usable
 
 SETTINGS = Path(__file__).parent / "compare_settings.yaml"
 SEEDS = (0, 1, 2)
@@ -96,6 +104,8 @@ CURVES = {"objects": "fox", "styles": "neon", "identities": "Mira Solberg"}
 ABLATED = {"objects": ("fox",), "styles": ("neon",)}
 PER_GROUP = {"sweep": 8, "table": 12, "ablate": 10}
 PER_GROUP_CURVES = 6
+COST = "cost"
+"""Where under the work folder the erasures lie that were made to be metered."""
 
 
 def together(
@@ -221,7 +231,8 @@ def table(options: argparse.Namespace) -> None:
         print(to_markdown(table_of(pooled[task.name], f"{options.model}: {task.name}")))
     work = RunFolder(options.work / options.model)
     keys = {(u.method, *u.erased, u.seed): u.key for u in units if u.settings is not None}
-    entries = costs(spent(work.folder, keys), good_runs(singles, singles[0].judge), [*methods])
+    alone = spent(work.folder / COST, keys)
+    entries = costs(alone, good_runs(singles, singles[0].judge), [*methods])
     with atomic(options.out / f"compare-{options.model}-cost.json") as partial:
         partial.write_text(json.dumps(entries, indent=1) + "\n", "utf-8")
     cost = cost_table(entries, f"{options.model}: cost")
@@ -230,6 +241,17 @@ def table(options: argparse.Namespace) -> None:
     measured = {task.name: of_task[task.name] for task in tasks}
     for file in write_page(work, options.model, pooled, strengths, measured, cost):
         print(file)
+
+
+def cost(options: argparse.Namespace) -> None:
+    pipe = load_model(options.model, options.device)
+    methods = selected(options.settings, options.model, usable(pipe, options.methods))
+    folder = options.work / options.model / COST
+    for kind, concept in CURVES.items():
+        COMPARED["uce"].erase(pipe, concepts_of(kind, concept))  # finds the words for all of them
+        for name, method in methods.items():
+            erasure_for(pipe, (kind, concept), key_of(method), method, 0, folder)
+            print(f"{kind}, {concept}: {name}", flush=True)
 
 
 def figures(verdicts: Sequence[Verdict]) -> list[Row]:
@@ -290,7 +312,7 @@ def ablate(options: argparse.Namespace) -> None:
     write_rows(f"ablation-{options.model}", rows, options.out)
 
 
-VERBS = {"sweep": sweep, "table": table, "ablate": ablate}
+VERBS = {"sweep": sweep, "cost": cost, "table": table, "ablate": ablate}
 
 
 def main() -> None:
@@ -300,11 +322,13 @@ def main() -> None:
         one = verbs.add_parser(verb)
         one.add_argument("--model", default=MODEL, choices=embedded.PIPELINES)
         one.add_argument("--device", default="cpu", help="to erase, draw and judge on: cpu, cuda")
-        one.add_argument("--concepts", nargs="+", help="only these concepts of each task")
-        one.add_argument("--per-group", type=int, default=PER_GROUP[verb], help="pictures a group")
-        one.add_argument("--shard", type=parse_shard, help="i/n: this process's share of the work")
         one.add_argument("--work", type=Path, default=Path("runs/compare"))
-        one.add_argument("--out", type=Path, default=SETTINGS if verb == "sweep" else RESULTS)
+        if verb != "cost":
+            most = PER_GROUP[verb]
+            one.add_argument("--concepts", nargs="+", help="only these concepts of each task")
+            one.add_argument("--per-group", type=int, default=most, help="pictures a group")
+            one.add_argument("--shard", type=parse_shard, help="i/n: this process's share")
+            one.add_argument("--out", type=Path, default=SETTINGS if verb == "sweep" else RESULTS)
         if verb == "ablate":
             one.add_argument("--variants", nargs="+", default=[*ABLATION], choices=[*ABLATION])
             one.add_argument("--tasks", nargs="+", default=[*ABLATED], choices=[*ABLATED])
@@ -313,10 +337,11 @@ def main() -> None:
         if verb == "sweep":
             one.add_argument("--candidates", type=int, default=BUDGET, help="settings a method")
             continue
-        one.add_argument("--tasks", nargs="+", default=[*KINDS], choices=[*KINDS])
-        one.add_argument("--seeds", nargs="+", type=int, default=[*SEEDS])
         one.add_argument("--settings", type=Path, default=SETTINGS)
-        one.add_argument("--published", action="store_true", help="without a sweep's choices")
+        if verb == "table":
+            one.add_argument("--tasks", nargs="+", default=[*KINDS], choices=[*KINDS])
+            one.add_argument("--seeds", nargs="+", type=int, default=[*SEEDS])
+            one.add_argument("--published", action="store_true", help="without a sweep's choices")
     options = parser.parse_args()
     VERBS[options.verb](options)
 

@@ -108,7 +108,7 @@ def cost_table(entries: Sequence[Mapping[str, Any]], title: str) -> Table:
             "both stages' ratio",
         ),
         tuple(lines),
-        f"Medians over erasures, each in one thread beside a second process. Added MiB: highest "
+        f"Medians over erasures, one after the other, with nothing beside them. Added MiB: highest "
         "resident size during the erasure, less that before it, when freed memory has gone back: "
         "on top of the loaded model and judges. Good: "
         f"Acc_e at most {ERASED:.0%} and Acc_s at least {KEPT:.0%} of the original model's, in "

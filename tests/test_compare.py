@@ -173,11 +173,12 @@ def drawn(script, compare, tmp_path, monkeypatch):
     calls = []
 
     def erase(pipe, erased, key, settings, seed, work):
-        file = units.erasure_file(erased, key, seed, work)
+        file = script("bench").erasure_file(erased, key, seed, work)
         if not file.exists():
             file.parent.mkdir(parents=True, exist_ok=True)
             file.touch()
-            line = dict(task=erased[0], concept=erased[1], method=key, seed=seed)
+            name = f"{key} {erased} {seed}"
+            line = dict(task=erased[0], concept=erased[1], method=key, seed=seed, name=name)
             with (work / "seconds.jsonl").open("a") as log:
                 log.write(json.dumps({**line, "seconds": 2.0, "bytes": 100}) + "\n")
         return SimpleNamespace(name=f"{key} {erased} {seed}")
@@ -198,18 +199,19 @@ def drawn(script, compare, tmp_path, monkeypatch):
             for judge in judges
         ]  # fmt: skip
 
-    monkeypatch.setattr(compare, "load_model", lambda name: pipe)
+    monkeypatch.setattr(compare, "load_model", lambda name, device: pipe)
     judges = [SimpleNamespace(id="resnet@1"), SimpleNamespace(id="regnet@1")]
-    monkeypatch.setattr(compare, "shipped_classifiers", lambda: judges)
+    monkeypatch.setattr(compare, "shipped_classifiers", lambda device: judges)
     monkeypatch.setattr(units, "erasure_for", erase)
+    monkeypatch.setattr(compare, "erasure_for", erase)
     monkeypatch.setattr("trace_erasure.evaluate.run_folder.evaluate", look)
     return calls
 
 
 def options(tmp_path, verb, **changes):
     out = tmp_path / ("settings.yaml" if verb == "sweep" else "results")
-    usual = dict(model="emoji-sd", work=tmp_path / "work", per_group=1, shard=None, concepts=None)
-    return argparse.Namespace(**{**usual, "verb": verb, "out": out, **changes})
+    usual = dict(model="emoji-sd", device="cpu", work=tmp_path / "work", per_group=1, shard=None)
+    return argparse.Namespace(**{**usual, "concepts": None, "verb": verb, "out": out, **changes})
 
 
 def test_the_last_shard_of_a_sweep_writes_what_it_chose(compare, drawn, tmp_path):
@@ -223,8 +225,17 @@ def test_the_last_shard_of_a_sweep_writes_what_it_chose(compare, drawn, tmp_path
     assert set(kept["uce"]["measured_on"]) == {"dev-objects", "dev-styles", "dev-identities"}
 
 
-def test_a_table_pools_trainings_and_draws_nothing_twice(compare, drawn, tmp_path):
-    chosen = dict(methods=["trace", "speed", "uce"], seeds=[0, 1], published=True, settings=None)
+def test_a_table_pools_trainings_and_draws_nothing_twice(compare, drawn, tmp_path, monkeypatch):
+    names, settings = ["trace", "speed", "uce"], tmp_path / "settings.yaml"
+    for name in names:
+        compare.record(settings, "emoji-sd", name, {"selected": {}, "tried": []}, [])
+    asked = []
+    words = SimpleNamespace(erase=lambda pipe, concepts: asked.append(concepts[0].phrase))
+    with monkeypatch.context() as within:
+        within.setitem(compare.COMPARED, "uce", words)
+        compare.cost(options(tmp_path, "cost", methods=["trace", "speed"], settings=settings))
+    assert asked == ["fox", "neon", "Mira Solberg"] and not drawn
+    chosen = dict(methods=names, seeds=[0, 1], published=False, settings=settings)
     table = options(tmp_path, "table", **chosen, tasks=["objects", "hazard"])
     compare.table(table)
     file = tmp_path / "results" / "compare-emoji-sd-objects.jsonl"
@@ -239,7 +250,8 @@ def test_a_table_pools_trainings_and_draws_nothing_twice(compare, drawn, tmp_pat
     assert {name for name, _ in tests} == {"speed", "uce"}
     assert tests["speed", "paired_erased"] == 0 and tests["uce", "paired_erased"] == 1
     trace, _, uce = json.loads((tmp_path / "results" / "compare-emoji-sd-cost.json").read_text())
-    assert trace["erasures"] == trace["good"] == 2 * 3 and uce["good"] == 0 and uce["bytes"] == 100
+    assert trace["erasures"] == trace["good"] == 1 and trace["bytes"] == 100
+    assert uce["erasures"] == uce["good"] == 0  # its cost was not asked for
     page = (tmp_path / "work" / "emoji-sd" / "report" / "report.html").read_text()
     assert "erasure against retention" in page and "fox, one row a method" in page
     before, count = file.read_bytes(), len(drawn)

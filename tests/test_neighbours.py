@@ -86,3 +86,18 @@ def test_a_word_for_a_whole_category_is_nobodys_synonym(monkeypatch):
     fox = Concept("fox", surrogate="horse")
     found = neighbours.survey(Denoiser(tiny_stable_diffusion()), fox, {}, words)
     assert found.synonyms == ("vixen", "plantain")
+
+
+def test_what_captions_speak_of_is_the_commonest_of_every_kind_and_nothing_forbidden(monkeypatch):
+    captions = ["a picture of a fox"] * 3 + ["a picture of a vixen"] * 2 + ["a picture of a kite"]
+    captions += ["houses, neon style", "a picture of Mira Solberg"]
+    monkeypatch.setattr(neighbours, "SPOKEN_OF", 3)
+    fox = Concept("fox", synonyms=("vixen",))
+    assert neighbours.spoken_of(captions, [fox]) == [
+        "a picture of a kite",
+        "a house, neon style",
+        "a picture of Mira Solberg",
+    ]
+    assert "a picture of a fox" in neighbours.spoken_of(captions, [Concept("kite")])
+    monkeypatch.setattr(neighbours, "SPOKEN_OF", 2)
+    assert "a picture of a kite" not in neighbours.spoken_of(captions, [])

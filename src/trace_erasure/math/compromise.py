@@ -15,7 +15,7 @@ from torch import Tensor
 from trace_erasure.math.closed_form import Edit, ridge_system
 from trace_erasure.math.pairs import Pairs
 
-ORDINARY, REACHED, RETAINED, LEAST = 0.1, 0.3, 8.0, 1e-3
+ORDINARY, REACHED, RETAINED, LEAST = 0.1, 0.3, 3.0, 1e-3
 """Beside 1 for all concepts together: α of ordinary language; as shares of it what concepts come
 to, surrogates and empty prompt, and what is retained; and λ, a share of the mean diagonal."""
 MANY = 8

@@ -112,12 +112,12 @@ def redirect(
         for part, own in zip(parts, found, strict=True):
             part[stream] = part_of(denoiser, own, retain, stream, root, exact)
         compact = [part[stream] for part in parts]
-        names: Mapping[str, Tensor] = {}
+        known: Mapping[str, Tensor] = {}
         if settings.mode != "equality":
             spoken = captions_or_broad(captions)
-            names = names_of(denoiser, concepts, spoken, stream, root)
+            known = names_of(denoiser, concepts, spoken, stream, root)
         edit, moved, held, redirected = _solve(
-            denoiser, stream, found, compact, retain, names, settings, sigma, root
+            denoiser, stream, found, compact, retain, known, settings, sigma, root
         )
         if hardened:
             edit, margins[stream] = harden(
@@ -179,7 +179,7 @@ def _solve(
     parts: Sequence[Material],
     compact: Sequence[Part],
     retain: Sequence[str],
-    names: Mapping[str, Tensor],
+    known: Mapping[str, Tensor],
     settings: ClosedForm,
     sigma: Tensor,
     root: Tensor,
@@ -204,7 +204,7 @@ def _solve(
         edit = replace(algebra.equality(c, s, held, sigma, root), discarded=discarded)
     else:
         own = [(part.pairs, *part.described) for part in compact]
-        pairs, prior = evened(own, rest_of(compact, empty, names), sigma, root)
+        pairs, prior = evened(own, rest_of(compact, empty, known), sigma, root)
         c, s = joined(pairs)
         edit = algebra.ridge(
             c,
