@@ -103,6 +103,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--families", nargs="+", default=[*BATCHES], choices=[*BATCHES])
     options = parser.parse_args()
+    # With cuDNN's attention torch 2.11 reached for memory that was not its own, on FLUX.1 [dev].
+    torch.backends.cuda.enable_cudnn_sdp(False)
     fields: dict[str, Any] = dict(judge="none", numerator=None, n=1, seed=0, concept="any")
     fields |= dict(low=float("nan"), high=float("nan"), model="random", method="stage 2")
     device = torch.cuda.get_device_name().replace(" ", "-")

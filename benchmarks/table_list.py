@@ -386,6 +386,28 @@ TABLES = {
         note="GiB, computed from shapes, not measured.",
         heading="model",
     ),
+    "real-steps": Table(
+        {
+            "sd15, batch 8": "Stable Diffusion 1.5, `batch=8`",
+            "sdxl, batch 8": "SDXL, `batch=8`",
+            "sdxl, batch 1": "SDXL, `batch=1`",
+            "flux-dev, batch 4": "FLUX.1 [dev], `batch=4`",
+            "flux-dev, batch 1": "FLUX.1 [dev], `batch=1`",
+        },
+        {"stage 2": "stage 2"},
+        {"none": "none"},
+        (
+            Column("seconds a step", "seconds", "any", "{:.1f}"),
+            Column("peak of the steps", "peak", "any", "{:.1f}"),
+            Column("computed", "computed", "any", "{:.1f}"),
+            Column("rollout", "rollout", "any", "{:.1f}"),
+            Column("computed", "rollout_computed", "any", "{:.1f}"),
+        ),
+        "python benchmarks/real_steps.py",
+        model="random",
+        note="GiB, but for the seconds; measured, on random weights.",
+        heading="model",
+    ),
     **{
         f"comparison{suffix}": Table(
             {f"compare-{task}": label for task, label in TASKS.items()},
