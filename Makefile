@@ -26,8 +26,7 @@ bench-small: $(READY)
 COMPARE := OMP_NUM_THREADS=1 $(BIN)/python benchmarks/compare.py
 
 bench-compare: $(READY)
-	for model in emoji-sd emoji-flux; do for verb in sweep cost table ablate; do \
-	  case $$verb in cost) $(COMPARE) cost --model $$model || exit 1; continue;; esac; \
+	for model in emoji-sd emoji-flux; do for verb in sweep table ablate; do \
 	  $(COMPARE) $$verb --model $$model --shard 0/2 & \
 	  $(COMPARE) $$verb --model $$model --shard 1/2; own=$$?; \
 	  wait $$! && [ $$own = 0 ] || exit 1; \

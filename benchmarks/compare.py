@@ -2,7 +2,6 @@
 
     make bench-compare                            # all of it, two processes side by side
     python benchmarks/compare.py sweep            # chooses settings on development concepts
-    python benchmarks/compare.py cost             # what the chosen ones take, alone on the machine
     python benchmarks/compare.py table            # measures the chosen ones on test concepts
     python benchmarks/compare.py ablate           # what each part of TRACE buys
     python benchmarks/compare.py sweep --shard 0/2 &      # two processes on one --work folder
@@ -19,12 +18,8 @@ part in the choice. ``compare_settings.yaml`` keeps what was chosen and all that
 person, which are taken out of the tests since the world has no others to spare. Every figure is
 over all of ``SEEDS``; every method is tested against TRACE picture by picture; ``STRENGTHS`` are
 tried on ``CURVES``. Rows (means and the worst H_o) go to
-benchmarks/results/compare-<model>-<task>.jsonl, cost to compare-<model>-cost.json, and a page with
+benchmarks/results/compare-<model>-<task>.jsonl, cost to compare-<model>-cost.jsonl, and a page with
 all figures, plots and pictures to <work>/<model>/report.
-
-**Cost.** The chosen methods erase ``CURVES`` once more, one after the other in one process with
-nothing beside it, after what they have in common, such as the search for words, has been done.
-``table`` sets these seconds and megabytes against its figures.
 
 **Ablation.** TRACE's default, stage 1 alone, with one part changed, and with stage 2 and its parts,
 ``variants.ABLATION``, on ``ABLATED``. Rows go to benchmarks/results/ablation-<model>.jsonl.
@@ -44,11 +39,10 @@ not: TRACE is one of each.
                methods train one by one, 3 × 14 more: 9750 s, 72 closed forms 150 s, 84 pictures
                each 2270 s, controls 150 s
     strengths  10 methods × 5 × 3 concepts, 42 pictures each: 950 s
-    cost       6 trainings and 4 closed forms × 3 concepts, one process, so counted twice: 1500 s
     ablation   12 trainings and 8 closed forms × 2 concepts: 1590 s, 70 pictures each 420 s
-    together   22,570 s a family, 6.3 hours for both on two cores
+    together   21,070 s a family, 5.9 hours for both on two cores
 
-On a GPU that several processes share (``--device cuda``) a training takes 5 to 15 s.
+On a GPU that 16 processes share (``--device cuda``) all but a part of the ablation took 7 minutes.
 
 To fit, these were cut: of 10, 5 and 11 test concepts there are 2, 2 and 1; 12 pictures a group
 where the tasks have 40 to 200, and 36 retained ones; six settings a method became four; two
@@ -58,7 +52,6 @@ development objects became one; strengths and ablation are of single trainings.
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -67,9 +60,9 @@ from typing import Any
 
 import yaml
 
-from bench import KINDS, STRENGTHS, concepts_of, erasure_for
+from bench import KINDS, STRENGTHS
 from common import BASE, BLANK, MODEL, RESULTS, load_model, write_rows
-from compare_cost import cost_table, costs, good_runs, spent
+from compare_cost import cost_rows, cost_table, costs, good_runs, spent
 from compare_report import table_of, write_page
 from compare_units import Unit, development, measure, tested, units_of
 from shares import shared_out
@@ -90,7 +83,7 @@ from trace_erasure.evaluate import (
 from trace_erasure.files import atomic
 from trace_erasure.methods.method import Method
 from trace_erasure.shard import parse_shard, shard_of
-from variants import ABLATION, BUDGET, COMPARED, GRID, configured, key_of, usable
+from variants import ABLATION, BUDGET, COMPARED, GRID, configured, usable
 
 SETTINGS = Path(__file__).parent / "compare_settings.yaml"
 SEEDS = (0, 1, 2)
@@ -104,8 +97,6 @@ CURVES = {"objects": "fox", "styles": "neon", "identities": "Mira Solberg"}
 ABLATED = {"objects": ("fox",), "styles": ("neon",)}
 PER_GROUP = {"sweep": 8, "table": 12, "ablate": 10}
 PER_GROUP_CURVES = 6
-COST = "cost"
-"""Where under the work folder the erasures lie that were made to be metered."""
 
 
 def together(
@@ -231,27 +222,15 @@ def table(options: argparse.Namespace) -> None:
         print(to_markdown(table_of(pooled[task.name], f"{options.model}: {task.name}")))
     work = RunFolder(options.work / options.model)
     keys = {(u.method, *u.erased, u.seed): u.key for u in units if u.settings is not None}
-    alone = spent(work.folder / COST, keys)
-    entries = costs(alone, good_runs(singles, singles[0].judge), [*methods])
-    with atomic(options.out / f"compare-{options.model}-cost.json") as partial:
-        partial.write_text(json.dumps(entries, indent=1) + "\n", "utf-8")
+    entries = costs(spent(work.folder, keys), good_runs(singles, singles[0].judge), [*methods])
+    how = f"seeds={len(options.seeds)} device={options.device}"
+    write_rows(f"compare-{options.model}-cost", cost_rows(entries, options.model, how), options.out)
     cost = cost_table(entries, f"{options.model}: cost")
     print(to_markdown(cost))
     strengths = [row for task in curves for row in _summarised(of_task[task.name])]
     measured = {task.name: of_task[task.name] for task in tasks}
     for file in write_page(work, options.model, pooled, strengths, measured, cost):
         print(file)
-
-
-def cost(options: argparse.Namespace) -> None:
-    pipe = load_model(options.model, options.device)
-    methods = selected(options.settings, options.model, usable(pipe, options.methods))
-    folder = options.work / options.model / COST
-    for kind, concept in CURVES.items():
-        COMPARED["uce"].erase(pipe, concepts_of(kind, concept))  # finds the words for all of them
-        for name, method in methods.items():
-            erasure_for(pipe, (kind, concept), key_of(method), method, 0, folder)
-            print(f"{kind}, {concept}: {name}", flush=True)
 
 
 def figures(verdicts: Sequence[Verdict]) -> list[Row]:
@@ -312,7 +291,7 @@ def ablate(options: argparse.Namespace) -> None:
     write_rows(f"ablation-{options.model}", rows, options.out)
 
 
-VERBS = {"sweep": sweep, "cost": cost, "table": table, "ablate": ablate}
+VERBS = {"sweep": sweep, "table": table, "ablate": ablate}
 
 
 def main() -> None:
@@ -323,12 +302,11 @@ def main() -> None:
         one.add_argument("--model", default=MODEL, choices=embedded.PIPELINES)
         one.add_argument("--device", default="cpu", help="to erase, draw and judge on: cpu, cuda")
         one.add_argument("--work", type=Path, default=Path("runs/compare"))
-        if verb != "cost":
-            most = PER_GROUP[verb]
-            one.add_argument("--concepts", nargs="+", help="only these concepts of each task")
-            one.add_argument("--per-group", type=int, default=most, help="pictures a group")
-            one.add_argument("--shard", type=parse_shard, help="i/n: this process's share")
-            one.add_argument("--out", type=Path, default=SETTINGS if verb == "sweep" else RESULTS)
+        most = PER_GROUP[verb]
+        one.add_argument("--concepts", nargs="+", help="only these concepts of each task")
+        one.add_argument("--per-group", type=int, default=most, help="pictures a group")
+        one.add_argument("--shard", type=parse_shard, help="i/n: this process's share of the work")
+        one.add_argument("--out", type=Path, default=SETTINGS if verb == "sweep" else RESULTS)
         if verb == "ablate":
             one.add_argument("--variants", nargs="+", default=[*ABLATION], choices=[*ABLATION])
             one.add_argument("--tasks", nargs="+", default=[*ABLATED], choices=[*ABLATED])
@@ -337,11 +315,10 @@ def main() -> None:
         if verb == "sweep":
             one.add_argument("--candidates", type=int, default=BUDGET, help="settings a method")
             continue
+        one.add_argument("--tasks", nargs="+", default=[*KINDS], choices=[*KINDS])
+        one.add_argument("--seeds", nargs="+", type=int, default=[*SEEDS])
         one.add_argument("--settings", type=Path, default=SETTINGS)
-        if verb == "table":
-            one.add_argument("--tasks", nargs="+", default=[*KINDS], choices=[*KINDS])
-            one.add_argument("--seeds", nargs="+", type=int, default=[*SEEDS])
-            one.add_argument("--published", action="store_true", help="without a sweep's choices")
+        one.add_argument("--published", action="store_true", help="without a sweep's choices")
     options = parser.parse_args()
     VERBS[options.verb](options)
 

@@ -76,6 +76,21 @@ def _median(values: Iterable[float]) -> float | None:
     return round(median(found), 3) if found else None
 
 
+def cost_rows(entries: Sequence[Mapping[str, Any]], model: str, protocol: str) -> list[Row]:
+    """The entries of ``costs`` as rows, a metric each; nan for what there is none of."""
+    fields: dict[str, Any] = dict(judge="none", numerator=None, seed=0, concept="all")
+    fields |= dict(low=math.nan, high=math.nan, model=model, task="compare-cost", protocol=protocol)
+    rows = []
+    for entry in entries:
+        of_method = dict(method=entry["method"], n=entry["erasures"], **fields)
+        for metric, value in entry.items():
+            if metric not in ("method", "erasures"):
+                number = math.nan if value is None else float(value)
+                rows.append(Row(metric=metric, value=number, **of_method))
+        rows.append(Row(metric="erasures", value=float(entry["erasures"]), **of_method))
+    return rows
+
+
 def cost_table(entries: Sequence[Mapping[str, Any]], title: str) -> Table:
     """The entries of ``costs`` for readers."""
 
@@ -108,9 +123,9 @@ def cost_table(entries: Sequence[Mapping[str, Any]], title: str) -> Table:
             "both stages' ratio",
         ),
         tuple(lines),
-        f"Medians over erasures, one after the other, with nothing beside them. Added MiB: highest "
-        "resident size during the erasure, less that before it, when freed memory has gone back: "
-        "on top of the loaded model and judges. Good: "
+        "Medians over erasures, of all methods beside the comparison's other processes. Added "
+        "MiB: highest resident size during the erasure, less that before it, when freed memory has "
+        "gone back: on top of the loaded model and judges, without what lies on a GPU. Good: "
         f"Acc_e at most {ERASED:.0%} and Acc_s at least {KEPT:.0%} of the original model's, in "
         "the pictures of this comparison. Ratios: TRACE's seconds, or those of both its stages, "
         "to the method's own, over concepts and seeds where both are good; — there are none.",

@@ -421,6 +421,28 @@ TABLES = {
         for suffix, model in FAMILIES.items()
     },
     **{
+        f"comparison-cost{suffix}": Table(
+            {"compare-cost": "cost"},
+            {name: label for name, label in BESIDE.items() if name not in ("base", "blank")},
+            {"none": "none"},
+            (
+                Column("seconds", "seconds", "all", "{:.1f}"),
+                Column("MiB that it adds on the host", "added_mib", "all", "{:.0f}"),
+                Column("file, bytes", "bytes", "all", "{:,.0f}"),
+                Column("erasures", "erasures", "all", "{:.0f}"),
+                Column("of which good", "good", "all", "{:.0f}"),
+                Column("seconds of the good", "seconds_to_good", "all", "{:.1f}"),
+                Column("TRACE's share of them", "trace_ratio", "all", "{:.2f}"),
+                Column("with both stages", "both_stages_ratio", "all", "{:.2f}"),
+            ),
+            "make bench-compare",
+            model=model,
+            note="Medians.",
+            sparse=True,
+        )
+        for suffix, model in FAMILIES.items()
+    },
+    **{
         f"ablation{suffix}": Table(
             {f"ablation-{task}": TASKS[task] for task in ("objects", "styles")},
             {**BASE, **PARTS},

@@ -203,7 +203,6 @@ def drawn(script, compare, tmp_path, monkeypatch):
     judges = [SimpleNamespace(id="resnet@1"), SimpleNamespace(id="regnet@1")]
     monkeypatch.setattr(compare, "shipped_classifiers", lambda device: judges)
     monkeypatch.setattr(units, "erasure_for", erase)
-    monkeypatch.setattr(compare, "erasure_for", erase)
     monkeypatch.setattr("trace_erasure.evaluate.run_folder.evaluate", look)
     return calls
 
@@ -225,16 +224,10 @@ def test_the_last_shard_of_a_sweep_writes_what_it_chose(compare, drawn, tmp_path
     assert set(kept["uce"]["measured_on"]) == {"dev-objects", "dev-styles", "dev-identities"}
 
 
-def test_a_table_pools_trainings_and_draws_nothing_twice(compare, drawn, tmp_path, monkeypatch):
+def test_a_table_pools_trainings_and_draws_nothing_twice(compare, drawn, tmp_path):
     names, settings = ["trace", "speed", "uce"], tmp_path / "settings.yaml"
     for name in names:
         compare.record(settings, "emoji-sd", name, {"selected": {}, "tried": []}, [])
-    asked = []
-    words = SimpleNamespace(erase=lambda pipe, concepts: asked.append(concepts[0].phrase))
-    with monkeypatch.context() as within:
-        within.setitem(compare.COMPARED, "uce", words)
-        compare.cost(options(tmp_path, "cost", methods=["trace", "speed"], settings=settings))
-    assert asked == ["fox", "neon", "Mira Solberg"] and not drawn
     chosen = dict(methods=names, seeds=[0, 1], published=False, settings=settings)
     table = options(tmp_path, "table", **chosen, tasks=["objects", "hazard"])
     compare.table(table)
@@ -249,9 +242,11 @@ def test_a_table_pools_trainings_and_draws_nothing_twice(compare, drawn, tmp_pat
     }
     assert {name for name, _ in tests} == {"speed", "uce"}
     assert tests["speed", "paired_erased"] == 0 and tests["uce", "paired_erased"] == 1
-    trace, _, uce = json.loads((tmp_path / "results" / "compare-emoji-sd-cost.json").read_text())
-    assert trace["erasures"] == trace["good"] == 1 and trace["bytes"] == 100
-    assert uce["erasures"] == uce["good"] == 0  # its cost was not asked for
+    cost = (tmp_path / "results" / "compare-emoji-sd-cost.jsonl").read_text().splitlines()
+    costs = {(row["method"], row["metric"]): row["value"] for row in map(json.loads, cost)}
+    assert costs["trace", "erasures"] == costs["trace", "good"] == 2 * 3
+    assert costs["uce", "good"] == 0 and costs["uce", "bytes"] == 100
+    assert costs["uce", "trace_ratio"] is None
     page = (tmp_path / "work" / "emoji-sd" / "report" / "report.html").read_text()
     assert "erasure against retention" in page and "fox, one row a method" in page
     before, count = file.read_bytes(), len(drawn)
