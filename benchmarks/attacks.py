@@ -58,7 +58,7 @@ from attack_plan import (
     share_of,
     units_of,
 )
-from common import BASE, MODEL, RESULTS, load_model, row_file, write_rows
+from common import BASE, RESULTS, add_model, load_model, row_file, write_rows
 from trace_erasure import embedded
 from trace_erasure.attacks.budget import Budget
 from trace_erasure.attacks.outcome import Outcome
@@ -208,7 +208,7 @@ def attack_all(lab: Lab, share: Shard) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     names = [*LEVELS, *BASELINES]
-    parser.add_argument("--model", default=MODEL, choices=embedded.PIPELINES)
+    add_model(parser)
     parser.add_argument("--attacks", nargs="+", default=[*ORDER], choices=[*ORDER])
     parser.add_argument("--cheap", action="store_true", help=f"only {', '.join(CHEAP)}")
     parser.add_argument("--methods", nargs="+", default=names, choices=names)
@@ -229,7 +229,7 @@ def main() -> None:
     options = parser.parse_args()
     if options.cheap:
         options.attacks = [*CHEAP]
-    pipe, judge = load_model(options.model), shipped_classifiers()[0]
+    pipe, judge = load_model(options.model, options.device), shipped_classifiers(options.device)[0]
     methods = methods_for(pipe, options.model, options.methods, options.settings)
     attack_all(Lab(pipe, judge, methods, options), options.shard or shard_of())
 

@@ -14,8 +14,7 @@ from collections import defaultdict
 from dataclasses import replace
 from pathlib import Path
 
-from common import BASE, MODEL, load_model, row_file, write_rows
-from trace_erasure import embedded
+from common import BASE, add_model, load_model, row_file, write_rows
 from trace_erasure.evaluate import Row, Verdict, evaluate, load_task, shipped_classifiers
 from trace_erasure.evaluate.summary import row as row_of
 from trace_erasure.image_store import ImageStore
@@ -39,15 +38,15 @@ def row(kind: str, concept: str, verdicts: list[Verdict]) -> Row:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--model", default=MODEL, choices=embedded.PIPELINES)
+    add_model(parser)
     parser.add_argument("--work", type=Path, default=Path("runs/bench"))
     options = parser.parse_args()
     store = ImageStore(options.work / "images")
     task = load_task("retention")
     found = evaluate(
-        load_model(options.model),
+        load_model(options.model, options.device),
         task,
-        shipped_classifiers(),
+        shipped_classifiers(options.device),
         model=options.model,
         method=BASE,
         store=store,

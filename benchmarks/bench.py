@@ -25,6 +25,7 @@ from common import (
     BLANK,
     MODEL,
     RESULTS,
+    add_model,
     by_concept,
     controlled,
     load_model,
@@ -34,7 +35,6 @@ from common import (
     write_rows,
 )
 from shares import shared_out
-from trace_erasure import embedded
 from trace_erasure.concept import Concept
 from trace_erasure.erasure import Erasure
 from trace_erasure.evaluate import (
@@ -249,7 +249,7 @@ def write(
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     names = [*KINDS, *BORROWED]
-    parser.add_argument("--model", default=MODEL, choices=embedded.PIPELINES)
+    add_model(parser)
     parser.add_argument("--tasks", nargs="+", choices=names)
     methods = [DRIFT, *METHODS]
     parser.add_argument(
@@ -276,7 +276,7 @@ def main() -> None:
     tasks, work = tasks_of(options), RunFolder(options.work)
     work.folder.mkdir(parents=True, exist_ok=True)
     units = list(units_of(tasks, options.methods))
-    pipe, judges = load_model(options.model), shipped_judges()
+    pipe, judges = load_model(options.model, options.device), shipped_judges(options.device)
     work.note(benchmark="bench.py", small=options.small, shard=f"{share[0]}/{share[1]}")
     found = shared_out(
         units,

@@ -30,7 +30,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from common import MODEL, RESULTS, load_model, row_file, write_rows
+from common import RESULTS, add_model, load_model, row_file, write_rows
 from trace_erasure import embedded
 from trace_erasure.concept import Concept, fill
 from trace_erasure.denoiser import Denoiser
@@ -162,14 +162,14 @@ def rows_of(kl: Estimate, gaps: Mapping[str, Estimate], like: Row) -> list[Row]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--model", default=MODEL, choices=embedded.PIPELINES)
+    add_model(parser)
     parser.add_argument("--concepts", nargs="+", default=["fox", "apple", "house"])
     parser.add_argument("--prompts", type=int, default=20)
     parser.add_argument("--paths", type=int, default=40)
     parser.add_argument("--steps", type=int, default=12, help="of the sampler, as in the tasks")
     parser.add_argument("--out", type=Path, default=RESULTS)
     options = parser.parse_args()
-    pipe, judges = load_model(options.model), shipped_classifiers()
+    pipe, judges = load_model(options.model, options.device), shipped_classifiers(options.device)
     denoiser, found = Denoiser(pipe), detectors(judges)
     seeds = range(FIRST_SEED, FIRST_SEED + options.paths)
     rows: list[Row] = []

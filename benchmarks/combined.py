@@ -20,10 +20,18 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from common import BASE, BLANK, MODEL, RESULTS, load_model, row_file, under_one_protocol, write_rows
+from common import (
+    BASE,
+    BLANK,
+    RESULTS,
+    add_model,
+    load_model,
+    row_file,
+    under_one_protocol,
+    write_rows,
+)
 from many import parts_of, verdicts_of
 from many_world import label_of, named
-from trace_erasure import embedded
 from trace_erasure.concept import Concept
 from trace_erasure.evaluate import Item, Row, Sampling, Task, Verdict, shipped_classifiers
 from trace_erasure.evaluate.summary import row
@@ -155,13 +163,14 @@ def over(rows: Sequence[Row], metric: str) -> Iterator[Row]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--model", default=MODEL, choices=embedded.PIPELINES)
+    add_model(parser)
     parser.add_argument("--images", type=int, default=40, help="of every part of every concept")
     parser.add_argument("--steps", type=int, default=12, help="of the sampler")
     parser.add_argument("--work", type=Path, default=Path("runs/combined"))
     parser.add_argument("--out", type=Path, default=RESULTS)
     options = parser.parse_args()
-    pipe, judges, world = load_model(options.model), shipped_classifiers(), load_world()
+    pipe, world = load_model(options.model, options.device), load_world()
+    judges = shipped_classifiers(options.device)
     work = options.work / options.model
     asked = {
         concept: list(asks(world, concept, options.images, 10_000 * i))

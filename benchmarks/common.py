@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import ctypes
 import gc
 import time
@@ -22,6 +23,12 @@ SHOWN = ("acc_e", "acc_g", "acc_all", "acc_s", "acc_s_relative", "h_o", "blank")
 """What tables are made of."""
 BASE, BLANK = "base", "blank"
 """Controls: the original model, and a network that says nothing."""
+
+
+def add_model(parser: argparse.ArgumentParser) -> None:
+    """The options that say on what, and where, a script erases, draws and judges."""
+    parser.add_argument("--model", default=MODEL, choices=embedded.PIPELINES)
+    parser.add_argument("--device", default="cpu", help="cpu, cuda, …")
 
 
 def load_model(name: str = MODEL, device: str = "cpu") -> Any:

@@ -61,12 +61,11 @@ from typing import Any
 import yaml
 
 from bench import KINDS, STRENGTHS
-from common import BASE, BLANK, MODEL, RESULTS, load_model, write_rows
+from common import BASE, BLANK, RESULTS, add_model, load_model, write_rows
 from compare_cost import cost_rows, cost_table, costs, good_runs, spent
 from compare_report import table_of, write_page
 from compare_units import Unit, development, measure, tested, units_of
 from shares import shared_out
-from trace_erasure import embedded
 from trace_erasure.errors import InputError
 from trace_erasure.evaluate import (
     SEVERAL,
@@ -299,8 +298,7 @@ def main() -> None:
     verbs = parser.add_subparsers(dest="verb", required=True)
     for verb in VERBS:
         one = verbs.add_parser(verb)
-        one.add_argument("--model", default=MODEL, choices=embedded.PIPELINES)
-        one.add_argument("--device", default="cpu", help="to erase, draw and judge on: cpu, cuda")
+        add_model(one)
         one.add_argument("--work", type=Path, default=Path("runs/compare"))
         most = PER_GROUP[verb]
         one.add_argument("--concepts", nargs="+", help="only these concepts of each task")

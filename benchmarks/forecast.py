@@ -26,7 +26,7 @@ import torch
 from PIL import Image
 from scipy.stats import bootstrap, spearmanr
 
-from common import MODEL, RESULTS, load_model, row_file, write_rows
+from common import RESULTS, add_model, load_model, row_file, write_rows
 from trace_erasure import embedded
 from trace_erasure.concept import Concept, fill
 from trace_erasure.erase_each import erase_each
@@ -146,14 +146,14 @@ def rows_of(name: str, found: list[dict[str, Any]], judge: Any, options: Any) ->
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     targets = [thing.name for thing in load_world().targets]
-    parser.add_argument("--model", default=MODEL, choices=embedded.PIPELINES)
+    add_model(parser)
     parser.add_argument("--concepts", nargs="+", default=targets)
     parser.add_argument("--images", type=int, default=4, help="pairs of pictures a name")
     parser.add_argument("--steps", type=int, default=12, help="of the sampler, as in the tasks")
     parser.add_argument("--work", type=Path, default=Path("runs/forecast"))
     parser.add_argument("--out", type=Path, default=RESULTS)
     options = parser.parse_args()
-    pipe, judge = load_model(options.model), shipped_classifiers()[0]
+    pipe, judge = load_model(options.model, options.device), shipped_classifiers(options.device)[0]
     rows: list[Row] = []
     for name in options.concepts:
         rows += rows_of(name, measure(pipe, name, judge, options), judge, options)

@@ -26,8 +26,8 @@ from typing import Any
 from common import (
     BASE,
     BLANK,
-    MODEL,
     RESULTS,
+    add_model,
     controlled,
     load_model,
     metered,
@@ -36,7 +36,6 @@ from common import (
     write_rows,
 )
 from many_world import concepts_of, task_of
-from trace_erasure import embedded
 from trace_erasure.concept import Concept
 from trace_erasure.corpus import captions_or_broad
 from trace_erasure.denoiser import Denoiser
@@ -233,7 +232,7 @@ def in_short(merged: dict[str, Any]) -> dict[str, Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--model", default=MODEL, choices=embedded.PIPELINES)
+    add_model(parser)
     parser.add_argument("--sizes", nargs="+", type=int, default=SIZES, choices=range(1, 51))
     parser.add_argument("--methods", nargs="+", default=[*METHODS], choices=[*METHODS])
     parser.add_argument("--finetune", action="store_true", help="artifacts of both stages")
@@ -243,7 +242,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path("runs/many"))
     parser.add_argument("--out", type=Path, default=RESULTS)
     options = parser.parse_args()
-    pipe, judges = load_model(options.model), shipped_classifiers()
+    pipe, judges = load_model(options.model, options.device), shipped_classifiers(options.device)
     world = load_world()
     everything, work = asked(options, concepts_of(world)[: max(options.sizes)])
     if options.parts:

@@ -24,10 +24,18 @@ from typing import Any
 
 from PIL import Image
 
-from common import BASE, MODEL, RESULTS, SHOWN, load_model, row_file, under_one_protocol, write_rows
+from common import (
+    BASE,
+    RESULTS,
+    SHOWN,
+    add_model,
+    load_model,
+    row_file,
+    under_one_protocol,
+    write_rows,
+)
 from many import asked, cost_rows, figures_of, parts_of, verdicts_of
 from many_world import concepts_of, task_of
-from trace_erasure import embedded
 from trace_erasure.erasure import Erasure
 from trace_erasure.evaluate import (
     AtStrength,
@@ -76,7 +84,8 @@ class Bench:
 
     def __init__(self, options: argparse.Namespace) -> None:
         self.options, self.world = options, load_world()
-        self.pipe, self.judges = load_model(options.model), shipped_classifiers()
+        self.pipe = load_model(options.model, options.device)
+        self.judges = shipped_classifiers(options.device)
         self.concepts = concepts_of(self.world)[: MERGED + 1]
         spec, self.work = asked(options, self.concepts)
         self.parts = parts_of(self.pipe, spec, self.work).load()
@@ -219,7 +228,7 @@ def main() -> None:
     verbs = {"switch": switch, "strength": strength, "file": from_file}
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("parts", nargs="*", choices=[[], *verbs], default=[])
-    parser.add_argument("--model", default=MODEL, choices=embedded.PIPELINES)
+    add_model(parser)
     parser.add_argument("--finetune", action="store_true", help="artifacts of both stages")
     parser.add_argument("--images", type=int, default=20, help="of every concept")
     parser.add_argument("--steps", type=int, default=12, help="of the sampler")

@@ -276,6 +276,6 @@ def shipped_classifiers(device: str = "cpu") -> list[ImageClassifierJudge]:
     return [ImageClassifierJudge(embedded.path(name), device) for name in embedded.CLASSIFIERS]
 
 
-def shipped_judges() -> list[Judge | Scorer]:
+def shipped_judges(device: str = "cpu") -> list[Judge | Scorer]:
     """Everyone who judges the shipped pipelines: the classifiers, and CLIP for scores."""
-    return [*shipped_classifiers(), ClipJudge(embedded.path(embedded.CLIP))]
+    return [*shipped_classifiers(device), ClipJudge(embedded.path(embedded.CLIP), device=device)]
