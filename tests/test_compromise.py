@@ -106,10 +106,26 @@ def test_many_concepts_keep_the_weight_that_each_has_among_a_few(count):
 
 def test_a_joint_compromise_of_one_is_the_ridge_of_that_one():
     own, rest, sigma, root = problem(3, concepts=1)
-    solved = joint.ridge(own, rest, sigma, root)
+    solved = joint.ridge(own, [joint.Group([0], rest)], sigma, root)
     pairs, prior = evened(own, rest, sigma, root)
     alone = ridge(*joined(pairs), prior, penalty=LEAST, preserve=ORDINARY)
     torch.testing.assert_close(solved.edit.matrix(), alone.matrix())
+
+
+def test_groups_are_solved_apart_and_add_up_in_the_concepts_order():
+    own, rest, sigma, root = problem(3, concepts=3)
+    groups = [joint.Group([0, 2], rest), joint.Group([1], rest)]
+    found = joint.ridge(own, groups, sigma, root)
+    first = joint.ridge([own[0], own[2]], [joint.Group([0, 1], rest)], sigma, root)
+    second = joint.ridge([own[1]], [joint.Group([0], rest)], sigma, root)
+    eye = torch.eye(len(sigma), dtype=sigma.dtype)
+    expected = first.edit.matrix() + second.edit.matrix() - eye
+    torch.testing.assert_close(found.edit.matrix(), expected)
+    # Strengths are by concept, whatever the groups.
+    counts = [sum(pairs.count for pairs in concept) for concept in own]
+    assert sum(counts) == sum(found.counts)
+    strengths = [1.0 if i == 1 else 0.0 for i, c in enumerate(own) for _ in c]
+    torch.testing.assert_close(found.at(strengths).matrix(), second.edit.matrix())
 
 
 def test_concepts_count_alike_however_many_sentences_stand_for_them():

@@ -100,8 +100,8 @@ def random_pairs(count: int, d: int = 40, columns: int = 3, seed: int = 0):
 
 
 def solve(pairs, keep, sigma, root):
-    rest = Rest(reached=[], alone=[], retained=[keep])
-    return joint.solve([[one] for one in pairs], keep, rest, sigma, root)
+    everybody = joint.Group(range(len(pairs)), Rest(reached=[], alone=[], retained=[keep]))
+    return joint.solve([[one] for one in pairs], keep, [everybody], sigma, root)
 
 
 def test_compact_columns_say_the_same_as_all_of_them():

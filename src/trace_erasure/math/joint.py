@@ -72,14 +72,34 @@ def equality(
     return Joint(edit, tuple(pairs.count for pairs in chosen), "equality", directions, chosen)
 
 
+@dataclass(frozen=True)
+class Group:
+    """Concepts, by their numbers, that share a compromise, and what it leaves as it is."""
+
+    concepts: Sequence[int]
+    rest: Rest
+
+
 def ridge(
-    concepts: Sequence[Sequence[Pairs]], rest: Rest, second_moment: Tensor, root: Tensor
+    concepts: Sequence[Sequence[Pairs]],
+    groups: Sequence[Group],
+    second_moment: Tensor,
+    root: Tensor,
 ) -> Joint:
     """The least-squares compromise, which has no limit to the number of concepts; see
-    ``compromise.evened``."""
-    chosen, prior = evened(concepts, rest, second_moment, root)
-    counts = tuple(pairs.count for pairs in chosen)
-    return Joint(solved(chosen, prior), counts, "ridge", 0, tuple(chosen))
+    ``compromise.evened``. Groups are solved apart, and their edits add up."""
+    chosen: dict[int, list[tuple[Pairs, Tensor, Tensor]]] = {}
+    for group in groups:
+        own = [concepts[i] for i in group.concepts]
+        pairs, prior = evened(own, group.rest, second_moment, root)
+        edit, counts = solved(pairs, prior), [one.count for one in pairs]
+        rows = zip(pairs, edit.shift.split(counts, 1), edit.read.split(counts), strict=True)
+        for i in group.concepts:
+            chosen[i] = [next(rows) for _ in concepts[i]]
+    parts = [part for i in range(len(concepts)) for part in chosen[i]]
+    pairs, shifts, reads = zip(*parts, strict=True)
+    edit = Edit(torch.cat(shifts, dim=1), torch.cat(reads), 0.0, 0.0)
+    return Joint(edit, tuple(one.count for one in pairs), "ridge", 0, pairs)
 
 
 def needed(concepts: Sequence[Pairs], keep: Tensor, root: Tensor, directions: int) -> float:
@@ -135,7 +155,7 @@ def measure(
 def solve(
     concepts: Sequence[Sequence[Pairs]],
     keep: Tensor,
-    rest: Rest,
+    groups: Sequence[Group],
     second_moment: Tensor,
     root: Tensor,
     directions: Sequence[int] = TRIALS,
@@ -145,7 +165,7 @@ def solve(
     Args:
         concepts: the pairs of every concept.
         keep: (d, r) columns that an equality holds.
-        rest: what a compromise leaves as it is.
+        groups: those that share a compromise; every concept is in one.
         root: G^½.
         directions: numbers of conditions a concept to try; none of them is ridge in any case.
 
@@ -161,7 +181,7 @@ def solve(
             joint = equality(pairs, keep, second_moment, root, count)
             found.append((joint, measure(joint, pairs, second_moment, maps_gram, share)))
     if not found:
-        joint = ridge(concepts, rest, second_moment, root)
+        joint = ridge(concepts, groups, second_moment, root)
         least = needed(pairs, keep, root, min(directions, default=1))
         found.append((joint, measure(joint, pairs, second_moment, maps_gram, least)))
     best, _ = min(found, key=lambda pair: pair[1].cost)

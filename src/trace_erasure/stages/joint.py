@@ -122,8 +122,9 @@ def _solve(
     pairs = [one for own in concepts for one in own]
     populations = len(denoiser.populations(stream))
     empty = keep_columns(denoiser, [EMPTY], stream)
-    concepts_of = [share.concept for share in shares]
-    rest = rest_of(parts, empty, names_of(denoiser, concepts_of, captions, stream, root))
+    erased = [share.concept for share in shares]
+    known = names_of(denoiser, erased, captions, stream, root)
+    rest = rest_of(parts, empty, known)
     others = torch.cat([empty[:, :0], *rest.retained], dim=1)
     general = torch.cat([empty, subspaces.unit(others, root)], dim=1)
     # All halves share what one concept's have: held one by one they would leave no room to erase.
@@ -134,7 +135,15 @@ def _solve(
     if settings.mode == "ridge" or (denoiser.family.both_ways and settings.directions is None):
         counts = ()
     conditions = [n * populations for n in counts]
-    best, trials = joint.solve(concepts, keep, rest, sigma, root, conditions)
+    # A combination's halves would weigh on everybody else's erasure, so it is solved by itself.
+    whole = [i for i, concept in enumerate(erased) if concept.only_with is None]
+    apart = [[i] for i, concept in enumerate(erased) if concept.only_with is not None]
+    groups = [
+        joint.Group(own, rest_of([parts[i] for i in own], empty, known))
+        for own in (whole, *apart)
+        if own
+    ]
+    best, trials = joint.solve(concepts, keep, groups, sigma, root, conditions)
     taken = next(trial for trial in trials if trial.directions == best.directions)
     names = [
         name
