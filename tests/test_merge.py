@@ -24,7 +24,7 @@ from trace_erasure.math.lowrank import LowRank
 from trace_erasure.math.pairs import Pairs
 from trace_erasure.merge import merge
 from trace_erasure.spec import ClosedForm, EraseSpec, Finetune, Merge
-from trace_erasure.testing import tiny_stable_diffusion
+from trace_erasure.testing import tiny_flux, tiny_stable_diffusion
 
 WORDS = ("dog", "tree", "house", "horse", "boat", "fox", "cat", "bird", "sheep", "car")
 CAPTIONS = [f"a picture of a {word}" for word in WORDS] * 2 + [
@@ -218,6 +218,18 @@ def test_adding_and_removing_is_solving_anew(tmp_path, pipe):
     other = merge([Erasure.load(file) for file in files], pipe, **options)
     for path, change in two.delta.items():
         torch.testing.assert_close(other.delta[path].dense(), change.dense(), rtol=1e-3, atol=1e-4)
+
+
+def test_one_that_was_just_made_is_merged_with_one_from_a_file(tmp_path):
+    """Two streams of text, whose order in a file is another."""
+    pipe = tiny_flux()
+    fox, cat = single(pipe, "fox", surrogate="dog"), single(pipe, "cat", surrogate="bird")
+    loaded = Erasure.load(cat.save(tmp_path / "cat"))
+    found, expected = (merge([fox, x], pipe, captions=CAPTIONS) for x in (loaded, cat))
+    assert found.delta.keys() == expected.delta.keys()
+    for path, change in expected.delta.items():
+        other = found.delta[path].dense()
+        torch.testing.assert_close(other, change.dense(), rtol=1e-3, atol=1e-3)
 
 
 def test_a_surrogate_that_is_erased_too_is_proposed_anew(pipe, caplog):

@@ -41,7 +41,7 @@ def check(artifacts: Sequence[Erasure], base: Mapping[str, Any]) -> None:
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise InputError(f"{', '.join(twice)} is erased by two artifacts. Give one of them.")
-    if len({tuple(share.streams) for a in artifacts for share in a.shares}) > 1:
+    if len({frozenset(share.streams) for a in artifacts for share in a.shares}) > 1:
         raise InputError(
             "some artifacts redirect the pooled vector and some do not. Make them with the same "
             "closed_form.pooled."
