@@ -152,6 +152,7 @@ PARTS = {
     "stage 2 alone, early window": "stage 2 alone, early window",
     "stage 2 alone, all window": "stage 2 alone, all-time",
 }
+CERTIFICATES = "python benchmarks/certificates.py"
 FAMILIES = {"": "emoji-sd", "-flux": "emoji-flux"}
 ATTACKS = {
     "paraphrase": "paraphrase",
@@ -348,6 +349,37 @@ TABLES = {
         note="Per cent, mean over the attacked erasures, 95 % intervals.",
         sparse=True,
     ),
+    **{
+        f"certificates{suffix}": Table(
+            {
+                "certificate/retained": "20 other prompts",
+                "certificate/concept": "*fox* against its surrogate",
+            },
+            {
+                "stage 1 × 0.01": "strength 0.01",
+                "stage 1 × 0.02": "strength 0.02",
+                "stage 1 × 0.05": "strength 0.05",
+                "stage 1 × 1": "strength 1",
+            },
+            {"detectors": "detectors"},
+            (
+                Column("KL, nats", "kl", "fox", "{:.3g}"),
+                Column("bound", "bound", "fox", "{:.2g}"),
+                Column("bound, all but vacuous", "vacuous_bound", "fox", "{:.2g}"),
+                Column("largest difference of six detectors", "gap", "fox", "{:.2g}"),
+                *(
+                    Column(f"bounds broken, *{name}*", "violations", name, "{:.0f}")
+                    for name in ("fox", "apple", "house")
+                ),
+            ),
+            "make bench-certificates" if model == "emoji-sd" else f"{CERTIFICATES} --model {model}",
+            model=model,
+            note="Rates of detectors, as shares of pictures.",
+            heading="prompts",
+            sparse=True,
+        )
+        for suffix, model in FAMILIES.items()
+    },
     "real-sizes": Table(
         REAL_SIZES,
         {"stage 1 only": "stage 1"},
