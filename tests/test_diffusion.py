@@ -54,7 +54,7 @@ def test_a_batch_is_its_members(prediction, noise_levels, seed):
     names = ("alpha", "sigma", "a", "b")
     batch = Path(*(torch.stack([getattr(path, name) for path in members]) for name in names))
     x, m = (tensor.expand(len(members), 3, 4, 4) for tensor in draw(seed))
-    x0, noise = batch.expand(4).split(x, m)
+    x0, noise = batch.expand(x).split(x, m)
     for i, path in enumerate(members):
         torch.testing.assert_close((x0[i], noise[i]), path.split(x[i], m[i]))
 
