@@ -152,8 +152,6 @@ PARTS = {
     "stage 2 alone, early window": "stage 2 alone, early window",
     "stage 2 alone, all window": "stage 2 alone, all-time",
 }
-CERTIFICATES = "python benchmarks/certificates.py"
-FAMILIES = {"": "emoji-sd", "-flux": "emoji-flux"}
 ATTACKS = {
     "paraphrase": "paraphrase",
     "typo": "typing error",
@@ -349,37 +347,33 @@ TABLES = {
         note="Per cent, mean over the attacked erasures, 95 % intervals.",
         sparse=True,
     ),
-    **{
-        f"certificates{suffix}": Table(
-            {
-                "certificate/retained": "20 other prompts",
-                "certificate/concept": "*fox* against its surrogate",
-            },
-            {
-                "stage 1 × 0.01": "strength 0.01",
-                "stage 1 × 0.02": "strength 0.02",
-                "stage 1 × 0.05": "strength 0.05",
-                "stage 1 × 1": "strength 1",
-            },
-            {"detectors": "detectors"},
-            (
-                Column("KL, nats", "kl", "fox", "{:.3g}"),
-                Column("bound", "bound", "fox", "{:.2g}"),
-                Column("bound, all but vacuous", "vacuous_bound", "fox", "{:.2g}"),
-                Column("largest difference of six detectors", "gap", "fox", "{:.2g}"),
-                *(
-                    Column(f"bounds broken, *{name}*", "violations", name, "{:.0f}")
-                    for name in ("fox", "apple", "house")
-                ),
+    "certificates": Table(
+        {
+            "certificate/retained": "20 other prompts",
+            "certificate/concept": "*fox* against its surrogate",
+        },
+        {
+            "stage 1 × 0.01": "strength 0.01",
+            "stage 1 × 0.02": "strength 0.02",
+            "stage 1 × 0.05": "strength 0.05",
+            "stage 1 × 1": "strength 1",
+        },
+        {"detectors": "detectors"},
+        (
+            Column("KL, nats", "kl", "fox", "{:.3g}"),
+            Column("bound", "bound", "fox", "{:.2g}"),
+            Column("bound, all but vacuous", "vacuous_bound", "fox", "{:.2g}"),
+            Column("largest difference of six detectors", "gap", "fox", "{:.2g}"),
+            *(
+                Column(f"bounds broken, *{name}*", "violations", name, "{:.0f}")
+                for name in ("fox", "apple", "house")
             ),
-            "make bench-certificates" if model == "emoji-sd" else f"{CERTIFICATES} --model {model}",
-            model=model,
-            note="Rates of detectors, as shares of pictures.",
-            heading="prompts",
-            sparse=True,
-        )
-        for suffix, model in FAMILIES.items()
-    },
+        ),
+        "python benchmarks/certificates.py",
+        note="Rates of detectors, as shares of pictures.",
+        heading="prompts",
+        sparse=True,
+    ),
     "real-sizes": Table(
         REAL_SIZES,
         {"stage 1 only": "stage 1"},
@@ -440,56 +434,49 @@ TABLES = {
         note="GiB, but for the seconds; measured, on random weights.",
         heading="model",
     ),
-    **{
-        f"comparison{suffix}": Table(
-            {f"compare-{task}": label for task, label in TASKS.items()},
-            BESIDE,
-            {"resnet": "ResNet"},
-            PAIRED,
-            "make bench-compare",
-            model=model,
-            sparse=True,
-        )
-        for suffix, model in FAMILIES.items()
-    },
-    **{
-        f"comparison-cost{suffix}": Table(
-            {"compare-cost": "cost"},
-            {name: label for name, label in BESIDE.items() if name not in ("base", "blank")},
-            {"none": "none"},
-            (
-                Column("seconds", "seconds", "all", "{:.1f}"),
-                Column("MiB that it adds on the host", "added_mib", "all", "{:.0f}"),
-                Column("file, bytes", "bytes", "all", "{:,.0f}"),
-                Column("erasures", "erasures", "all", "{:.0f}"),
-                Column("of which good", "good", "all", "{:.0f}"),
-                Column("seconds of the good", "seconds_to_good", "all", "{:.1f}"),
-                Column("TRACE's share of them", "trace_ratio", "all", "{:.2f}"),
-                Column("with both stages", "both_stages_ratio", "all", "{:.2f}"),
-            ),
-            "make bench-compare",
-            model=model,
-            note="Medians.",
-            sparse=True,
-        )
-        for suffix, model in FAMILIES.items()
-    },
-    **{
-        f"ablation{suffix}": Table(
-            {f"ablation-{task}": TASKS[task] for task in ("objects", "styles")},
-            {**BASE, **PARTS},
-            {"resnet": "ResNet"},
-            (*ERASED[:-1], Column("H_o, RegNet ↑", "h_o", judge="regnet")),
-            "make bench-compare",
-            model=model,
-            sparse=True,
-        )
-        for suffix, model in FAMILIES.items()
-    },
+    "comparison": Table(
+        {f"compare-{task}": label for task, label in TASKS.items()},
+        BESIDE,
+        {"resnet": "ResNet"},
+        PAIRED,
+        "make bench-compare",
+        sparse=True,
+    ),
+    "comparison-cost": Table(
+        {"compare-cost": "cost"},
+        {name: label for name, label in BESIDE.items() if name not in ("base", "blank")},
+        {"none": "none"},
+        (
+            Column("seconds", "seconds", "all", "{:.1f}"),
+            Column("MiB that it adds on the host", "added_mib", "all", "{:.0f}"),
+            Column("file, bytes", "bytes", "all", "{:,.0f}"),
+            Column("erasures", "erasures", "all", "{:.0f}"),
+            Column("of which good", "good", "all", "{:.0f}"),
+            Column("seconds of the good", "seconds_to_good", "all", "{:.1f}"),
+            Column("TRACE's share of them", "trace_ratio", "all", "{:.2f}"),
+            Column("with both stages", "both_stages_ratio", "all", "{:.2f}"),
+        ),
+        "make bench-compare",
+        note="Medians.",
+        sparse=True,
+    ),
+    "ablation": Table(
+        {f"ablation-{task}": TASKS[task] for task in ("objects", "styles")},
+        {**BASE, **PARTS},
+        {"resnet": "ResNet"},
+        (*ERASED[:-1], Column("H_o, RegNet ↑", "h_o", judge="regnet")),
+        "make bench-compare",
+        sparse=True,
+    ),
 }
 
-# The same of the other model.
-for _name in ("many", "many-switch", "many-strength", "many-file", "combined"):
+BOTH = (
+    "many", "many-switch", "many-strength", "many-file", "combined",
+    "certificates", "comparison", "comparison-cost", "ablation",
+)  # fmt: skip
+"""Tables that stand for the other model, too, as ``<name>-flux``."""
+for _name in BOTH:
     _own = TABLES[_name]
-    _command = f"{_own.command} --model emoji-flux"
-    TABLES[f"{_name}-flux"] = replace(_own, model="emoji-flux", command=_command)
+    # A target of make measures both models, a script one.
+    _model = "" if _own.command.startswith("make ") else " --model emoji-flux"
+    TABLES[f"{_name}-flux"] = replace(_own, model="emoji-flux", command=_own.command + _model)

@@ -160,6 +160,14 @@ def factors_of(target: Any, name: str) -> dict[str, tuple[nn.Parameter, nn.Param
     }
 
 
+def change_of(target: Any, name: str) -> dict[str, LowRank]:
+    """A copy of an adapter's factors as they are now, float32 on the CPU, by module path."""
+    return {
+        path: LowRank(*(factor.detach().to("cpu", torch.float32, copy=True) for factor in pair))
+        for path, pair in factors_of(target, name).items()
+    }
+
+
 def trainable(target: Any, name: str) -> dict[str, torch.Tensor]:
     """The factors of an adapter by name, ``<path>.down`` and ``<path>.up``, open to gradients."""
     return {

@@ -64,13 +64,12 @@ def lora(
     adapt.attach(denoiser, fresh, name, scale)
     try:
         parameters = adapt.trainable(denoiser, name)
-        factors = adapt.factors_of(denoiser, name)
 
         def delta() -> dict[str, LowRank]:
             return {
-                path: LowRank(down.detach().float().clone(), scale * up.detach().float()).to("cpu")
-                for path, (down, up) in factors.items()
-                if bool(up.detach().any())
+                path: change.scale(scale)
+                for path, change in adapt.change_of(denoiser, name).items()
+                if bool(change.up.any())
             }
 
         yield Student(parameters, delta)

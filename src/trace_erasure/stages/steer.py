@@ -242,10 +242,7 @@ def steer(
 
 def trained(denoiser: Denoiser) -> dict[str, LowRank]:
     """The trained change on the CPU, module by module; removes the adapter from the network."""
-    delta = {
-        path: LowRank(down.detach().float().clone(), up.detach().float().clone()).to("cpu")
-        for path, (down, up) in adapt.factors_of(denoiser, ADAPTER).items()
-    }
+    delta = adapt.change_of(denoiser, ADAPTER)
     adapt.detach(denoiser, ADAPTER)
     return delta
 
