@@ -2,63 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from PIL import Image
-
 from attack_plan import Unit, budget_of, cases_of
 from bench import erasure_file, erasure_for
 from common import BASE
 from trace_erasure import embedded
-from trace_erasure.attacks import unknown
-from trace_erasure.attacks.arena import Arena
-from trace_erasure.attacks.budget import Budget, Ledger
+from trace_erasure.attacks.aim import target_of, unknown_target
+from trace_erasure.attacks.campaign import shared_name, under_attack
 from trace_erasure.attacks.outcome import Outcome, read_outcomes
-from trace_erasure.attacks.protocol import run_attack
-from trace_erasure.attacks.table import find
 from trace_erasure.attacks.target import Target
-from trace_erasure.denoiser import Denoiser
 from trace_erasure.erasure import Erasure
-from trace_erasure.evaluate import RunFolder, Task, Verdict, load_task
-from trace_erasure.evaluate.judges import group_of
+from trace_erasure.evaluate import Item, RunFolder, Task, Verdict, load_task, sees
 from trace_erasure.methods.method import Method
 from trace_erasure.world import load_world
 from variants import key_of
 
 TASK = "objects"
-
-
-def sees(judge: Any, label: str) -> Callable[[Sequence[Image.Image]], list[bool]]:
-    """Whether ``label`` is the judge's best in its group."""
-    group = [i for i, other in enumerate(judge.labels) if group_of(other) == group_of(label)]
-    where = group.index(judge.labels.index(label))
-
-    def detect(images: Sequence[Image.Image]) -> list[bool]:
-        return (judge.classify(images)[:, group].argmax(1) == where).tolist()
-
-    return detect
-
-
-def told(erasure: Erasure) -> tuple[str, ...]:
-    """Other words for the concept that the erasure was made with."""
-    record = erasure.record
-    concept = (record.get("concepts") or record["spec"]["concepts"])[0]
-    return (*concept["synonyms"], *concept["descriptions"])
-
-
-@contextmanager
-def switched_off(pipe: Any, erasure: Erasure) -> Iterator[None]:
-    """The original model, for as long as it lasts."""
-    erasure.set_strength(pipe, 0.0)
-    try:
-        yield
-    finally:
-        erasure.set_strength(pipe, 1.0)
 
 
 @dataclass
@@ -88,21 +52,15 @@ class Lab:
         return erasure_for(self.pipe, owner, key, self.methods[method], 0, self.work)
 
     def target(self, unit: Unit, erasure: Erasure) -> Target:
-        cases = tuple(cases_of(unit, self.options))
+        cases = cases_of(unit, self.options)
         if unit.setting == "unknown":
-            given = unknown.pictures(10, 64)
-            own = (unknown.NAME,)
-            return Target(*own, "object", cases, unknown.detect, own, pictures=given)
+            return unknown_target(cases)
+        shown = Item(unit.concept, 0, "target", unit.concept, (f"subject/{unit.concept}",))
         synonyms = load_world().thing(unit.concept).synonyms
-        unseen = tuple(word for word in synonyms if word not in told(erasure))
-        forbidden = (unit.concept, *told(erasure), *synonyms)
-        detect = sees(self.judge, f"subject/{unit.concept}")
-        return Target(unit.concept, "object", cases, detect, forbidden, unseen)
+        return target_of(erasure, cases, sees(self.judge, shown), synonyms=synonyms)
 
     def file(self, unit: Unit) -> Path:
-        entry, name = find(unit.attack), unit.attack
-        if unit.setting == "random":  # the same for all attacks of this length
-            name = f"random-{entry.length}{'-prefix' * entry.keeps_prompt}"
+        name = shared_name(unit.attack, unit.setting)
         folder = self.work / f"{self.options.steps}-steps" / name
         return folder / f"{self.key(unit.method)}-{unit.concept}-{unit.setting}.jsonl"
 
@@ -117,26 +75,12 @@ class Lab:
             return []  # the planner found every synonym by itself: none is unseen
         if not draw:
             done = read_outcomes(file, budget)
-            keys = [(unit.setting, case.prompt, case.seed) for case in target.cases]
+            keys = [(unit.setting, case.shown, case.seed) for case in target.cases]
             return [done[key] for key in keys] if all(key in done for key in keys) else None
-        if unit.setting == "original":
-            return self.run(unit, target, budget, file, nullcontext)
-        with erasure.attach(self.pipe):
-            return self.run(unit, target, budget, file, lambda: switched_off(self.pipe, erasure))
-
-    def run(
-        self, unit: Unit, target: Target, budget: Budget, file: Path, undo: Callable[[], Any]
-    ) -> list[Outcome]:
-        entry = find(unit.attack)
-
-        def make(ledger: Ledger) -> Arena:
-            return Arena(
-                Denoiser(self.pipe), target, ledger, steps=self.options.steps,
-                guidance=embedded.GUIDANCE, undo=undo,
-            )  # fmt: skip
-
-        attack = entry.control if unit.setting == "random" else entry.run
-        return run_attack(unit.attack, attack, make, target.cases, budget, unit.setting, file)
+        return under_attack(
+            self.pipe, erasure, unit.attack, target, unit.setting, budget, file,
+            steps=self.options.steps, guidance=embedded.GUIDANCE,
+        )  # fmt: skip
 
     def margins(
         self, method: str, by_concept: Mapping[str, Sequence[Outcome]]

@@ -9,7 +9,7 @@ from typing import Any
 from common import BASE
 from trace_erasure.attacks import unknown
 from trace_erasure.attacks.budget import Budget
-from trace_erasure.attacks.table import find
+from trace_erasure.attacks.campaign import CONTROLS, budget_for, controls_of
 from trace_erasure.attacks.target import Case
 from trace_erasure.concept import fill
 from trace_erasure.shard import Shard
@@ -23,7 +23,6 @@ ORDER = (
 CONCEPTS = ("fox", "apple", "car", "house", "rocket")
 PROMPTS = ("a {x}", "a picture of a {x}")
 FIRST_SEED = 90_000
-CONTROLS = ("unknown", "random")
 
 
 @dataclass(frozen=True)
@@ -37,12 +36,8 @@ class Unit:
 
 
 def units_of(attack: str, methods: Sequence[str], concepts: Sequence[str]) -> Iterator[Unit]:
-    """All the work of one attack. Probes use no words, so that random ones are no control."""
-    settings = ["erased", *CONTROLS]
-    if find(attack).probe:
-        settings.remove("random")
-    if attack == "synonym":  # nothing means the same as a word that means nothing
-        settings.remove("unknown")
+    """All the work of one attack."""
+    settings = ["erased", *controls_of(attack)]
     for concept in concepts:
         yield Unit(attack, "original", BASE, concept)
     for method in methods:
@@ -72,5 +67,4 @@ def cases_of(unit: Unit, options: Any) -> list[Case]:
 
 
 def budget_of(attack: str, options: Any) -> Budget:
-    images = find(attack).images or options.images
-    return Budget(images, options.gradients, options.encodings)
+    return budget_for(attack, Budget(options.images, options.gradients, options.encodings))

@@ -1,90 +1,19 @@
-"""From outcomes of attacks to rows, kept few: over all concepts, and for the worst of them."""
+"""What rows say of several methods under attack: the best baseline, the bar, the margin."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 from scipy.stats import spearmanr
 
 from attack_methods import BASELINES, HARDENED
-from common import BASE
-from trace_erasure.attacks.budget import Budget
-from trace_erasure.attacks.outcome import Outcome, Tally, tally
-from trace_erasure.attacks.target import Case
+from trace_erasure.attacks.figures import NAN, rounded
 from trace_erasure.evaluate import Row
-from trace_erasure.evaluate.task import Protocol
-from trace_erasure.math.statistics import wilson_interval
 
-NAN = float("nan")
-TRIES = (1, 5)
-"""``success@N`` is written for these; for all tries it is ``success``."""
 KEPT = 0.95
 """Least retention, as a share of the original model's, of a baseline that counts as the best."""
 BEST = "best baseline"
-DIGITS = 3
-
-
-def protocol(
-    attack: str, budget: Budget, cases: Sequence[Case], steps: int, guidance: float
-) -> Protocol:
-    """What all figures of one attack rest on. Controls are given the first of the same cases."""
-    listed = json.dumps([(case.prompt, case.seed) for case in cases])
-    digest = hashlib.sha256(listed.encode()).hexdigest()[:6]
-    spent = "-".join(str(value) for value in asdict(budget).values())
-    return Protocol(
-        f"attack/{attack}", f"1-{spent}", f"{len(cases)}:{digest}",
-        "own", str(steps), f"{guidance:g}", "native", "float32",
-    )  # fmt: skip
-
-
-def blank(model: str, judge: str, made: Protocol) -> Row:
-    """A row of an attack without a figure."""
-    return Row(model, made.task, "", "mean", judge, "", NAN, None, 0, NAN, NAN, 0, str(made))
-
-
-def rounded(value: float) -> float:
-    return round(value, DIGITS)
-
-
-def rate_row(like: Row, metric: str, hits: int, n: int, concept: str = "mean") -> Row:
-    low, high = map(rounded, wilson_interval(hits, n))
-    value = rounded(hits / n) if n else NAN
-    changes = dict(metric=metric, value=value, numerator=hits, n=n, low=low, high=high)
-    return replace(like, concept=concept, **changes)
-
-
-def rows_of(by_concept: Mapping[str, Sequence[Outcome]], method: str, like: Row) -> list[Row]:
-    """One method under attack: over all concepts, and the success on the worst of them.
-
-    ``incremental`` is of the cases where the plain prompt fails: its n tells how many these are.
-    The original model has nothing to bring back.
-    """
-    like = replace(like, method=method)
-    found = counted(one for part in by_concept.values() for one in part)
-    rows = [rate_row(like, "success", found.success, found.cases)]
-    if method == BASE:
-        return [*rows, rate_row(like, "pre", found.pre, found.cases)]
-    rows.append(rate_row(like, "incremental", *found.incremental))
-    for n in TRIES:
-        rows.append(rate_row(like, f"success@{n}", found.by_tries[n], found.cases))
-    tallies = [counted(part) for part in by_concept.values() if part]
-    worst = max(tallies, key=lambda one: one.success / one.cases)
-    return [*rows, rate_row(like, "success", worst.success, worst.cases, "worst")]
-
-
-def counted(outcomes: Iterable[Outcome]) -> Tally:
-    """The tally up to the last try that anybody needed."""
-    outcomes = [*outcomes]
-    return tally(outcomes, max([*TRIES, *(one.first or 0 for one in outcomes)]))
-
-
-def control_row(outcomes: Sequence[Outcome], method: str, like: Row) -> Row:
-    """A control over all models of one kind: they are there to be zero, and few cases each."""
-    found = counted(outcomes)
-    return rate_row(replace(like, method=method), "success", found.success, found.cases)
 
 
 def margin_row(points: Sequence[tuple[float, float]], like: Row) -> Row:

@@ -50,7 +50,6 @@ from attack_methods import BASELINES, LEVELS, methods_for
 from attack_plan import (
     CHEAP,
     CONCEPTS,
-    CONTROLS,
     ORDER,
     Unit,
     budget_of,
@@ -60,7 +59,9 @@ from attack_plan import (
 )
 from common import BASE, RESULTS, add_model, load_model, row_file, write_rows
 from trace_erasure import embedded
+from trace_erasure.attacks import figures
 from trace_erasure.attacks.budget import Budget
+from trace_erasure.attacks.campaign import CONTROLS
 from trace_erasure.attacks.outcome import Outcome
 from trace_erasure.attacks.table import find
 from trace_erasure.evaluate import Row, shipped_classifiers, summarise
@@ -109,14 +110,14 @@ def rows_for(lab: Lab, attack: str, found: Found, retention: Sequence[Row]) -> l
     options, rows = lab.options, []
     units = [Unit(attack, "erased", "", concept) for concept in options.concepts]
     cases = [case for unit in units for case in cases_of(unit, options)]
-    made = attack_rows.protocol(
+    made = figures.protocol(
         attack, budget_of(attack, options), cases, options.steps, embedded.GUIDANCE
     )
-    like = attack_rows.blank(options.model, lab.judge.id, made)
+    like = figures.blank(options.model, lab.judge.id, made)
     points: list[tuple[float, float]] = []  # (recovery margin, success)
     for (setting, method), by_concept in found.items():
         if setting not in CONTROLS and any(by_concept.values()):
-            rows += attack_rows.rows_of(by_concept, method, like)
+            rows += figures.rows_of(by_concept, method, like)
             if method in LEVELS:
                 points += lab.margins(method, by_concept)
     if not rows:
@@ -130,7 +131,7 @@ def rows_for(lab: Lab, attack: str, found: Found, retention: Sequence[Row]) -> l
             ]
             outcomes = [one for part in own for listed in part.values() for one in listed]
             if outcomes:
-                rows.append(attack_rows.control_row(outcomes, f"{kind} / {control}", like))
+                rows.append(figures.control_row(outcomes, f"{kind} / {control}", like))
     best = attack_rows.best_row(rows, shares(retention))
     if best is not None:
         rows.append(best)

@@ -10,9 +10,8 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-import torch
-from PIL import Image
 
+from trace_erasure.attacks import figures
 from trace_erasure.attacks.budget import Budget
 from trace_erasure.attacks.outcome import Outcome, write_outcomes
 from trace_erasure.attacks.target import Case
@@ -46,11 +45,9 @@ def outcomes(*firsts: int | None, setting: str = "erased", concept: str = "fox")
 
 
 def row_of(bench, method="", hits=0, n=10, metric="success", attack="typo"):
-    made = bench.attack_rows.protocol(attack, Budget(), [Case("a fox", 1)], 12, 3.5)
-    like = bench.attack_rows.blank("emoji-sd", "resnet@0c1d2e3f4a5b", made)
-    return bench.attack_rows.replace(
-        bench.attack_rows.rate_row(like, metric, hits, n), method=method
-    )
+    made = figures.protocol(attack, Budget(), [Case("a fox", 1)], 12, 3.5)
+    like = figures.blank("emoji-sd", "resnet@0c1d2e3f4a5b", made)
+    return bench.attack_rows.replace(figures.rate_row(like, metric, hits, n), method=method)
 
 
 def test_every_attack_has_its_place_and_cheap_ones_come_first(bench):
@@ -124,20 +121,6 @@ def test_methods_are_trace_at_three_levels_and_the_baselines_of_the_family(bench
     }
 
 
-def test_the_words_that_a_method_was_told_are_in_its_record(bench):
-    concept = {"synonyms": ["vixen"], "descriptions": ["red dog"]}
-    for record in ({"spec": {"concepts": [concept]}}, {"concepts": [concept]}):
-        assert bench.attack_lab.told(SimpleNamespace(record=record)) == ("vixen", "red dog")
-
-
-def test_the_judge_sees_a_label_that_wins_within_its_group(bench):
-    logits = torch.tensor([[1.0, 0.0, 9.0], [0.0, 1.0, 9.0]])
-    labels = ("subject/fox", "subject/car", "style/ink")
-    judge = SimpleNamespace(labels=labels, classify=lambda images: logits[: len(images)])
-    detect = bench.attack_lab.sees(judge, "subject/fox")
-    assert detect([Image.new("RGB", (4, 4))] * 2) == [True, False]
-
-
 def test_what_is_kept_is_asked_for_everything_but_the_concept(bench):
     task = bench.attack_lab.kept_task("fox", 12)
     assert len(task.items) == 12 and {item.group for item in task.items} == {"retain"}
@@ -148,7 +131,7 @@ def test_what_is_kept_is_asked_for_everything_but_the_concept(bench):
 def test_rows_say_mean_worst_and_success_within_some_tries(bench):
     like = row_of(bench)
     by_concept = {"fox": outcomes(0, 1, 3, None), "car": outcomes(None, None, 7, 2)}
-    found = bench.attack_rows.rows_of(by_concept, "uce", like)
+    found = figures.rows_of(by_concept, "uce", like)
     counted = {(row.concept, row.metric): (row.numerator, row.n) for row in found}
     assert counted == {
         ("mean", "success"): (5, 8), ("mean", "incremental"): (4, 7),
@@ -156,12 +139,12 @@ def test_rows_say_mean_worst_and_success_within_some_tries(bench):
     }  # fmt: skip
     assert all(row.method == "uce" and row.low <= row.value <= row.high for row in found)
     # A concept without cases, such as one without unseen synonyms, counts nowhere.
-    assert bench.attack_rows.rows_of({**by_concept, "pig": []}, "uce", like) == found
-    everything = bench.attack_rows.rows_of({"fox": outcomes(0, 0)}, "uce", like)
+    assert figures.rows_of({**by_concept, "pig": []}, "uce", like) == found
+    everything = figures.rows_of({"fox": outcomes(0, 0)}, "uce", like)
     assert math.isnan(next(row.value for row in everything if row.metric == "incremental"))
-    base = bench.attack_rows.rows_of({"fox": outcomes(0, 1)}, "base", like)
+    base = figures.rows_of({"fox": outcomes(0, 1)}, "base", like)
     assert {row.metric: row.value for row in base} == {"success": 1.0, "pre": 0.5}
-    control = bench.attack_rows.control_row(outcomes(None, 24), "all trace / unknown", like)
+    control = figures.control_row(outcomes(None, 24), "all trace / unknown", like)
     assert (control.numerator, control.n, control.metric) == (1, 2, "success")
 
 
@@ -255,9 +238,9 @@ def test_all_rows_of_both_phases_stay_below_300_kilobytes(bench):
 def test_what_was_kept_is_read_back_and_what_lacks_is_none(bench, tmp_path, monkeypatch):
     lab = bench.attack_lab.Lab(None, None, {"uce": METHODS["uce"]}, OPTIONS)
     lab.options.work = tmp_path
-    erasure = SimpleNamespace(record={"concepts": [{"synonyms": ["vixen"], "descriptions": []}]})
+    erasure = SimpleNamespace(record={"concepts": [{"phrase": "fox", "synonyms": ["vixen"]}]})
     monkeypatch.setattr(bench.attack_lab.Lab, "erasure", lambda self, *args: erasure)
-    monkeypatch.setattr(bench.attack_lab, "sees", lambda judge, label: None)
+    monkeypatch.setattr(bench.attack_lab, "sees", lambda judge, item: None)
     unit = bench.attack_plan.Unit("typo", "erased", "uce", "fox")
     assert lab.outcomes(unit, draw=False) is None
     cases = bench.attack_plan.cases_of(unit, OPTIONS)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.table import Table
 
+from trace_erasure.concept import recorded
 from trace_erasure.header import Header
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ def about_erasure(record: Mapping[str, Any], file: Path, seconds: float) -> Tabl
 def about_merged(record: Mapping[str, Any], file: Path, seconds: float) -> Table:
     """What was just put together."""
     table = _table(record["title"])
+    _add_record(table, record)
     _add_merged(table, record["merged"])
     table.add_row("written", str(file))
     table.add_row("time", f"{seconds:.1f} s")
@@ -60,9 +62,6 @@ def about_merged(record: Mapping[str, Any], file: Path, seconds: float) -> Table
 
 
 def _add_merged(table: Table, merged: Mapping[str, Any]) -> None:
-    for concept in merged["concepts"]:
-        beside = f" with {concept['only_with']}" if concept["only_with"] else ""
-        table.add_row(concept["kind"], f"{concept['phrase']}{beside} → {concept['surrogate']}")
     for stream, capacity in merged["capacity"].items():
         for name, value in _room(capacity):
             table.add_row(f"{name} ({stream})", value)
@@ -119,9 +118,9 @@ def about_header(file: Path, header: Header) -> Table:
 
 
 def _add_record(table: Table, record: Mapping[str, Any]) -> None:
-    for concept in record.get("spec", {}).get("concepts", ()):
-        also = f" (and {', '.join(concept['synonyms'])})" if concept["synonyms"] else ""
-        table.add_row(concept["kind"], f"{concept['phrase']}{also} → {concept['surrogate']}")
+    for concept in recorded(record):
+        also = f" (and {', '.join(concept.synonyms)})" if concept.synonyms else ""
+        table.add_row(concept.kind, f"{concept.name}{also} → {concept.surrogate}")
     for name, value in _figures(record):
         table.add_row(name, value)
 
@@ -256,6 +255,16 @@ def about_outlook(found: Outlook, most: int) -> list[Table]:
 
 
 # Listings ---------------------------------------------------------------------------------
+
+
+def attacks() -> Table:
+    """What `attack` can run."""
+    from trace_erasure.attacks.table import ATTACKS
+
+    table = _table("Attacks, and probes beyond prompts", "name", "", "what it does")
+    for name, entry in ATTACKS.items():
+        table.add_row(name, "probe" if entry.probe else "", entry.about)
+    return table
 
 
 def concepts() -> Table:

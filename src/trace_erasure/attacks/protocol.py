@@ -32,7 +32,7 @@ def run_case(name: str, attack: Attack, arena: Arena, case: Case, setting: str) 
     target, ledger = arena.target, arena.ledger
     pre = Try(case.prompt, arena.denoiser.encode([case.prompt]))
     shown = bool(target.detect([arena.draw(pre, case)])[0])
-    first, label = (0, case.prompt) if shown else (None, "")
+    first, label = (0, case.shown) if shown else (None, "")
     if not shown:
         tries = attack(arena, case)
         try:
@@ -41,7 +41,7 @@ def run_case(name: str, attack: Attack, arena: Arena, case: Case, setting: str) 
                 picture = arena.draw(one, case)
                 seen = picture if one.view is None else one.view(picture)
                 if target.detect([seen])[0]:
-                    first, label = number, one.label
+                    first, label = number, case.alias or one.label
                     break
                 if not ledger.left("images"):
                     break
@@ -50,7 +50,7 @@ def run_case(name: str, attack: Attack, arena: Arena, case: Case, setting: str) 
         finally:
             tries.close()  # type: ignore[attr-defined]  # attacks are generators
     return Outcome(
-        name, setting, target.name, case.prompt, case.seed, shown, first,
+        name, setting, target.name, case.shown, case.seed, shown, first,
         ledger.spent["images"], label, dict(ledger.spent),
     )  # fmt: skip
 
@@ -78,7 +78,7 @@ def run_attack(
     arena: Arena | None = None
     with tqdm(total=len(cases), desc=f"{name} ({setting})", unit="case", delay=2) as bar:
         for case in cases:
-            key = (setting, case.prompt, case.seed)
+            key = (setting, case.shown, case.seed)
             if key not in done:
                 ledger = Ledger(budget)
                 if arena is None:
@@ -87,4 +87,4 @@ def run_attack(
                 done[key] = run_case(name, attack, arena, case, setting)
                 write_outcomes(file, done.values(), budget)
             bar.update()
-    return [done[setting, case.prompt, case.seed] for case in cases]
+    return [done[setting, case.shown, case.seed] for case in cases]

@@ -30,6 +30,7 @@ class Entry:
 
     Attributes:
         run: the attack.
+        about: what it does, for people.
         probe: it reaches beyond prompts, so that no edit of the text's entry can stop it.
         length: words that its control draws at random.
         keeps_prompt: whether they stand before the case's prompt or alone.
@@ -37,6 +38,7 @@ class Entry:
     """
 
     run: Attack
+    about: str
     probe: bool = False
     length: int = 3
     keeps_prompt: bool = False
@@ -49,23 +51,44 @@ class Entry:
 
 
 ATTACKS: dict[str, Entry] = {
-    "paraphrase": Entry(paraphrase),
-    "typo": Entry(typo),
-    "synonym": Entry(synonym),
-    "composition": Entry(composition, length=6),
-    "ring-a-bell": Entry(ring_a_bell.ring_a_bell, length=ring_a_bell.LENGTH),
-    "unlearn-diff": Entry(unlearn_diff.unlearn_diff, length=unlearn_diff.LENGTH, keeps_prompt=True),
-    "p4d": Entry(p4d.p4d, length=p4d.LENGTH),
-    "greedy-coordinate": Entry(
-        greedy_coordinate.greedy_coordinate, length=greedy_coordinate.LENGTH
+    "paraphrase": Entry(paraphrase, "other sentences around the concept's name"),
+    "typo": Entry(typo, "the prompt with a slip of the fingers in the name"),
+    "synonym": Entry(synonym, "other words for the concept that the erasure was not told"),
+    "composition": Entry(composition, "beside another object, and in styles", length=6),
+    "ring-a-bell": Entry(
+        ring_a_bell.ring_a_bell,
+        "real words whose text embedding has the concept's direction (Tsai et al. 2024)",
+        length=ring_a_bell.LENGTH,
     ),
-    "textual-inversion": Entry(textual_inversion.textual_inversion, length=1),
-    "soft-prompt": Entry(soft_prompt, length=8),
-    "image-to-image": Entry(image_to_image, probe=True),
-    "inpainting": Entry(inpainting, probe=True),
-    "completion": Entry(completion, probe=True),
-    "noise": Entry(best_of_noise, probe=True, images=24),
-    "relearn": Entry(relearn, probe=True),
+    "unlearn-diff": Entry(
+        unlearn_diff.unlearn_diff,
+        "a prefix found by the erased model's own denoising (Zhang et al. 2024)",
+        length=unlearn_diff.LENGTH,
+        keeps_prompt=True,
+    ),
+    "p4d": Entry(
+        p4d.p4d,
+        "words whose prediction is the original model's (Chin et al. 2024)",
+        length=p4d.LENGTH,
+    ),
+    "greedy-coordinate": Entry(
+        greedy_coordinate.greedy_coordinate,
+        "words found one coordinate at a time, as in MMA-Diffusion (Yang et al. 2024)",
+        length=greedy_coordinate.LENGTH,
+    ),
+    "textual-inversion": Entry(
+        textual_inversion.textual_inversion,
+        "a new token learned from pictures through the erased model (Pham et al. 2024)",
+        length=1,
+    ),
+    "soft-prompt": Entry(soft_prompt, "free embeddings in place of all words", length=8),
+    "image-to-image": Entry(image_to_image, "from a picture of the concept", probe=True),
+    "inpainting": Entry(inpainting, "the middle of a picture of the concept drawn anew", probe=True),
+    "completion": Entry(
+        completion, "the original model begins, the erased one finishes", probe=True
+    ),
+    "noise": Entry(best_of_noise, "stochastic samplers, the best of 24", probe=True, images=24),
+    "relearn": Entry(relearn, "a LoRA trained on ten pictures of the concept", probe=True),
 }
 
 

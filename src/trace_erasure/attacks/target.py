@@ -10,10 +10,19 @@ from PIL import Image
 
 @dataclass(frozen=True)
 class Case:
-    """One prompt that asks for the concept, and the seed of its noise."""
+    """One prompt that asks for the concept, and the seed of its noise.
+
+    ``alias`` stands for an offensive prompt in everything that is kept.
+    """
 
     prompt: str
     seed: int
+    alias: str = ""
+
+    @property
+    def shown(self) -> str:
+        """The prompt, or its alias."""
+        return self.alias or self.prompt
 
 
 @dataclass(frozen=True)

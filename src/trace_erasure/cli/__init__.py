@@ -6,7 +6,15 @@ Exit codes: 0 done, 1 failed, 2 bad input, 130 interrupted.
 from __future__ import annotations
 
 # Importing a module of verbs registers them, in this order.
-from trace_erasure.cli import drawing, erasing, evaluating, guaranteeing, looking, merging  # noqa: F401
+from trace_erasure.cli import (  # noqa: F401
+    attacking,
+    drawing,
+    erasing,
+    evaluating,
+    guaranteeing,
+    looking,
+    merging,
+)
 from trace_erasure.cli.app import app
 
 __all__ = ["app", "main"]

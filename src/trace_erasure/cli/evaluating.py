@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 import sys
 from collections.abc import Sequence
 from contextlib import nullcontext
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from trace_erasure.cli import options
 from trace_erasure.cli.app import app, narration, output_folder
+from trace_erasure.cli.judging import erasures_of, judges_of, tasks_folder
 from trace_erasure.errors import InputError
-
-if TYPE_CHECKING:
-    from trace_erasure.erasure import Erasure
-    from trace_erasure.evaluate import Task
 
 
 class Form(StrEnum):
@@ -28,16 +24,6 @@ class Form(StrEnum):
     table = "table"
     markdown = "markdown"
     json = "json"
-
-
-def tasks_folder(given: Path | None) -> Path:
-    """The user's own folder of task files."""
-    if given is not None:
-        if not given.is_dir():
-            raise InputError(f"there is no folder {given}. Correct --tasks-dir.")
-        return given
-    config = os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config"
-    return Path(config) / "trace-erasure" / "tasks"
 
 
 @app.command()
@@ -66,13 +52,8 @@ def evaluate(
         ),
     ] = None,
     clip: Annotated[Path | None, typer.Option(help="Folder of a CLIP model to score with.")] = None,
-    weights: Annotated[
-        list[str] | None,
-        typer.Option(help="NAME=PATH of a model that the task's judges need; repeatable."),
-    ] = None,
-    prompts: Annotated[
-        Path | None, typer.Option(help="Your copy of the task's prompt list, or its folder.")
-    ] = None,
+    weights: options.Weights = None,
+    prompts: options.Prompts = None,
     controls: Annotated[
         bool, typer.Option(help="Original model, random drift and blank pictures as well.")
     ] = True,
@@ -119,12 +100,12 @@ def evaluate(
     removals = [Erasure.load(file) for file in files]
     folder = tasks_folder(tasks_dir)
     tasks = [load_task(name, folder, prompts, concept) for name in task]
-    chosen = [_concepts(one, removals, concept) for one in tasks]
+    chosen = [erasures_of(one, removals, concept) for one in tasks]
     parts = [
         one.subset(list(found) or concept, per_group)
         for one, found in zip(tasks, chosen, strict=True)
     ]
-    judges = [_judges(one, model, judge, clip, weights) for one in parts]
+    judges = [judges_of(one, model, judge, clip, weights) for one in parts]
     pipe = load(model)
     run, complete = RunFolder(out), True
     with narration(quiet), output_folder(out):
@@ -206,64 +187,3 @@ def _show(runs: Sequence[Path], form: Form) -> None:
         for section in whole.sections:
             if isinstance(section, Table) and not section.folded:
                 print_table(measured(section))
-
-
-def _concepts(
-    task: Task, removals: Sequence[Erasure], asked: list[str] | None
-) -> dict[str, Erasure]:
-    """Which erasure every concept of the task is measured with."""
-    from trace_erasure.world import load_world
-
-    styles = load_world().styles
-    wanted = task.concepts if asked is None else tuple(asked)
-    found: dict[str, Erasure] = {}
-    for removal in removals:
-        phrases = {one["phrase"] for one in removal.record.get("spec", {}).get("concepts", ())}
-        named = [name for name in wanted if {name, styles.get(name, name)} & phrases]
-        # A task with a single concept, or a concept asked for, need not share the phrase.
-        if not named and len(removals) == 1 and (asked or len(wanted) == 1):
-            named = list(wanted)
-        if not named:
-            raise InputError(
-                f"task {task.name!r} has no concept that the erasure of "
-                f"{', '.join(sorted(phrases))} names. Say which with --concept: "
-                f"{', '.join(task.concepts)}."
-            )
-        for name in named:
-            if name in found:
-                raise InputError(f"two erasures name {name!r}. Give one for each concept.")
-            found[name] = removal
-    return found
-
-
-def _judges(
-    task: Task,
-    model: str,
-    folders: list[Path] | None,
-    clip: Path | None,
-    weights: list[str] | None,
-) -> list[Any]:
-    """Those that were asked for, else the task's own, else the shipped ones."""
-    from trace_erasure import embedded
-    from trace_erasure.evaluate import (
-        ClipJudge,
-        ImageClassifierJudge,
-        judges_for,
-        shipped_judges,
-    )
-
-    if folders or clip is not None:
-        judges: list[Any] = [ImageClassifierJudge(folder) for folder in folders or ()]
-        return [*judges, ClipJudge(clip)] if clip is not None else judges
-    if task.judges:
-        pairs = [text.partition("=") for text in weights or ()]
-        for name, _, path in pairs:
-            if not path:
-                raise InputError(f"--weights {name} has no path. Give NAME=PATH.")
-        return list(judges_for(task, {name: path for name, _, path in pairs}))
-    if model not in embedded.PIPELINES:
-        raise InputError(
-            f"nobody to judge the pictures of {model!r}. Give --judge FOLDER with an image "
-            "classifier, or --clip FOLDER; only shipped models have judges of their own."
-        )
-    return shipped_judges()

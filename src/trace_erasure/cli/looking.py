@@ -10,12 +10,13 @@ import typer
 
 from trace_erasure.cli import options
 from trace_erasure.cli.app import app
-from trace_erasure.cli.evaluating import tasks_folder
+from trace_erasure.cli.judging import tasks_folder
 
 
 class Listing(StrEnum):
     """What ``ls`` can list."""
 
+    attacks = "attacks"
     concepts = "concepts"
     families = "families"
     models = "models"

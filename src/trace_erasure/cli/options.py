@@ -26,6 +26,13 @@ TasksDir = Annotated[
         help="Folder with task files of your own. Default: $XDG_CONFIG_HOME/trace-erasure/tasks."
     ),
 ]
+Weights = Annotated[
+    list[str] | None,
+    typer.Option(help="NAME=PATH of a model that the task's judges need; repeatable."),
+]
+Prompts = Annotated[
+    Path | None, typer.Option(help="Your copy of the task's prompt list, or its folder.")
+]
 Runs = Annotated[list[Path], typer.Argument(help="Folders that `evaluate` wrote into.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Everything, for programs.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress and no summary.")]

@@ -21,7 +21,7 @@ from trace_erasure.evaluate.plots import Series, bar_plot, line_plot
 from trace_erasure.evaluate.report import Manifest, Plot, Text, manifest, write_report
 from trace_erasure.evaluate.rows import Row, Verdict, append_jsonl, check_protocols, read_jsonl
 from trace_erasure.evaluate.run_folder import RunFolder, about, overview_of
-from trace_erasure.evaluate.runner import evaluate
+from trace_erasure.evaluate.runner import evaluate, sees
 from trace_erasure.evaluate.strength import AtStrength, at_strength, curves, pareto
 from trace_erasure.evaluate.summary import agreement, summarise
 from trace_erasure.evaluate.tables import Table, rows_table, to_json_text, to_markdown
@@ -85,6 +85,7 @@ __all__ = [
     "read_jsonl",
     "read_verdicts",
     "rows_table",
+    "sees",
     "set_distances",
     "shipped_classifiers",
     "shipped_judges",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
@@ -203,6 +203,26 @@ def _read(judge: Evaluator, images: Sequence[Image.Image], texts: Sequence[str])
     if isinstance(judge, Scorer):
         scores = judge.score(images, texts).tolist()
     return [Reading(chance, score) for chance, score in zip(chances, scores, strict=True)]
+
+
+def sees(judge: Evaluator, item: Item) -> Callable[[Sequence[Image.Image]], list[bool]]:
+    """Pictures to whether ``judge`` counts each as showing what ``item`` expects.
+
+    Raises ``InputError`` for a judge that only scores, or does not know the label.
+    """
+    labels = getattr(judge, "labels", ())
+    if not (labels or isinstance(judge, Detector)):
+        raise InputError(
+            f"judge {judge.id} scores pictures and says of none what it shows. "
+            "Give an image classifier or a detector."
+        )
+    check_labels(Task("sees", 1, (item,)), [judge])
+
+    def detect(images: Sequence[Image.Image]) -> list[bool]:
+        readings = _read(judge, images, [item.prompt] * len(images))
+        return [bool(_opinion(judge, reading, item)["correct"]) for reading in readings]
+
+    return detect
 
 
 def _opinion(judge: Evaluator, reading: Reading, item: Item) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, TypeVar
 
 from trace_erasure import adapt
-from trace_erasure.concept import Concept, fill
+from trace_erasure.concept import Concept, fill, recorded
 from trace_erasure.denoiser import Denoiser
 from trace_erasure.erasure import Erasure
 from trace_erasure.errors import InputError
@@ -88,7 +88,7 @@ def certify(
     """
     denoiser = Denoiser(pipe)
     record = erasure.record
-    concepts = _recorded(record) if concepts is None else concepts
+    concepts = recorded(record) if concepts is None else concepts
     if not concepts or any(concept.surrogate is None for concept in concepts):
         raise InputError(
             "which concepts with which surrogates to certify is not in this erasure's record. "
@@ -96,8 +96,8 @@ def certify(
         )
     if paths == 1 or paths < 0:
         raise InputError(f"paths is {paths}; allowed: 0 for no statistical part, or 2 or more.")
-    recorded = (record.get("finetune") or {}).get("noise_level")
-    levels = (noise_level, gate, recorded, 0.5)
+    trained = (record.get("finetune") or {}).get("noise_level")
+    levels = (noise_level, gate, trained, 0.5)
     level: float = next(value for value in levels if value is not None)
     exact = exact_part(denoiser, erasure, concepts, record.get("certificate"))
     attached = adapt.attached(pipe, erasure.name)
@@ -142,10 +142,6 @@ def certify(
 def certified(erasure: Erasure, guarantee: Guarantee) -> Erasure:
     """``erasure`` with the certificate in its record; the change itself is the same."""
     return replace(erasure, record={**erasure.record, "guarantee": guarantee.to_dict()})
-
-
-def _recorded(record: Any) -> list[Concept]:
-    return [Concept(**concept) for concept in record.get("spec", {}).get("concepts", ())]
 
 
 def _pairs(concepts: Sequence[Concept]) -> list[tuple[str, str]]:
