@@ -18,6 +18,7 @@ from trace_erasure.attacks.outcome import Outcome, read_outcomes
 from trace_erasure.attacks.target import Target
 from trace_erasure.erasure import Erasure
 from trace_erasure.evaluate import Item, RunFolder, Task, Verdict, load_task, sees
+from trace_erasure.evaluate.runner import precision
 from trace_erasure.methods.method import Method
 from trace_erasure.world import load_world
 from variants import key_of
@@ -37,6 +38,10 @@ class Lab:
     @property
     def work(self) -> Path:
         return self.options.work / self.options.model
+
+    @property
+    def precision(self) -> str:
+        return precision(self.pipe, True)
 
     def key(self, method: str) -> str:
         if method == BASE:
@@ -79,7 +84,7 @@ class Lab:
             return [done[key] for key in keys] if all(key in done for key in keys) else None
         return under_attack(
             self.pipe, erasure, unit.attack, target, unit.setting, budget, file,
-            steps=self.options.steps, guidance=embedded.GUIDANCE,
+            steps=self.options.steps, guidance=embedded.GUIDANCE, bfloat16=True,
         )  # fmt: skip
 
     def margins(

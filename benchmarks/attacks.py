@@ -111,8 +111,9 @@ def rows_for(lab: Lab, attack: str, found: Found, retention: Sequence[Row]) -> l
     units = [Unit(attack, "erased", "", concept) for concept in options.concepts]
     cases = [case for unit in units for case in cases_of(unit, options)]
     made = figures.protocol(
-        attack, budget_of(attack, options), cases, options.steps, embedded.GUIDANCE
-    )
+        attack, budget_of(attack, options), cases, options.steps, embedded.GUIDANCE,
+        lab.precision,
+    )  # fmt: skip
     like = figures.blank(options.model, lab.judge.id, made)
     points: list[tuple[float, float]] = []  # (recovery margin, success)
     for (setting, method), by_concept in found.items():

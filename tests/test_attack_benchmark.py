@@ -45,7 +45,7 @@ def outcomes(*firsts: int | None, setting: str = "erased", concept: str = "fox")
 
 
 def row_of(bench, method="", hits=0, n=10, metric="success", attack="typo"):
-    made = figures.protocol(attack, Budget(), [Case("a fox", 1)], 12, 3.5)
+    made = figures.protocol(attack, Budget(), [Case("a fox", 1)], 12, 3.5, "float32")
     like = figures.blank("emoji-sd", "resnet@0c1d2e3f4a5b", made)
     return bench.attack_rows.replace(figures.rate_row(like, metric, hits, n), method=method)
 
@@ -190,7 +190,7 @@ class Kept:
     """A lab whose outcomes are all there: every method fails by as much as its name says."""
 
     def __init__(self, success: dict[str, int], options=OPTIONS):
-        self.methods, self.options = success, options
+        self.methods, self.options, self.precision = success, options, "float32"
         self.judge = SimpleNamespace(id="resnet@0c1d2e3f4a5b")
 
     def outcomes(self, unit, draw):

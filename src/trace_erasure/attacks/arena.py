@@ -43,6 +43,11 @@ class Try:
     adjust: Callable[[Tensor, NoisePath], Tensor] | None = None
     view: Callable[[Image.Image], Image.Image] | None = None
 
+    def alike(self, other: Try) -> bool:
+        """Whether both can be drawn at once."""
+        same_way = self.plan is other.plan and self.adjust is other.adjust
+        return same_way and self.noise_scale == other.noise_scale
+
 
 @dataclass
 class Arena:
@@ -53,6 +58,8 @@ class Arena:
         seed: of the attack's own choices.
         undo: context in which the original model answers.
         given: how many pictures of the concept the attacker has.
+        batch: tries drawn at once. More than 1 only for attacks that leave the model as it is.
+        autocast: draw in bfloat16 where the device gains by it; gradients stay as they are.
     """
 
     denoiser: Denoiser
@@ -63,6 +70,7 @@ class Arena:
     seed: int = 0
     undo: Callable[[], AbstractContextManager[Any]] = nullcontext
     given: int = 4
+    batch: int = 1
     autocast: bool = False
 
     def __post_init__(self) -> None:
@@ -111,24 +119,22 @@ class Arena:
                     self._clean[key] = sample(*args)
         return self._clean[key]
 
-    def draw(self, one: Try, case: Case) -> Image.Image:
-        """The picture of one try."""
-        states = self.noise(case) if one.states is None else one.states
-        plan = self.plan if one.plan is None else one.plan
-        generators = [torch.Generator().manual_seed(case.seed + 1)]
+    def draw(self, tries: Sequence[Try], case: Case) -> list[Image.Image]:
+        """The pictures of tries that are ``alike``."""
+        first, noise = tries[0], self.noise(case)
         with self._precision():
             final = sample(
                 self.denoiser,
-                one.conditioning,
+                Conditioning.cat([one.conditioning for one in tries]),
                 self.empty,
-                states,
-                plan,
+                torch.cat([noise if one.states is None else one.states for one in tries]),
+                self.plan if first.plan is None else first.plan,
                 self.guidance,
-                generators,
-                noise_scale=one.noise_scale,
-                adjust=one.adjust,
+                [torch.Generator().manual_seed(case.seed + 1) for _ in tries],
+                noise_scale=first.noise_scale,
+                adjust=first.adjust,
             )
-            return to_pictures(self.denoiser, final.to(self.denoiser.dtype))[0]
+            return to_pictures(self.denoiser, final.to(self.denoiser.dtype))
 
     def _precision(self) -> Any:
         kind = self.denoiser.device.type

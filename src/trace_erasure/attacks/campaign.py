@@ -20,10 +20,12 @@ from trace_erasure.attacks.target import Target
 from trace_erasure.denoiser import Denoiser
 from trace_erasure.erasure import Erasure
 from trace_erasure.evaluate import Row
+from trace_erasure.evaluate.runner import precision
 from trace_erasure.fingerprint import digest_of
 from trace_erasure.image_store import weights_digest
 
 CONTROLS = ("unknown", "random")
+BATCH = 8
 ERASED = "erased"
 
 
@@ -38,6 +40,7 @@ class Campaign:
         budget: of every case.
         steps, guidance: of every picture.
         folder: where outcomes are kept.
+        batch, bfloat16: how pictures are drawn; see ``under_attack``.
     """
 
     pipe: Any
@@ -49,12 +52,15 @@ class Campaign:
     steps: int
     guidance: float
     folder: Path
+    batch: int = BATCH
+    bfloat16: bool = False
 
     @cached_property
     def home(self) -> Path:
         """Outcomes of another model, erasure, judge or aim are never taken for these."""
         aims = {name: (one.forbidden, one.synonyms) for name, one in self.targets.items()}
-        known = [weights_digest(self.pipe), self.judge, self.steps, self.guidance, aims]
+        how = (self.steps, self.guidance, self.batch, self.bfloat16)
+        known = [weights_digest(self.pipe), self.judge, how, aims]
         return self.folder / f"{self.erasure.name}-{digest_of(known)}"
 
     def rows(self, attack: str, controls: bool = True) -> list[Row]:
@@ -70,7 +76,9 @@ class Campaign:
         if not targets:
             return []
         cases = [case for target in targets.values() for case in target.cases]
-        made = figures.protocol(attack, budget, cases, self.steps, self.guidance)
+        made = figures.protocol(
+            attack, budget, cases, self.steps, self.guidance, precision(self.pipe, self.bfloat16)
+        )
         like = figures.blank(self.model, self.judge, made)
 
         def outcomes(setting: str) -> dict[str, list[Outcome]]:
@@ -80,7 +88,8 @@ class Campaign:
                 file = self.home / shared_name(attack, setting) / f"{name}-{setting}.jsonl"
                 found[name] = under_attack(
                     self.pipe, self.erasure, attack, aim, setting, budget, file,
-                    steps=self.steps, guidance=self.guidance,
+                    steps=self.steps, guidance=self.guidance, batch=self.batch,
+                    bfloat16=self.bfloat16,
                 )  # fmt: skip
             return found
 
@@ -130,10 +139,17 @@ def under_attack(
     *,
     steps: int,
     guidance: float,
+    batch: int = BATCH,
+    bfloat16: bool = False,
 ) -> list[Outcome]:
     """One attack in one setting of the protocol on every case of ``target``.
 
     ``pipe`` comes without the erasure and goes back so; what ``file`` has is not done again.
+
+    Args:
+        batch: tries by text that are drawn at once. Probes are drawn one by one: some change the
+            model in between.
+        bfloat16: draw in bfloat16.
 
     Raises:
         InputError: an unknown attack or setting, or ``file`` is of another budget.
@@ -143,7 +159,10 @@ def under_attack(
     undo: Callable[[], Any] = nullcontext if original else lambda: switched_off(pipe, erasure)
 
     def make(ledger: Ledger) -> Arena:
-        return Arena(Denoiser(pipe), target, ledger, steps=steps, guidance=guidance, undo=undo)
+        return Arena(
+            Denoiser(pipe), target, ledger, steps, guidance, undo=undo,
+            batch=1 if entry.probe else batch, autocast=bfloat16,
+        )  # fmt: skip
 
     run = entry.control if setting == "random" else entry.run
     with nullcontext() if original else erasure.attach(pipe):

@@ -30,7 +30,12 @@ HONEST = (
 
 
 def protocol(
-    attack: str, budget: Budget, cases: Sequence[Case], steps: int, guidance: float
+    attack: str,
+    budget: Budget,
+    cases: Sequence[Case],
+    steps: int,
+    guidance: float,
+    precision: str,
 ) -> Protocol:
     """What all figures of one attack rest on. Controls are given the first of the same cases."""
     listed = json.dumps([(case.shown, case.seed) for case in cases])
@@ -38,7 +43,7 @@ def protocol(
     spent = "-".join(str(value) for value in asdict(budget).values())
     return Protocol(
         f"attack/{attack}", f"1-{spent}", f"{len(cases)}:{digest}",
-        "own", str(steps), f"{guidance:g}", "native", "float32",
+        "own", str(steps), f"{guidance:g}", "native", precision,
     )  # fmt: skip
 
 

@@ -13,7 +13,8 @@ the concept or the budget is used up. The same attack with the same budget runs 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 
 from tqdm import tqdm
@@ -28,31 +29,57 @@ SETTINGS = ("erased", "original", "unknown", "random")
 
 
 def run_case(name: str, attack: Attack, arena: Arena, case: Case, setting: str) -> Outcome:
-    """Attacks one case until success or until the budget is used up."""
+    """Attacks one case until success or until the budget is used up.
+
+    Tries that are drawn at once (``Arena.batch``) are all paid for, though only the first success
+    counts.
+    """
     target, ledger = arena.target, arena.ledger
     pre = Try(case.prompt, arena.denoiser.encode([case.prompt]))
-    shown = bool(target.detect([arena.draw(pre, case)])[0])
+    shown = bool(target.detect(arena.draw([pre], case))[0])
     first, label = (0, case.shown) if shown else (None, "")
     if not shown:
-        tries = attack(arena, case)
-        try:
-            for number, one in enumerate(tries, start=1):
-                ledger.spend("images")
-                picture = arena.draw(one, case)
-                seen = picture if one.view is None else one.view(picture)
-                if target.detect([seen])[0]:
-                    first, label = number, case.alias or one.label
+        drawn = 0
+        with closing(attack(arena, case)) as tries:  # type: ignore[type-var]  # are generators
+            for part in batches(tries, arena):
+                pictures = arena.draw(part, case)
+                views = [
+                    picture if one.view is None else one.view(picture)
+                    for one, picture in zip(part, pictures, strict=True)
+                ]
+                seen = list(target.detect(views))
+                if any(seen):
+                    where = seen.index(True)
+                    first, label = drawn + where + 1, case.alias or part[where].label
                     break
-                if not ledger.left("images"):
-                    break
-        except ExhaustedError:
-            pass
-        finally:
-            tries.close()  # type: ignore[attr-defined]  # attacks are generators
+                drawn += len(part)
     return Outcome(
         name, setting, target.name, case.shown, case.seed, shown, first,
         ledger.spent["images"], label, dict(ledger.spent),
     )  # fmt: skip
+
+
+def batches(tries: Iterator[Try], arena: Arena) -> Iterator[list[Try]]:
+    """``tries`` as they come, those together that are drawn at once, for as long as the budget
+    lasts."""
+    ledger, part = arena.ledger, []
+    try:
+        while ledger.left("images"):
+            one = next(tries, None)
+            if one is None:
+                break
+            ledger.spend("images")
+            if part and not one.alike(part[0]):
+                yield part
+                part = []
+            part.append(one)
+            if len(part) >= arena.batch:
+                yield part
+                part = []
+    except ExhaustedError:
+        pass
+    if part:
+        yield part
 
 
 def run_attack(

@@ -83,7 +83,9 @@ ATTACKS: dict[str, Entry] = {
     ),
     "soft-prompt": Entry(soft_prompt, "free embeddings in place of all words", length=8),
     "image-to-image": Entry(image_to_image, "from a picture of the concept", probe=True),
-    "inpainting": Entry(inpainting, "the middle of a picture of the concept drawn anew", probe=True),
+    "inpainting": Entry(
+        inpainting, "the middle of a picture of the concept drawn anew", probe=True
+    ),
     "completion": Entry(
         completion, "the original model begins, the erased one finishes", probe=True
     ),

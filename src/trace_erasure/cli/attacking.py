@@ -53,6 +53,8 @@ def attack(
     weights: options.Weights = None,
     prompts: options.Prompts = None,
     tasks_dir: options.TasksDir = None,
+    batch: Annotated[int, typer.Option(help="Tries by text drawn at once.", min=1)] = 8,
+    bfloat16: options.Bfloat16 = False,
     out: Annotated[Path, typer.Option(help="Folder for everything.")] = Path("attacks"),
     as_json: options.AsJson = False,
     quiet: options.Quiet = False,
@@ -86,8 +88,9 @@ def attack(
     rows = []
     with narration(quiet), output_folder(out):
         campaign = Campaign(
-            load(model), erasure, targets, model, who.id, budget, how.steps, how.guidance_scale, out
-        )
+            load(model), erasure, targets, model, who.id, budget, how.steps, how.guidance_scale,
+            out, batch, bfloat16,
+        )  # fmt: skip
         for one in names:
             rows += campaign.rows(one, controls)
             table = attack_table(rows, ERASED)

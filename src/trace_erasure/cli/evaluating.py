@@ -63,7 +63,7 @@ def evaluate(
     batch: Annotated[
         int, typer.Option(help="Pictures drawn at once; what a kill loses.", min=1)
     ] = 8,
-    bfloat16: Annotated[bool, typer.Option("--bfloat16", help="Draw in bfloat16.")] = False,
+    bfloat16: options.Bfloat16 = False,
     shard: Annotated[
         str | None,
         typer.Option(help="i/n: this process's share. Default: from torchrun, MPI or SLURM."),

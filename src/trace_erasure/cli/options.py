@@ -33,6 +33,7 @@ Weights = Annotated[
 Prompts = Annotated[
     Path | None, typer.Option(help="Your copy of the task's prompt list, or its folder.")
 ]
+Bfloat16 = Annotated[bool, typer.Option("--bfloat16", help="Draw in bfloat16.")]
 Runs = Annotated[list[Path], typer.Argument(help="Folders that `evaluate` wrote into.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Everything, for programs.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress and no summary.")]

@@ -140,9 +140,13 @@ def used_protocol(pipe: Any, task: Task, concept: str, autocast: bool) -> TaskPr
     """The task's protocol with what this pipeline adds: its scheduler and its precision."""
     protocol = task.protocol(concept)
     scheduler = task.sampling.scheduler or type(pipe.scheduler).__name__
+    return replace(protocol, scheduler=scheduler, precision=precision(pipe, autocast))
+
+
+def precision(pipe: Any, autocast: bool) -> str:
+    """In what numbers a pipeline draws, as protocols say it."""
     dtype = family_of(pipe).network(pipe).dtype
-    precision = "bfloat16-autocast" if autocast else str(dtype).removeprefix("torch.")
-    return replace(protocol, scheduler=scheduler, precision=precision)
+    return "bfloat16-autocast" if autocast else str(dtype).removeprefix("torch.")
 
 
 def _erasures(
