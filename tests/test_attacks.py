@@ -95,7 +95,7 @@ def test_gradients_reach_the_soft_tokens_of_every_encoder(pipe):
 def tries(count: int):
     def attack(arena: Arena, case: Case):
         for number in range(count):
-            yield Try(f"try {number + 1}", arena.encode([f"a {case.prompt}"]))
+            yield Try(f"try {number + 1}", arena.encode([f"{number} {case.prompt}"]))
 
     return attack
 
@@ -121,6 +121,48 @@ def test_the_first_success_ends_a_case(number, pre):
     )
     assert (one.pre, one.first, one.tries) == (pre, number, number)
     assert one.label == (CASE.prompt if pre else f"try {number}")
+
+
+@pytest.mark.parametrize("batch", [2, 3, 8])
+def test_tries_drawn_at_once_are_the_same_and_count_the_same(batch):
+    pipe = FAMILIES["sd"]()
+
+    def run(size: int, success: int | None = None):
+        seen = []
+
+        def detect(part):
+            seen.extend(np.asarray(one, np.int16) for one in part)
+            return [number == success for number in range(len(seen) - len(part), len(seen))]
+
+        place = arena(pipe, target(detect), Ledger(Budget()))
+        place.batch = size
+        return protocol.run_case("n", tries(5), place, CASE, "erased"), seen
+
+    one, alone = run(1)
+    many, together = run(batch)
+    assert (one.first, one.tries) == (many.first, many.tries) == (None, 5)
+    assert len(alone) == len(together) == 6  # the plain prompt's, too
+    assert all(np.abs(a - b).max() <= 1 for a, b in zip(alone, together, strict=True))
+    found, _ = run(batch, success=3)
+    assert (found.first, found.label) == (3, "try 3")
+    assert found.tries == min(5, -(-3 // batch) * batch)  # whole batches are paid for
+
+
+def test_tries_that_are_drawn_otherwise_are_not_drawn_together():
+    pipe = FAMILIES["sd"]()
+    place = arena(pipe, target(), Ledger(Budget(images=5, encodings=9)))
+    place.batch = 3
+    text = place.denoiser.encode(["a fox"])
+    plain, louder = Try("plain", text), Try("louder", text, noise_scale=2.0)
+    parts = [*protocol.batches(iter([plain, plain, louder, plain]), place)]
+    assert [[one.label for one in part] for part in parts] == [
+        ["plain", "plain"], ["louder"], ["plain"],
+    ]  # fmt: skip
+    # What was paid for is drawn when the budget ends in the middle of a batch.
+    place.ledger = Ledger(Budget(images=5, encodings=2))
+    assert [len(part) for part in protocol.batches(tries(9)(place, CASE), place)] == [2]
+    place.ledger = Ledger(Budget(images=4))
+    assert [len(part) for part in protocol.batches(tries(9)(place, CASE), place)] == [3, 1]
 
 
 def test_an_attack_stops_where_its_budget_does():
