@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -139,9 +139,17 @@ class Concept:
 
     @property
     def sentences(self) -> tuple[str, ...]:
-        """The templates in use."""
+        """The templates in use: its own, or those of its kind that ``fit``."""
         defaults = TEMPLATES if self.only_with is None else TOGETHER
-        return self.templates or defaults[self.kind]
+        return self.templates or self.fit(defaults[self.kind])
+
+    def fit(self, templates: Iterable[str]) -> tuple[str, ...]:
+        """The templates that name neither the concept nor its surrogate by themselves.
+
+        In ``a house next to a {x}`` a house has to stay and to go at once.
+        """
+        named = [*self.phrases, *filter(None, [self.surrogate])]
+        return tuple(template for template in templates if not mentions(template, named))
 
     @property
     def name(self) -> str:

@@ -223,7 +223,7 @@ def _solve(
 def unseen(denoiser: Denoiser, concept: Concept, stream: str) -> Columns:
     """Columns of ``concept`` in wordings that no solve sees."""
     wordings = HELD_OUT if concept.only_with is None else HELD_OUT_TOGETHER
-    return material(denoiser, concept, stream, wordings[concept.kind]).moved
+    return material(denoiser, concept, stream, concept.fit(wordings[concept.kind])).moved
 
 
 def forecast(
