@@ -16,7 +16,7 @@ ROOT = Path(trace_erasure.__file__).parent
 
 # A module may import from its own layer and from those above it in this list.
 LAYERS = (
-    ("errors", "math", "quiet"),
+    ("errors", "math", "quiet", "slips"),
     ("files", "world", "concept", "header", "quiet", "embedded", "shard"),
     ("families",),
     ("denoiser", "spec"),

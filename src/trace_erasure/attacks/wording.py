@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from string import ascii_lowercase
 
 import torch
 
 from trace_erasure.attacks.arena import Arena, Try
 from trace_erasure.attacks.target import Case
 from trace_erasure.concept import fill
+from trace_erasure.slips import KINDS, slip
 
 PARAPHRASES = {
     "object": (
@@ -53,12 +55,4 @@ def typo(arena: Arena, case: Case) -> Iterator[Try]:
 def misspell(word: str, generator: torch.Generator) -> str:
     """``word`` with one random slip of the fingers."""
     kind, place, letter = torch.randint(10_000, (3,), generator=generator).tolist()
-    i = place % len(word)
-    match kind % 4:
-        case 0 if i + 1 < len(word):
-            return word[:i] + word[i + 1] + word[i] + word[i + 2 :]
-        case 1 if len(word) > 2:
-            return word[:i] + word[i + 1 :]
-        case 2:
-            return word[:i] + word[i] + word[i:]
-    return word[:i] + "abcdefghijklmnopqrstuvwxyz"[letter % 26] + word[i + 1 :]
+    return slip(word, KINDS[kind % 4], place % len(word), ascii_lowercase[letter % 26])

@@ -21,6 +21,7 @@ from trace_erasure.math.hardening import harden
 from trace_erasure.math.lowrank import LowRank
 from trace_erasure.share import HALVES, Part, names_of, part_of, rest_of
 from trace_erasure.spec import ClosedForm
+from trace_erasure.stages.careless import careless, spoken_words
 from trace_erasure.stages.certificate import Certificate, Figures, certify
 
 # Wordings that the solve never sees, to measure how far the redirect carries.
@@ -80,8 +81,9 @@ def redirect(
         retain: prompts to hold, beside the empty one.
         settings: without a mode, they are an equality's.
         captions: ordinary language for Σ; default: the package's.
-        hardened: adversarial rounds until the recovery margin stops rising, see
-            ``math.hardening``; in equality mode.
+        hardened: in equality mode, also what leads in the concept mistyped and repeated, see
+            ``careless``, and adversarial rounds until the recovery margin stops rising, see
+            ``math.hardening``.
 
     Raises:
         InputError: for an untruncated solve that needs more dimensions than the embedding has, or
@@ -98,6 +100,7 @@ def redirect(
             f"closed_form.mode is {settings.mode!r}, and only 'equality' can be hardened. "
             "Choose it, or set hardening to 'off'."
         )
+    words = spoken_words([*captions_or_broad(captions), *retain]) if hardened else set()
     names = [stream.name for stream in denoiser.family.streams]
     for stream in names:
         if stream == POOLED and not settings.pooled:
@@ -107,6 +110,12 @@ def redirect(
         weights = denoiser.weights(stream, len(sigma))
         root = subspaces.gram_root(list(weights.values()))
         found = [material(denoiser, concept, stream) for concept in concepts]
+        if hardened:
+            also = [careless(denoiser, concept, words, stream) for concept in concepts]
+            found = [
+                replace(own, described=(*own.described, *more))
+                for own, more in zip(found, also, strict=True)
+            ]
         # An exact solve has to stay exact among others, so it carries all of its columns.
         exact = settings.directions is None
         for part, own in zip(parts, found, strict=True):
