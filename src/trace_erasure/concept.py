@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -143,13 +143,15 @@ class Concept:
         defaults = TEMPLATES if self.only_with is None else TOGETHER
         return self.templates or self.fit(defaults[self.kind])
 
-    def fit(self, templates: Iterable[str]) -> tuple[str, ...]:
-        """The templates that name neither the concept nor its surrogate by themselves.
+    def fit(self, templates: Sequence[str]) -> tuple[str, ...]:
+        """The templates that name neither the concept nor its surrogate by themselves, or all
+        where every one does.
 
         In ``a house next to a {x}`` a house has to stay and to go at once.
         """
         named = [*self.phrases, *filter(None, [self.surrogate])]
-        return tuple(template for template in templates if not mentions(template, named))
+        fitting = tuple(template for template in templates if not mentions(template, named))
+        return fitting or tuple(templates)
 
     @property
     def name(self) -> str:
