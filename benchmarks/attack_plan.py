@@ -21,6 +21,8 @@ ORDER = (
     "completion", "image-to-image", "inpainting", "noise", "relearn",
 )  # fmt: skip
 CONCEPTS = ("fox", "apple", "car", "house", "rocket")
+CONTROLLED = 2
+"""Concepts that costly attacks are controlled on; controls are there to be zero."""
 PROMPTS = ("a {x}", "a picture of a {x}")
 FIRST_SEED = 90_000
 
@@ -37,12 +39,13 @@ class Unit:
 
 def units_of(attack: str, methods: Sequence[str], concepts: Sequence[str]) -> Iterator[Unit]:
     """All the work of one attack."""
-    settings = ["erased", *controls_of(attack)]
+    controlled = concepts if attack in CHEAP else concepts[:CONTROLLED]
     for concept in concepts:
         yield Unit(attack, "original", BASE, concept)
     for method in methods:
         for concept in concepts:
-            for setting in settings:
+            yield Unit(attack, "erased", method, concept)
+            for setting in controls_of(attack) if concept in controlled else ():
                 yield Unit(attack, setting, method, concept)
 
 

@@ -58,6 +58,7 @@ from attack_plan import (
     units_of,
 )
 from common import BASE, RESULTS, add_model, load_model, row_file, write_rows
+from compare import SETTINGS
 from trace_erasure import embedded
 from trace_erasure.attacks import figures
 from trace_erasure.attacks.budget import Budget
@@ -214,11 +215,12 @@ def main() -> None:
     parser.add_argument("--attacks", nargs="+", default=[*ORDER], choices=[*ORDER])
     parser.add_argument("--cheap", action="store_true", help=f"only {', '.join(CHEAP)}")
     parser.add_argument("--methods", nargs="+", default=names, choices=names)
-    parser.add_argument("--best", type=int, default=3, help="baselines for the costly attacks")
-    parser.add_argument("--settings", type=Path, help="compare.py's choices; default: published")
+    parser.add_argument("--best", type=int, default=2, help="baselines for the costly attacks")
+    parser.add_argument("--settings", type=Path, default=SETTINGS, help="compare.py's choices")
+    parser.add_argument("--published", action="store_true", help="settings as published instead")
     parser.add_argument("--concepts", nargs="+", default=[*CONCEPTS])
     parser.add_argument("--cases", type=int, default=6, help="a concept, for cheap attacks")
-    parser.add_argument("--costly-cases", type=int, default=3, help="a concept, for the others")
+    parser.add_argument("--costly-cases", type=int, default=2, help="a concept, for the others")
     parser.add_argument("--control-cases", type=int, default=1, help="a concept, for controls")
     parser.add_argument("--retained", type=int, default=91, help="other pictures an erasure")
     parser.add_argument("--images", type=int, default=Budget().images)
@@ -232,7 +234,8 @@ def main() -> None:
     if options.cheap:
         options.attacks = [*CHEAP]
     pipe, judge = load_model(options.model, options.device), shipped_classifiers(options.device)[0]
-    methods = methods_for(pipe, options.model, options.methods, options.settings)
+    settings = None if options.published else options.settings
+    methods = methods_for(pipe, options.model, options.methods, settings)
     attack_all(Lab(pipe, judge, methods, options), options.shard or shard_of())
 
 

@@ -65,6 +65,13 @@ def test_controls_are_left_out_where_they_say_nothing(bench):
     assert settings("p4d") == ["original", "erased", "unknown", "random"]
     assert settings("noise") == ["original", "erased", "unknown"]
     assert settings("synonym") == ["original", "erased", "random"]
+    concepts = ["fox", "car", "pig"]
+    controlled = {
+        attack: {u.concept for u in bench.attack_plan.units_of(attack, ["uce"], concepts)
+                 if u.setting == "unknown"}
+        for attack in ("typo", "p4d")
+    }  # fmt: skip
+    assert controlled == {"typo": {*concepts}, "p4d": {"fox", "car"}}
 
 
 def test_shards_share_the_work_and_keep_each_erasure_whole(bench):
