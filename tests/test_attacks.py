@@ -13,15 +13,15 @@ from trace_erasure.attacks import protocol, unknown
 from trace_erasure.attacks.arena import Arena, Try
 from trace_erasure.attacks.budget import Budget, Ledger
 from trace_erasure.attacks.outcome import Outcome, tally
-from trace_erasure.attacks.ring_a_bell import offspring
 from trace_erasure.attacks.table import ATTACKS, find
 from trace_erasure.attacks.target import Case, Target
-from trace_erasure.attacks.tokens import encode_soft, encoders, words
 from trace_erasure.attacks.unlearn_diff import onto_simplex
 from trace_erasure.attacks.wording import misspell
 from trace_erasure.denoiser import Denoiser
 from trace_erasure.errors import InputError
 from trace_erasure.testing import tiny_flux, tiny_flux2_klein, tiny_sdxl, tiny_stable_diffusion
+from trace_erasure.tokens import encode_soft, encoders, words
+from trace_erasure.unnamed import offspring
 
 CASE = Case("a photo of a fox", 0)
 SMALL = Budget(images=2, gradients=8, encodings=120)

@@ -191,6 +191,41 @@ def concept_columns(
     )
 
 
+def shifted_columns(
+    denoiser: Denoiser, prompts: Sequence[str], own: str, instead: str, stream: str = TOKENS
+) -> Columns:
+    """Columns of ``prompts`` that resemble ``own``, to be moved as it is to become ``instead``.
+
+    Position by position: for prompts whose words pair with nothing. All have as many tokens.
+    """
+    found = denoiser.embeddings(prompts, stream)
+    shifts = [
+        other - this
+        for this, other in zip(
+            denoiser.embeddings([own], stream), denoiser.embeddings([instead], stream), strict=True
+        )
+    ]
+    concept, target, weights, roles = [], [], [], []
+    populations = denoiser.populations(stream)
+    for (tokenizer, length), c, shift, size in zip(
+        populations, found, shifts, balance(found), strict=True
+    ):
+        said = length if tokenizer is None else len(tokenizer(prompts[0]).input_ids)
+        share = torch.ones(length, dtype=torch.float64)
+        share[said:] = PADDING_WEIGHT / max(1, length - said)
+        concept.append(c.flatten(0, 1))
+        target.append((c + shift).flatten(0, 1))
+        weights.append((share * size**2).repeat(len(c)))
+        role = ["concept"] * said + ["padding"] * (length - said)
+        roles += (["pooled"] if tokenizer is None else role) * len(c)
+    counts = [len(part) // len(prompts) for part in concept]
+    prompt = [torch.arange(len(prompts)).repeat_interleave(count) for count in counts]
+    return Columns(
+        torch.cat(concept).mT, torch.cat(target).mT, torch.cat(weights), tuple(roles),
+        torch.cat(prompt),
+    )  # fmt: skip
+
+
 def _spans(tokenizer: Any, prompts: Iterable[str], phrase: str, length: int) -> dict[str, Span]:
     return {prompt: locate(tokenizer, prompt, phrase, length) for prompt in prompts}
 
@@ -205,12 +240,14 @@ class Material:
         alone: (d, n) columns of what must stay although it resembles the concept: the halves of
             a concept that is erased beside another thing only.
         described: columns of each description of the concept, most of which had better stay.
+        provoked: the same of what an attacker would say in its place; see ``stages.echoes``.
     """
 
     moved: Columns
     before: Tensor
     alone: Tensor
     described: tuple[Columns, ...]
+    provoked: tuple[Columns, ...] = ()
 
 
 def material(

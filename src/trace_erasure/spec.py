@@ -165,9 +165,9 @@ class EraseSpec:
         closed_form: stage 1, or None to leave it out.
         finetune: stage 2, or None to leave it out; then the certificate speaks of the result.
         seed: of every random choice.
-        hardening: ``closed_form`` adds to stage 1 the concept mistyped and repeated, and
-            adversarial rounds; ``adversarial`` also trains stage 2 on perturbed prompts that bring
-            the concept back.
+        hardening: ``closed_form`` adds to stage 1 the concept mistyped, repeated and said without
+            its name, and adversarial rounds; ``adversarial`` also trains stage 2 on perturbed
+            prompts that bring the concept back.
     """
 
     concepts: tuple[Concept, ...]

@@ -15,11 +15,11 @@ from torch import Tensor
 
 from trace_erasure.attacks.budget import Ledger
 from trace_erasure.attacks.target import Case, Target
-from trace_erasure.attacks.tokens import Words, words
 from trace_erasure.denoiser import Denoiser
 from trace_erasure.families.table import Conditioning
 from trace_erasure.math.diffusion import Path as NoisePath
 from trace_erasure.sampler import Schedule, sample, schedule, to_pictures, to_states
+from trace_erasure.tokens import Words, words
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from trace_erasure.attacks.arena import Arena, Try
 from trace_erasure.attacks.target import Case
-from trace_erasure.attacks.tokens import encode_soft, encoders, feature
+from trace_erasure.tokens import encode_soft, encoders, feature
 
 LENGTH = 8
 BEST = 64

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from trace_erasure.attacks.arena import Arena, Try
 from trace_erasure.attacks.losses import matching, pick, rounds
 from trace_erasure.attacks.target import Case
-from trace_erasure.attacks.tokens import encode_soft, encoders
+from trace_erasure.tokens import encode_soft, encoders
 
 LENGTH = 8
 LEARNING_RATE = 0.1

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from trace_erasure import unnamed
 from trace_erasure.attacks import (
     greedy_coordinate,
     p4d,
     random_tokens,
-    ring_a_bell,
     textual_inversion,
     unlearn_diff,
 )
@@ -17,6 +17,7 @@ from trace_erasure.attacks.completion import completion
 from trace_erasure.attacks.composition import composition
 from trace_erasure.attacks.noise import best_of_noise
 from trace_erasure.attacks.relearn import relearn
+from trace_erasure.attacks.ring_a_bell import ring_a_bell
 from trace_erasure.attacks.soft_prompt import soft_prompt
 from trace_erasure.attacks.synonym import synonym
 from trace_erasure.attacks.through_pictures import image_to_image, inpainting
@@ -56,9 +57,9 @@ ATTACKS: dict[str, Entry] = {
     "synonym": Entry(synonym, "other words for the concept that the erasure was not told"),
     "composition": Entry(composition, "beside another object, and in styles", length=6),
     "ring-a-bell": Entry(
-        ring_a_bell.ring_a_bell,
+        ring_a_bell,
         "real words whose text embedding has the concept's direction (Tsai et al. 2024)",
-        length=ring_a_bell.LENGTH,
+        length=unnamed.LENGTH,
     ),
     "unlearn-diff": Entry(
         unlearn_diff.unlearn_diff,

@@ -10,7 +10,7 @@ import torch
 from trace_erasure.attacks.arena import Arena, Try
 from trace_erasure.attacks.losses import denoising, pick, rounds
 from trace_erasure.attacks.target import Case
-from trace_erasure.attacks.tokens import encode_soft, encoders
+from trace_erasure.tokens import encode_soft, encoders
 
 BATCH = 2
 LEARNING_RATE = 0.02

@@ -23,6 +23,7 @@ from trace_erasure.share import HALVES, Part, names_of, part_of, rest_of
 from trace_erasure.spec import ClosedForm
 from trace_erasure.stages.careless import careless, spoken_words
 from trace_erasure.stages.certificate import Certificate, Figures, certify
+from trace_erasure.stages.echoes import echo_columns, echoes
 
 # Wordings that the solve never sees, to measure how far the redirect carries.
 HELD_OUT = {
@@ -46,6 +47,8 @@ ROUNDS = 8
 """Most adversarial rounds of a hardened solve."""
 ADDED = 2
 """Directions that a round redirects, for each population of tokens."""
+PROVOKED = 4
+"""Directions that are redirected of what a search found, for each population of tokens."""
 INEXACT = 1e-4
 """Residual above which an untruncated solve has plainly run out of dimensions."""
 
@@ -81,9 +84,9 @@ def redirect(
         retain: prompts to hold, beside the empty one.
         settings: without a mode, they are an equality's.
         captions: ordinary language for Σ; default: the package's.
-        hardened: in equality mode, also what leads in the concept mistyped and repeated, see
-            ``careless``, and adversarial rounds until the recovery margin stops rising, see
-            ``math.hardening``.
+        hardened: in equality mode, also what leads in the concept mistyped and repeated (see
+            ``careless``) and said without its name (``echoes``), and adversarial rounds until the
+            recovery margin stops rising (``math.hardening``).
 
     Raises:
         InputError: for an untruncated solve that needs more dimensions than the embedding has, or
@@ -101,6 +104,7 @@ def redirect(
             "Choose it, or set hardening to 'off'."
         )
     words = spoken_words([*captions_or_broad(captions), *retain]) if hardened else set()
+    heard = [echoes(denoiser, concept) for concept in concepts] if hardened else []
     names = [stream.name for stream in denoiser.family.streams]
     for stream in names:
         if stream == POOLED and not settings.pooled:
@@ -111,10 +115,13 @@ def redirect(
         root = subspaces.gram_root(list(weights.values()))
         found = [material(denoiser, concept, stream) for concept in concepts]
         if hardened:
-            also = [careless(denoiser, concept, words, stream) for concept in concepts]
             found = [
-                replace(own, described=(*own.described, *more))
-                for own, more in zip(found, also, strict=True)
+                replace(
+                    own,
+                    described=(*own.described, *careless(denoiser, concept, words, stream)),
+                    provoked=echo_columns(denoiser, concept, said, stream),
+                )
+                for own, concept, said in zip(found, concepts, heard, strict=True)
             ]
         # An exact solve has to stay exact among others, so it carries all of its columns.
         exact = settings.directions is None
@@ -173,6 +180,7 @@ def _leading(
     # Ordinary words stand in a description, so that only what leads in it may move.
     chosen = [(part.moved, each) for part in parts]
     chosen += [(found, populations) for part in parts for found in part.described]
+    chosen += [(found, PROVOKED * populations) for part in parts for found in part.provoked]
     pairs = [
         algebra.leading_pairs(found.concept, found.surrogate, root, count, found.weights.sqrt())
         for found, count in chosen

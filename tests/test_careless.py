@@ -1,0 +1,123 @@
+"""What people type when they do not take care, and how a hardened erasure hears it."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from trace_erasure.attacks.wording import misspell
+from trace_erasure.columns import concept_columns
+from trace_erasure.concept import KINDS, TEMPLATES, TOGETHER, Concept, mentions
+from trace_erasure.corpus import captions_or_broad
+from trace_erasure.denoiser import Denoiser
+from trace_erasure.embedded import load_pipeline
+from trace_erasure.erase import erase
+from trace_erasure.evaluate import Item, sees, shipped_classifiers
+from trace_erasure.generate import generate
+from trace_erasure.slips import KINDS as SLIPS
+from trace_erasure.slips import slip, slips
+from trace_erasure.stages.careless import careless, spoken_words
+from trace_erasure.stages.redirect import HELD_OUT
+from trace_erasure.testing import tiny_flux, tiny_stable_diffusion
+
+WORDS = st.text("abcdefghijklmnop ", min_size=2, max_size=12).map(str.strip).filter(len)
+
+
+@given(WORDS, st.integers(0, 2**40))
+@settings(deadline=None)
+def test_every_slip_that_an_attacker_makes_is_listed(word, seed):
+    listed = {text for part in slips(word) for text in part}
+    wrong = misspell(word, torch.Generator().manual_seed(seed))
+    hidden = word.find(" ")  # a slip on the space itself is the only one that is not
+    assert wrong in {word, *listed} or hidden >= 0
+    assert word not in listed
+
+
+@given(WORDS)
+def test_slips_are_told_apart_by_the_letter_and_made_once(word):
+    parts = slips(word)
+    assert len(parts) <= len(word.replace(" ", ""))
+    every = [text for part in parts for text in part]
+    assert len(set(every)) == len(every)
+    assert all(abs(len(text) - len(word)) <= 1 for text in every)
+
+
+def test_slips():
+    made = {kind: slip("house", kind, 1, "x") for kind in SLIPS}
+    assert made == {"swap": "huose", "drop": "huse", "double": "hoouse", "replace": "hxuse"}
+    assert slip("ab", "drop", 0, "x") == "xb" and slip("ab", "swap", 1, "x") == "ax"
+    assert [len(part) for part in slips("fox")] == [28, 28, 27]
+
+
+def test_words_that_mean_something_else_stay():
+    denoiser = Denoiser(tiny_stable_diffusion(positions=40))
+    concept = Concept("fox", "dog", templates=("a {x}",))
+    words = spoken_words(["a box, and a Cox!"])
+    assert {"box", "cox"} <= words
+
+    def said(words: set[str]) -> int:
+        return sum(
+            int(part.prompt.max()) + 1 for part in careless(denoiser, concept, words, "tokens")
+        )
+
+    everything = said(set())
+    assert said(words) == everything - 2
+    only = Concept("fox", "dog", only_with="cat")
+    assert careless(denoiser, only, set(), "tokens") == ()
+
+
+@pytest.mark.parametrize("pipe", [tiny_stable_diffusion(positions=40), tiny_flux(positions=64)])
+def test_there_is_a_group_for_each_letter_and_one_for_repetition(pipe):
+    denoiser = Denoiser(pipe)
+    for stream in denoiser.family.streams:
+        groups = careless(denoiser, Concept("fox", "dog"), set(), stream.name)
+        assert len(groups) == 4
+        assert all(bool(columns.moved.all()) for columns in groups)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_sentence_asks_for_what_goes(kind):
+    """Where it did, the concept had to stay and to go at once, and other words met it."""
+    nouns = {"house", "tree", "cat", "flower", "car", "bird", "apple"}
+    for phrase in nouns:
+        concept = Concept(phrase, "ship", kind)
+        instead = Concept("ship", phrase, kind)
+        for one in (concept, instead):
+            assert one.sentences and one.fit(HELD_OUT[kind])
+            for template in (*one.sentences, *one.fit(HELD_OUT[kind])):
+                assert not mentions(template, [phrase])
+    plain = Concept("wolf", "ship", kind)
+    assert plain.sentences == TEMPLATES[kind]
+    assert Concept("wolf", "ship", kind, only_with="wave").sentences == TOGETHER[kind]
+    assert plain.fit(["a wolf and a {x}"]) == ("a wolf and a {x}",)
+    own = ("a house and a {x}",)
+    assert Concept("house", "ship", kind, templates=own).sentences == own
+
+
+def test_words_meet_their_own_in_every_sentence():
+    denoiser = Denoiser(load_pipeline("emoji-sd"))
+    for phrase, surrogate in (("house", "snail"), ("snail", "house"), ("tree", "crab")):
+        concept = Concept(phrase, surrogate)
+        columns = concept_columns(denoiser, concept.wordings(), surrogate)
+        before = torch.tensor([role == "before" for role in columns.roles])
+        assert not (columns.moved & before).any()
+
+
+def test_a_hardened_erasure_hears_what_is_mistyped():
+    """The original draws foxes for many slips; of these at most one in five may be left."""
+    pipe = load_pipeline("emoji-sd")
+    pipe.set_progress_bar_config(disable=True)
+    words = spoken_words(captions_or_broad(None))
+    prompts = [f"a {text}" for part in slips("fox") for text in part if text not in words][::2]
+    judge = shipped_classifiers()[0]
+    detect = sees(judge, Item("a fox", 0, "target", "fox", ("subject/fox",)))
+
+    def foxes() -> int:
+        return sum(detect(generate(pipe, prompts, range(len(prompts)), steps=12, autocast=True)))
+
+    drawn = foxes()
+    assert drawn >= 10
+    with erase(pipe, Concept("fox"), hardening="closed_form").attach(pipe):
+        assert foxes() <= drawn / 5
