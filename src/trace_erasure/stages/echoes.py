@@ -1,5 +1,5 @@
-"""A concept as a search finds it said without its name: strings of real words that text encoders take
-for it. An erasure that knows names alone leaves what these reach."""
+"""A concept said without its name: strings of real words that text encoders take for it, as a search
+finds them. An erasure that knows names alone leaves what these reach."""
 
 from __future__ import annotations
 
