@@ -1,5 +1,5 @@
-"""A concept said without its name: strings of real words that text encoders take for it, as a search
-finds them. An erasure that knows names alone leaves what these reach."""
+"""A concept said without its name: strings of real words that text encoders take for it, found by a
+search. An erasure that knows names alone leaves what these reach."""
 
 from __future__ import annotations
 

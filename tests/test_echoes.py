@@ -1,0 +1,100 @@
+"""What a search finds in place of a concept's name, and how a hardened erasure hears it."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+import torch
+
+from trace_erasure.columns import shifted_columns
+from trace_erasure.concept import Concept, fill, mentions
+from trace_erasure.denoiser import Denoiser
+from trace_erasure.embedded import load_pipeline
+from trace_erasure.errors import InputError
+from trace_erasure.spec import ClosedForm
+from trace_erasure.stages import echoes as module
+from trace_erasure.stages.echoes import echo_columns, echoes
+from trace_erasure.stages.redirect import redirect
+from trace_erasure.testing import tiny_flux, tiny_sdxl, tiny_stable_diffusion
+from trace_erasure.tokens import words
+from trace_erasure.unnamed import POPULATION, generations, goal_of
+
+FOX = Concept("fox", "dog", synonyms=("vixen",), templates=("a {x}", "a picture of a {x}"))
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    monkeypatch.setattr(module, "GENERATIONS", 5)
+    monkeypatch.setattr(module, "SEARCHES", 1)
+
+
+def test_a_search_never_gets_worse_and_finds_what_is_near():
+    denoiser = Denoiser(load_pipeline("emoji-sd"))
+    known = words(denoiser, ["fox"])
+    goal = goal_of(denoiser.encode, "fox", "object", "a fox")
+    run = generations(known, goal, denoiser.encode, torch.Generator().manual_seed(0))
+    best = []
+    for _ in range(12):
+        genes, scores = next(run)
+        assert genes.shape[0] == len(scores) == POPULATION
+        best.append(float(scores.min()))
+    assert best == sorted(best, reverse=True) and best[-1] < best[0]
+
+
+@pytest.mark.parametrize("make", [tiny_stable_diffusion, tiny_sdxl, tiny_flux])
+def test_echoes_name_nothing_and_move_as_the_concept_does(make, quick):
+    denoiser = Denoiser(make(positions=64))
+    found = echoes(denoiser, FOX)
+    assert [*found] == list(FOX.templates)
+    texts = [text for part in found.values() for text in part]
+    assert texts and not any(mentions(text, FOX.phrases) for text in texts)
+    assert echoes(denoiser, FOX) == found
+    for stream in denoiser.family.streams:
+        (columns,) = echo_columns(denoiser, FOX, found, stream.name)
+        assert bool(columns.moved.all())
+        own = shifted_columns(denoiser, texts[:1], "a fox", "a dog", stream.name)
+        others = denoiser.embeddings(texts[:1], stream.name)
+        pair = [denoiser.embeddings([text], stream.name) for text in ("a fox", "a dog")]
+        expected = [e + b - a for e, a, b in zip(others, *pair, strict=True)]
+        torch.testing.assert_close(
+            own.surrogate, torch.cat([part.flatten(0, 1) for part in expected]).mT
+        )
+        assert len(own.roles) == len(own.weights) == own.concept.shape[1] == len(own.prompt)
+
+
+def test_without_common_words_there_is_nothing_and_it_is_said(quick, monkeypatch, caplog):
+    def none(denoiser, forbidden):
+        raise InputError("no word is a single token.")
+
+    monkeypatch.setattr(module, "words", none)
+    caplog.set_level(logging.INFO, "trace_erasure")
+    denoiser = Denoiser(tiny_stable_diffusion(positions=40))
+    assert echoes(denoiser, FOX) == {} and echo_columns(denoiser, FOX, {}, "tokens") == ()
+    assert "does without a search" in caplog.text
+    assert echoes(denoiser, Concept("fox", "dog", only_with="cat")) == {}
+
+
+def test_a_hardened_edit_moves_what_was_found(monkeypatch):
+    """On the embedded model: strings of another search than the one that the edit has seen."""
+    pipe = load_pipeline("emoji-sd")
+    denoiser = Denoiser(pipe)
+    concept = Concept("apple", "duck")
+    known = words(denoiser, concept.phrases)
+    goal = goal_of(denoiser.encode, "apple", "object", "an apple")
+    run = generations(known, goal, denoiser.encode, torch.Generator().manual_seed(77))
+    for _ in range(50):
+        genes, scores = next(run)
+    texts = [known.text(genes[i]) for i in scores.argsort()[:8]]
+    columns = shifted_columns(denoiser, texts, "an apple", "a duck")
+    columns = columns.select(columns.moved)
+
+    def left(hardened: bool) -> float:
+        settings = ClosedForm(mode="equality")
+        retain = [fill("a picture of a {x}", name) for name in ("lemon", "strawberry", "car")]
+        edit = redirect(denoiser, [concept], retain, settings, hardened=hardened).edits["tokens"]
+        moved = edit.matrix() @ columns.concept
+        away = (columns.surrogate - columns.concept).norm()
+        return float((columns.surrogate - moved).norm() / away)
+
+    assert left(True) < left(False)
