@@ -18,13 +18,13 @@ learned, ``… / random`` draws random words of equal length in as many tries; e
 models and over all baselines. Random words do not depend on the attack but by their number, so that
 attacks of equal length share them.
 
-**Size.** With 5 concepts, 3 TRACE levels, of which one trains, and 8 baselines on emoji-sd: the ``CHEAP``
-attacks on 11 methods with 6 cases a concept and one of every control; the rest on 5 methods, TRACE and
-the ``--best`` two baselines by the cheap ones, with 2 cases a concept and controls on two concepts.
-Choosing the best can only raise the best baseline's success under the rest, never TRACE's. Tries by
-text are drawn eight at once, in bfloat16, with 12 steps. Two processes on two cores have taken three
-hours for everything but UnlearnDiffAtk and the probes, beside other work. Cheap attacks come first, so
-that a run that is stopped has whole attacks done.
+**Size.** With 5 concepts, 3 TRACE levels, of which one trains, and 8 baselines on emoji-sd: the
+``CHEAP`` attacks on 11 methods with 6 cases a concept and one of every control; the rest on 5
+methods, TRACE and the ``--best`` two baselines by the cheap ones, with 2 cases a concept and
+controls on two concepts. Choosing the best can only raise the best baseline's success under the
+rest, never TRACE's. Tries by text are drawn eight at once, in bfloat16, with 12 steps. All but
+UnlearnDiffAtk and the probes took two processes under two hours on two cores. Cheap attacks come
+first, so that a run that is stopped has whole attacks done.
 """
 
 from __future__ import annotations
