@@ -68,9 +68,9 @@ def test_words_that_mean_something_else_stay():
     assert careless(denoiser, only, set(), "tokens") == ()
 
 
-@pytest.mark.parametrize("pipe", [tiny_stable_diffusion(positions=40), tiny_flux(positions=64)])
-def test_there_is_a_group_for_each_letter_and_one_for_repetition(pipe):
-    denoiser = Denoiser(pipe)
+@pytest.mark.parametrize("make", [tiny_stable_diffusion, tiny_flux])
+def test_there_is_a_group_for_each_letter_and_one_for_repetition(make):
+    denoiser = Denoiser(make(positions=64))
     for stream in denoiser.family.streams:
         groups = careless(denoiser, Concept("fox", "dog"), set(), stream.name)
         assert len(groups) == 4
