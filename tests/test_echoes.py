@@ -77,6 +77,7 @@ def test_without_common_words_there_is_nothing_and_it_is_said(quick, monkeypatch
 
 def test_a_hardened_edit_moves_what_was_found(monkeypatch):
     """On the embedded model: strings of another search than the one that the edit has seen."""
+    monkeypatch.setattr(module, "SEARCHES", 1)
     pipe = load_pipeline("emoji-sd")
     denoiser = Denoiser(pipe)
     concept = Concept("apple", "duck")
