@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from string import ascii_lowercase
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -30,8 +32,10 @@ WORDS = st.text("abcdefghijklmnop ", min_size=2, max_size=12).map(str.strip).fil
 def test_every_slip_that_an_attacker_makes_is_listed(word, seed):
     listed = {text for part in slips(word) for text in part}
     wrong = misspell(word, torch.Generator().manual_seed(seed))
-    hidden = word.find(" ")  # a slip on the space itself is the only one that is not
-    assert wrong in {word, *listed} or hidden >= 0
+    # Only a slip on a space itself is not.
+    spaces = [place for place, letter in enumerate(word) if letter == " "]
+    on_space = {slip(word, k, i, x) for i in spaces for k in SLIPS for x in ascii_lowercase}
+    assert wrong in {word, *listed, *on_space}
     assert word not in listed
 
 

@@ -14,6 +14,7 @@ from trace_erasure.erasure import Erasure
 from trace_erasure.errors import InputError
 from trace_erasure.evaluate import Task, sees
 from trace_erasure.evaluate.judges import Evaluator
+from trace_erasure.math.statistics import spread
 
 Detect = Callable[[Sequence[Image.Image]], Sequence[bool]]
 
@@ -79,9 +80,7 @@ def targets_of(
                 f"task {task.name!r} expects different things of prompts that name {phrase!r}. "
                 "Choose one of its concepts."
             )
-        n = min(count, len(part))
-        chosen = [part[i * len(part) // n] for i in range(n)]
-        cases = [Case(item.prompt, item.seed, item.alias) for item in chosen]
+        cases = [Case(item.prompt, item.seed, item.alias) for item in spread(part, count)]
         words = (synonyms or {}).get(phrase, ())
         found[phrase] = target_of(erasure, cases, sees(judge, part[0]), phrase, words)
     return found

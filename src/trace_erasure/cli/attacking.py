@@ -26,10 +26,7 @@ def attack(
         list[str] | None,
         typer.Option(help="An attack or probe (see `ls attacks`); repeatable. Default: all."),
     ] = None,
-    concept: Annotated[
-        list[str] | None,
-        typer.Option(help="Of the task; repeatable. Default: those that the erasure names."),
-    ] = None,
+    concept: options.OfTask = None,
     synonym: Annotated[
         list[str] | None,
         typer.Option(help="Another word for the concept, to attack with; repeatable."),

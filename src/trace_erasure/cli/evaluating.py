@@ -34,10 +34,7 @@ def evaluate(
     erasure: Annotated[
         list[Path] | None, typer.Option(help="A file that `erase` wrote; repeatable.")
     ] = None,
-    concept: Annotated[
-        list[str] | None,
-        typer.Option(help="Of the task; repeatable. Default: those that the erasures name."),
-    ] = None,
+    concept: options.OfTask = None,
     model: options.Model = options.DEFAULT_MODEL,
     method: Annotated[str, typer.Option(help="Name of the erasures in tables.")] = "trace",
     strength: Annotated[

@@ -26,6 +26,10 @@ TasksDir = Annotated[
         help="Folder with task files of your own. Default: $XDG_CONFIG_HOME/trace-erasure/tasks."
     ),
 ]
+OfTask = Annotated[
+    list[str] | None,
+    typer.Option(help="Of the task; repeatable. Default: those that the erasures name."),
+]
 Weights = Annotated[
     list[str] | None,
     typer.Option(help="NAME=PATH of a model that the task's judges need; repeatable."),

@@ -11,6 +11,7 @@ from typing import Any
 
 from trace_erasure.errors import InputError
 from trace_erasure.generate import Sampling
+from trace_erasure.math.statistics import spread
 
 GROUPS = ("target", "synonym", "template", "pair", "hint", "category", "dual", "retain")
 # Everything that reaches the concept by another road than its own name in a trained wording.
@@ -191,6 +192,5 @@ class Task:
         for concept in wanted:
             for group in GROUPS:
                 items = [item for item in self.of(concept) if item.group == group]
-                n = len(items) if per_group is None else min(per_group, len(items))
-                kept += [items[i * len(items) // n] for i in range(n)]
+                kept += spread(items, len(items) if per_group is None else per_group)
         return replace(self, items=tuple(kept))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any, TypeVar
+from typing import Any
 
 from trace_erasure import adapt
 from trace_erasure.concept import Concept, fill, recorded
@@ -13,6 +13,7 @@ from trace_erasure.erasure import Erasure
 from trace_erasure.errors import InputError
 from trace_erasure.guarantees.exact import ExactPart, exact_part
 from trace_erasure.guarantees.statistical import PathKL, divergence, sampler_name
+from trace_erasure.math.statistics import spread
 
 NOT_COVERED = (
     "Prompts that are not listed: other words for the concept, other languages, typos, hints and "
@@ -24,7 +25,6 @@ NOT_COVERED = (
     "Other samplers, step counts and guidance scales than the stated one, in the statistical part.",
     "Other base models than the one whose fingerprint the file carries.",
 )
-T = TypeVar("T")
 SEEDS = 7_000_000
 """Where the seeds of certified paths begin, away from those of training and of evaluation."""
 
@@ -109,7 +109,7 @@ def certify(
         try:
             options: dict[str, Any] = dict(steps=steps, guidance=guidance_scale, gate=gate)
             seeds = range(SEEDS, SEEDS + paths)
-            pairs = _spread(_pairs(concepts), paths)
+            pairs = spread(_pairs(concepts), paths)
             own, instead = [a for a, _ in pairs], [b for _, b in pairs]
             terms, plan = divergence(
                 denoiser, erasure, own, instead, seeds, label="concept paths", **options
@@ -117,7 +117,7 @@ def certify(
             words = "erased model on concept prompts against the original on surrogate prompts"
             concept = PathKL.of(words, len(own), terms, plan, level)
             if kept:
-                kept = _spread(kept, paths)
+                kept = spread(kept, paths)
                 terms, plan = divergence(
                     denoiser, erasure, kept, kept, seeds, label="retained paths", **options
                 )
@@ -151,12 +151,6 @@ def _pairs(concepts: Sequence[Concept]) -> list[tuple[str, str]]:
         for concept in concepts
         for template, phrase in concept.wordings()
     ]
-
-
-def _spread(items: list[T], most: int) -> list[T]:
-    """At most ``most`` of ``items``, evenly from first to last."""
-    count = min(most, len(items))
-    return [items[i * len(items) // count] for i in range(count)]
 
 
 def _finite(value: Any) -> Any:
