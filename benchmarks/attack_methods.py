@@ -10,15 +10,15 @@ from typing import Any
 from compare import selected
 from trace_erasure.methods.method import Method
 from trace_erasure.methods.registry import METHODS
-from variants import BOTH_STAGES, COMPARED, usable
+from variants import COMPARED, usable
 
 LEVELS = {
-    "trace": ("trace", "off"),
-    "trace, hardened": ("trace", "closed_form"),
-    "trace, adversarial": (BOTH_STAGES, "adversarial"),
+    "trace": "off",
+    "trace, hardened": "closed_form",
+    "trace, adversarial": "adversarial",
 }
-"""Whose settings each level has, of ``COMPARED``, and its hardening; weakest first. Adversarial
-hardening is of stage 2."""
+"""The hardening of each level, weakest first. All have the closed form of ``trace``; adversarial
+hardening brings its own training."""
 HARDENED = ("trace, hardened", "trace, adversarial")
 BASELINES = tuple(name for name in METHODS if name != "trace")
 
@@ -32,14 +32,13 @@ def methods_for(
     """
     names = list(names)
     fit = usable(pipe, [name for name in names if name not in LEVELS])
-    wanted = [*dict.fromkeys(LEVELS[name][0] for name in names if name in LEVELS), *fit]
+    wanted = [*(["trace"] if any(name in LEVELS for name in names) else []), *fit]
     found = selected(settings, model, wanted) if settings else {n: COMPARED[n] for n in wanted}
 
     def made(name: str) -> Method:
         if name not in LEVELS:
             return found[name]
-        base, hardening = LEVELS[name]
-        trace: Any = found[base]
-        return replace(trace, hardening=hardening)
+        trace: Any = found["trace"]
+        return replace(trace, hardening=LEVELS[name])
 
     return {name: made(name) for name in names if name in (*LEVELS, *fit)}

@@ -19,7 +19,7 @@ from trace_erasure.concept import Concept
 from trace_erasure.evaluate.rows import to_json
 from trace_erasure.methods.registry import METHODS
 from trace_erasure.methods.trace import Trace
-from trace_erasure.spec import ClosedForm, EraseSpec, Finetune
+from trace_erasure.spec import ClosedForm, EraseSpec
 from trace_erasure.testing import tiny_flux, tiny_stable_diffusion
 
 ROOT = Path(__file__).parents[1]
@@ -104,7 +104,7 @@ def test_methods_are_trace_at_three_levels_and_the_baselines_of_the_family(bench
     assert found["uce"] == METHODS["uce"]
     assert found["trace"] == Trace()
     assert found["trace, hardened"] == Trace(hardening="closed_form")
-    assert found["trace, adversarial"] == Trace(finetune=Finetune(), hardening="adversarial")
+    assert found["trace, adversarial"] == Trace(hardening="adversarial")
     for name in bench.attack_methods.LEVELS:  # none is refused
         EraseSpec((Concept("fox"),), **vars(found[name]))
     flux = bench.attack_methods.methods_for(tiny_flux(), "emoji-flux", names, None)
@@ -113,14 +113,13 @@ def test_methods_are_trace_at_three_levels_and_the_baselines_of_the_family(bench
     file.write_text(
         "emoji-sd:\n"
         "  trace: {selected: {closed_form: {directions: 3}}}\n"
-        "  trace, both stages: {selected: {finetune: {steps: 7}}}\n"
         "  uce: {selected: {guide: null}}\n"
     )
     names = ["trace, hardened", "trace, adversarial", "uce"]
     chosen = bench.attack_methods.methods_for(tiny_stable_diffusion(), "emoji-sd", names, file)
     assert [*chosen] == names and chosen["uce"].guide is None
     assert chosen["trace, hardened"] == Trace(ClosedForm(directions=3), hardening="closed_form")
-    assert chosen["trace, adversarial"].finetune == Finetune(steps=7)
+    assert chosen["trace, adversarial"] == Trace(ClosedForm(directions=3), hardening="adversarial")
     # Whose settings nobody asks for need not have been chosen.
     file.write_text("emoji-sd:\n  uce: {selected: {guide: null}}\n")
     assert bench.attack_methods.methods_for(tiny_stable_diffusion(), "emoji-sd", ["uce"], file) == {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -87,11 +87,20 @@ def attach(target: Any, delta: Delta, name: str, strength: float = 1.0) -> None:
 
 
 def attach_untrained(
-    denoiser: Denoiser, name: str, rank: int, generator: torch.Generator
+    denoiser: Denoiser,
+    name: str,
+    rank: int,
+    generator: torch.Generator,
+    layers: Mapping[str, nn.Linear] | None = None,
 ) -> dict[str, torch.Tensor]:
-    """Adds an adapter that is zero in effect to the family's layers; see ``trainable``."""
+    """Adds an adapter that is zero in effect to ``layers``, by path; see ``trainable``.
+
+    None: those that the family trains by default.
+    """
+    if layers is None:
+        layers = denoiser.family.linears(denoiser.pipe, denoiser.family.adapters)
     fresh = {}
-    for path, layer in denoiser.family.linears(denoiser.pipe, denoiser.family.adapters).items():
+    for path, layer in layers.items():
         down = torch.randn(rank, layer.in_features, generator=generator) / layer.in_features**0.5
         fresh[path] = LowRank(down, torch.zeros(layer.out_features, rank))
     attach(denoiser, fresh, name)
@@ -131,6 +140,18 @@ def set_strength(target: Any, name: str, strength: float) -> None:
             network.set_adapter([*active, name])
     for _, layer in _layers(network, name):
         layer.set_scale(name, strength)
+
+
+@contextmanager
+def switched_off(target: Any, name: str) -> Iterator[None]:
+    """Within it the adapter ``name`` has no effect, and others have theirs; it gets its strength
+    back. Raises ``InputError`` where there is no such adapter."""
+    strength = strength_of(target, name)
+    set_strength(target, name, 0.0)
+    try:
+        yield
+    finally:
+        set_strength(target, name, strength)
 
 
 def strength_of(target: Any, name: str) -> float:

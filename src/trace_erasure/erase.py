@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -24,7 +25,7 @@ from trace_erasure.provenance import heading, versions
 from trace_erasure.share import Share
 from trace_erasure.spec import ClosedForm, EraseSpec, Finetune
 from trace_erasure.stages.redirect import Certificate, redirect
-from trace_erasure.stages.steer import ADAPTER, StepRecord, prepare, steer, trained
+from trace_erasure.stages.steer import ADAPTER, StepRecord, Undone, prepare, steer, trained
 
 log = logging.getLogger("trace_erasure")
 
@@ -55,7 +56,7 @@ def erase(
         closed_form: settings of stage 1; None leaves it out.
         finetune: settings of stage 2, ``Finetune()`` for the usual ones; None leaves it out.
         seed: of every random choice; the same seed gives the same bytes.
-        hardening: ``off``, ``closed_form`` or ``adversarial``; see ``EraseSpec``.
+        hardening: ``off``, ``closed_form`` or ``adversarial``, which trains; see ``EraseSpec``.
         captions: ordinary language of the model's domain; default: the package's list.
         on_step: called after every training step.
         workdir: an existing folder that keeps a checkpoint of stage 2, from which a killed run
@@ -108,9 +109,11 @@ def run(
         log.info("closed form: %.1f s", time.perf_counter() - started)
     tuned: dict[str, LowRank] = {}
     record: dict[str, Any] = {}
-    if spec.finetune is not None:
+    if planned.spec.finetune is not None:
         checkpoint = Path(workdir) / _checkpoint_name(planned, base) if workdir else None
-        tuned, record = _finetune(denoiser, planned, spec.finetune, closed, on_step, checkpoint)
+        tuned, record = _finetune(
+            denoiser, planned, planned.spec.finetune, closed, on_step, checkpoint
+        )
         log.info("with the finetune: %.1f s", time.perf_counter() - started)
     return Erasure(
         family=denoiser.family.name,
@@ -159,8 +162,10 @@ def _finetune(
         if closed:
             adapt.attach(denoiser, closed, REDIRECT)
         lesson = prepare(denoiser, concept_prompts, surrogate_prompts, retained, settings, seed)
-        adversarial = planned.spec.hardening == "adversarial"
-        training = steer(denoiser, lesson, settings, seed, checkpoint, adversarial)
+        undone: Undone | None = None
+        if planned.spec.hardening == "adversarial":
+            undone = partial(adapt.switched_off, denoiser, REDIRECT)
+        training = steer(denoiser, lesson, settings, seed, checkpoint, undone)
         bar = tqdm(training, "finetune", settings.steps, leave=False, disable=None)
         for step in bar:
             bar.n = step.step  # a resumed run begins further on

@@ -14,7 +14,7 @@ from trace_erasure.corpus import captions_or_broad
 from trace_erasure.denoiser import Denoiser
 from trace_erasure.errors import InputError
 from trace_erasure.families.table import Family
-from trace_erasure.spec import ClosedForm, EraseSpec
+from trace_erasure.spec import THOROUGH, ClosedForm, EraseSpec
 
 log = logging.getLogger("trace_erasure")
 
@@ -27,7 +27,7 @@ class Plan:
     """A resolved spec: surrogates named, neighbours found, prompts written out.
 
     Attributes:
-        spec: with a surrogate for every concept.
+        spec: with a surrogate for every concept, and settings for every stage that will run.
         retain: prompts that stage 1 holds and reports on.
         captions: ordinary language without the concept.
     """
@@ -50,6 +50,8 @@ def plan(
     captions = captions_or_broad(captions)
     if not captions:
         raise InputError("captions is empty. Pass sentences of the model's domain, or None.")
+    if spec.hardening == "adversarial" and spec.finetune is None:
+        spec = replace(spec, finetune=THOROUGH)
     resolved, retain = [], []
     # One concept may well be the other's neighbour.
     erased = gone((*spec.concepts, *beside))

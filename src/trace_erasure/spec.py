@@ -126,6 +126,11 @@ class Finetune:
         )
 
 
+THOROUGH = Finetune(steps=120, rank=8, learning_rate=2e-3)
+"""Stage 2 of adversarial hardening: an adversary takes more training to resist than the name does,
+which stage 1 has redirected already."""
+
+
 @dataclass(frozen=True)
 class Merge:
     """How artifacts become one.
@@ -166,8 +171,10 @@ class EraseSpec:
         finetune: stage 2, or None to leave it out; then the certificate speaks of the result.
         seed: of every random choice.
         hardening: ``closed_form`` adds to stage 1 the concept mistyped, repeated and said without
-            its name, and adversarial rounds; ``adversarial`` also trains stage 2 on perturbed
-            prompts that bring the concept back.
+            its name, and adversarial rounds; ``adversarial`` also trains stage 2, with ``THOROUGH``
+            settings where ``finetune`` is None, against whatever gets past stage 1: on the layers
+            behind the text-facing maps, with stage 1 undone and prompts perturbed to bring the
+            concept back.
     """
 
     concepts: tuple[Concept, ...]
@@ -178,10 +185,8 @@ class EraseSpec:
 
     def __post_init__(self) -> None:
         _check(self.hardening in HARDENING, "hardening", self.hardening, ", ".join(HARDENING))
-        if self.hardening == "closed_form" and self.closed_form is None:
-            raise InputError("hardening 'closed_form' needs stage 1. Keep closed_form.")
-        if self.hardening == "adversarial" and self.finetune is None:
-            raise InputError("hardening 'adversarial' needs stage 2. Set finetune, too.")
+        if self.hardening != "off" and self.closed_form is None:
+            raise InputError(f"hardening {self.hardening!r} needs stage 1. Keep closed_form.")
         _check(len(self.concepts) > 0, "concepts", self.concepts, "at least one concept")
         if self.closed_form is None and self.finetune is None:
             raise InputError(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
+from trace_erasure import adapt
 from trace_erasure.attacks import figures
 from trace_erasure.attacks.aim import unknown_target
 from trace_erasure.attacks.arena import Arena
@@ -156,7 +157,9 @@ def under_attack(
     """
     entry = find(attack)
     original = setting == "original"
-    undo: Callable[[], Any] = nullcontext if original else lambda: switched_off(pipe, erasure)
+    undo: Callable[[], Any] = nullcontext
+    if not original:
+        undo = partial(adapt.switched_off, pipe, erasure.name)
 
     def make(ledger: Ledger) -> Arena:
         return Arena(
@@ -167,13 +170,3 @@ def under_attack(
     run = entry.control if setting == "random" else entry.run
     with nullcontext() if original else erasure.attach(pipe):
         return run_attack(attack, run, make, target.cases, budget, setting, file)
-
-
-@contextmanager
-def switched_off(pipe: Any, erasure: Erasure) -> Iterator[None]:
-    """The original model, for as long as it lasts."""
-    erasure.set_strength(pipe, 0.0)
-    try:
-        yield
-    finally:
-        erasure.set_strength(pipe, 1.0)

@@ -200,6 +200,13 @@ class Family:
         found = [p for stream in self.streams for p in stream.populations if p.longest is not None]
         return {"max_sequence_length": found[0].length(pipe)} if found else {}
 
+    def behind_text(self, pipe: Any) -> dict[str, nn.Linear]:
+        """Linear layers of the blocks but the text-facing maps, which stage 1 edits: what sees a
+        prompt through those maps only."""
+        reading = {p for stream in self.streams for p in self.linears(pipe, stream.maps)}
+        blocks = self.linears(pipe, self.attention.all)
+        return {path: layer for path, layer in blocks.items() if path not in reading}
+
     def linears(self, pipe: Any, pattern: re.Pattern[str]) -> dict[str, nn.Linear]:
         """Linear layers of the network whose path matches, unwrapped from adapters, in order."""
         found: dict[str, nn.Linear] = {}

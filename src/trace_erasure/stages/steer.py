@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,9 @@ PROFILE_SHARE = 0.8
 """Without a given τ, the window reaches up to where this share of the concept's energy lies."""
 CHECKPOINT_EVERY = 10
 WARMUP = 10
+
+Undone = Callable[[], AbstractContextManager[Any]]
+"""Makes a context within which stage 1 has no effect."""
 
 
 @dataclass(frozen=True)
@@ -146,18 +150,18 @@ def losses(
     lesson: Lesson,
     settings: Finetune,
     generator: torch.Generator,
-    adversarial: bool = False,
+    undone: Undone | None = None,
 ) -> dict[str, Tensor]:
     """The terms of the loss on one random batch, unweighted; absent windows give no term.
 
-    ``adversarial`` perturbs the prompts of the late states first so that they bring the concept
-    back, see ``stages.adversary``.
+    With ``undone`` the late states are an adversary's: stage 1 has no effect on them, and their
+    prompts are perturbed so that they bring the concept back (``stages.adversary``). Where stage 1
+    has its effect, every state is held as the early ones are.
     """
     bank, retain = lesson.bank, lesson.retain_bank
     late = draw(lesson.late, settings.batch, generator) if len(lesson.late) else lesson.late
-    early = (
-        draw(lesson.early, settings.batch // 2, generator) if len(lesson.early) else lesson.early
-    )
+    held = lesson.early if undone is None else torch.arange(len(bank))
+    early = draw(held, settings.batch // 2, generator) if len(held) else held
     void = draw(torch.arange(len(bank)), max(1, settings.batch // 2), generator)
     kept = draw(torch.arange(len(retain)), 2 * settings.batch, generator)
     steered = torch.cat([late, early])
@@ -171,13 +175,13 @@ def losses(
             lesson.retained[retain.prompt[kept]],
         ]
     )
-    if adversarial and len(late):
-        count = len(late)
-        attacked = regenerate(
-            denoiser, states[:count], times[:count], conditioning[:count], lesson.e_p[late]
-        )
-        conditioning = Conditioning.cat([attacked, conditioning[count:]])
-    output = denoiser.predict(states, times, conditioning).float()
+    n = 0 if undone is None else len(late)
+    output = denoiser.predict(states[n:], times[n:], conditioning[n:]).float()
+    if undone is not None and n:
+        mine = states[:n], times[:n]
+        with undone():
+            attacked = regenerate(denoiser, *mine, conditioning[:n], lesson.e_p[late])
+            output = torch.cat([denoiser.predict(*mine, attacked).float(), output])
     e_late, e_early, e_void, e_kept = output.split([len(late), len(early), len(void), len(kept)])
     objective = OBJECTIVES[settings.objective]
     terms = {
@@ -198,9 +202,13 @@ def steer(
     settings: Finetune,
     seed: int,
     checkpoint: Path | None = None,
-    adversarial: bool = False,
+    undone: Undone | None = None,
 ) -> Iterator[StepRecord]:
     """Trains the adapter ``ADAPTER``, one record a step; resumes from ``checkpoint``.
+
+    With ``undone`` it learns from an adversary (see ``losses``), and trains layers that see the
+    prompt through the text-facing maps only. They cannot tell an embedding that makes the edited
+    maps say what the original ones said of the concept from stage 1 undone, which they train on.
 
     The batch of a step depends on the seed and the step alone, so a resumed run ends where an
     uninterrupted one does. Read the result with ``trained(denoiser)``.
@@ -209,7 +217,8 @@ def steer(
         NonFiniteError: a loss or gradient stopped being finite; names the step and the term.
     """
     generator = torch.Generator().manual_seed(seed)
-    parameters = adapt.attach_untrained(denoiser, ADAPTER, settings.rank, generator)
+    layers = None if undone is None else denoiser.family.behind_text(denoiser.pipe)
+    parameters = adapt.attach_untrained(denoiser, ADAPTER, settings.rank, generator, layers)
     optimizer = torch.optim.AdamW(parameters.values(), lr=settings.learning_rate, weight_decay=0.0)
     first = restore(checkpoint, parameters, optimizer) if checkpoint else 0
     weights = {name: getattr(settings, name) for name in ("late", "early", "empty", "retain")}
@@ -218,7 +227,7 @@ def steer(
         for group in optimizer.param_groups:
             group["lr"] = settings.learning_rate * min(1.0, (step + 1) / WARMUP) * remaining
         generator = torch.Generator().manual_seed(seed * 1_000_003 + step)
-        terms = losses(denoiser, lesson, settings, generator, adversarial)
+        terms = losses(denoiser, lesson, settings, generator, undone)
         for name, value in terms.items():
             if not torch.isfinite(value):
                 raise NonFiniteError(f"loss term {name!r} is {value.item()} at step {step}.")

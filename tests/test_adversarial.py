@@ -1,0 +1,130 @@
+"""Adversarial hardening: what gets past stage 1 meets a network that will not draw it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+
+import pytest
+import torch
+
+from trace_erasure import adapt
+from trace_erasure.concept import Concept
+from trace_erasure.corpus import broad_captions
+from trace_erasure.denoiser import Denoiser
+from trace_erasure.embedded import load_pipeline
+from trace_erasure.erase import erase
+from trace_erasure.erasure import Erasure
+from trace_erasure.math.lowrank import LowRank
+from trace_erasure.math.objectives import mean_square
+from trace_erasure.plan import plan
+from trace_erasure.spec import THOROUGH, EraseSpec, Finetune
+from trace_erasure.stages import echoes
+from trace_erasure.stages import steer as stage2
+from trace_erasure.testing import tiny_flux, tiny_sd3, tiny_sdxl, tiny_stable_diffusion
+
+CAPTIONS = [f"a picture of a {word}" for word in ("dog", "tree", "house", "red car", "boat")]
+QUICK = Finetune(
+    steps=2, batch=2, rank=2, trajectories=2, retain_trajectories=2, sampler_steps=3,
+    noise_level=0.6,
+)  # fmt: skip
+SENTENCES = ("a picture of a {x}", "a {x}")
+FAMILIES = (tiny_stable_diffusion, tiny_sdxl, tiny_sd3, tiny_flux)
+
+
+def drawn(shape: tuple[int, int], rank: int, size: float, seed: int) -> LowRank:
+    generator = torch.Generator().manual_seed(seed)
+    up, down = (
+        torch.randn(n, m, generator=generator) for n, m in ((shape[0], rank), (rank, shape[1]))
+    )
+    return LowRank(down * size / shape[1] ** 0.5, up * size)
+
+
+@pytest.mark.parametrize("make", FAMILIES)
+def test_behind_the_text_nothing_can_tell_a_perfect_attack_from_stage_1_undone(make):
+    """(W + D)e' = We at every text-facing map, and the network's answer is the one that it was
+    trained to give with stage 1 undone."""
+    denoiser = Denoiser(make())
+    family, pipe = denoiser.family, denoiser.pipe
+    prompt = denoiser.encode(["a picture of a fox"])
+    width = prompt.tokens.shape[-1]
+    inner = drawn((width, width), 2, 0.3, 0)
+    stage_1 = {}
+    for path, layer in family.linears(pipe, family.stream("tokens").maps).items():
+        stage_1[path] = LowRank(inner.down, layer.weight.detach().float() @ inner.up)
+    behind = family.behind_text(pipe)
+    assert behind and not {*behind} & {*stage_1}
+    trained = {
+        path: drawn((layer.out_features, layer.in_features), 2, 0.3, i + 1)
+        for i, (path, layer) in enumerate(behind.items())
+    }
+    undo = torch.linalg.inv(torch.eye(width) + inner.dense())
+    attack = replace(prompt, tokens=(prompt.tokens.float() @ undo.mT).to(prompt.tokens))
+    states, time = denoiser.initial_states([0]), denoiser.timesteps(4)[2:3]
+    adapt.attach(denoiser, stage_1, "stage_1")
+    adapt.attach(denoiser, trained, "stage_2")
+    with torch.no_grad():
+        erased = denoiser.predict(states, time, prompt)
+        attacked = denoiser.predict(states, time, attack)
+        with adapt.switched_off(denoiser, "stage_1"):
+            undone = denoiser.predict(states, time, prompt)
+    assert adapt.strength_of(denoiser, "stage_1") == 1
+    assert (attacked - undone).norm() < 1e-3 * (erased - undone).norm()
+
+
+@pytest.mark.parametrize("make", [tiny_stable_diffusion, tiny_flux])
+def test_the_training_leaves_the_text_facing_maps_to_stage_1(make, tmp_path, monkeypatch):
+    monkeypatch.setattr(echoes, "GENERATIONS", 5)
+    denoiser = Denoiser(make())
+    maps = {
+        path
+        for stream in denoiser.family.streams
+        for path in denoiser.family.linears(denoiser.pipe, stream.maps)
+    }
+    options = {"surrogate": "dog", "captions": CAPTIONS, "finetune": QUICK}
+    hard = erase(denoiser.pipe, "fox", hardening="closed_form", **options)
+    adversarial = erase(denoiser.pipe, "fox", hardening="adversarial", **options)
+    assert not maps & {*adversarial.finetuned}
+    assert any(change.up.abs().max() > 0 for change in adversarial.finetuned.values())
+    for path, change in hard.closed_form.items():
+        assert torch.equal(change.up, adversarial.closed_form[path].up)
+    again = Erasure.load(adversarial.save(tmp_path / "fox"))  # an ordinary file, as any other
+    assert {*again.delta} == {*adversarial.delta}
+
+
+def test_it_brings_its_own_training_unless_told_otherwise():
+    denoiser = Denoiser(tiny_stable_diffusion())
+    spec = EraseSpec((Concept("fox", surrogate="dog"),), hardening="adversarial")
+    assert plan(denoiser, spec, CAPTIONS).spec.finetune == THOROUGH
+    assert plan(denoiser, replace(spec, finetune=QUICK), CAPTIONS).spec.finetune == QUICK
+    assert plan(denoiser, replace(spec, hardening="closed_form"), CAPTIONS).spec.finetune is None
+
+
+def test_an_adversary_without_stage_1_meets_the_surrogate_and_others_notice_little():
+    """On the embedded model, after a sixteenth of the usual training."""
+    pipe = load_pipeline("emoji-sd")
+    denoiser = Denoiser(pipe)
+    settings = replace(
+        THOROUGH, steps=15, batch=4, trajectories=4, retain_trajectories=12, noise_level=0.7
+    )
+    asked, instead = ([t.format(x=x) for t in SENTENCES] for x in ("fox", "dog"))
+    stage_1 = erase(pipe, "fox", surrogate="dog").closed_form
+    adapt.attach(denoiser, stage_1, "stage_1")
+    lesson = stage2.prepare(denoiser, asked, instead, broad_captions()[:12], settings, seed=0)
+    undone = partial(adapt.switched_off, denoiser, "stage_1")
+    assert len([*stage2.steer(denoiser, lesson, settings, 0, undone=undone)]) == settings.steps
+    tuned = stage2.trained(denoiser)
+    adapt.detach(denoiser, "stage_1")
+
+    def states_of(prompt: str):
+        said = denoiser.encode([prompt])
+        bank = stage2.collect(denoiser, said, [70, 80], steps=12, guidance_scale=3.0, label="test")
+        return bank[(bank.noise_levels <= 0.7).nonzero()[:, 0]], said
+
+    fox, other = states_of(asked[0]), states_of("a picture of a red car")
+    e_p, e_r = stage2.predictions(denoiser, *fox), stage2.predictions(denoiser, *other)
+    e_s = stage2.predictions(denoiser, fox[0], denoiser.encode(instead[:1]))
+    adapt.attach(denoiser, tuned, "stage_2")  # stage 1 is not there at all
+    gap = mean_square(e_p - e_s).mean()
+    assert mean_square(stage2.predictions(denoiser, *fox) - e_s).mean() < 0.5 * gap
+    assert mean_square(stage2.predictions(denoiser, *other) - e_r).mean() < 0.1 * gap
