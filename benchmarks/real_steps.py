@@ -31,7 +31,8 @@ from trace_erasure.concept import TEMPLATES, fill
 from trace_erasure.denoiser import Denoiser
 from trace_erasure.evaluate import Row, read_jsonl
 from trace_erasure.spec import Finetune
-from trace_erasure.stages.steer import ADAPTER, prepare, steer
+from trace_erasure.stages.lesson import prepare
+from trace_erasure.stages.steer import ADAPTER, steer
 from trace_erasure.trajectory import CHUNK
 
 BATCHES = {"sd15": (8,), "sdxl": (1, 8), "flux-dev": (1, 4)}

@@ -21,7 +21,9 @@ from trace_erasure.plan import plan
 from trace_erasure.spec import THOROUGH, EraseSpec, Finetune
 from trace_erasure.stages import echoes
 from trace_erasure.stages import steer as stage2
+from trace_erasure.stages.lesson import prepare
 from trace_erasure.testing import tiny_flux, tiny_sd3, tiny_sdxl, tiny_stable_diffusion
+from trace_erasure.trajectory import collect, predictions
 
 CAPTIONS = [f"a picture of a {word}" for word in ("dog", "tree", "house", "red car", "boat")]
 QUICK = Finetune(
@@ -110,7 +112,7 @@ def test_an_adversary_without_stage_1_meets_the_surrogate_and_others_notice_litt
     asked, instead = ([t.format(x=x) for t in SENTENCES] for x in ("fox", "dog"))
     stage_1 = erase(pipe, "fox", surrogate="dog").closed_form
     adapt.attach(denoiser, stage_1, "stage_1")
-    lesson = stage2.prepare(denoiser, asked, instead, broad_captions()[:12], settings, seed=0)
+    lesson = prepare(denoiser, asked, instead, broad_captions()[:12], settings, seed=0)
     undone = partial(adapt.switched_off, denoiser, "stage_1")
     assert len([*stage2.steer(denoiser, lesson, settings, 0, undone=undone)]) == settings.steps
     tuned = stage2.trained(denoiser)
@@ -118,13 +120,13 @@ def test_an_adversary_without_stage_1_meets_the_surrogate_and_others_notice_litt
 
     def states_of(prompt: str):
         said = denoiser.encode([prompt])
-        bank = stage2.collect(denoiser, said, [70, 80], steps=12, guidance_scale=3.0, label="test")
+        bank = collect(denoiser, said, [70, 80], steps=12, guidance_scale=3.0, label="test")
         return bank[(bank.noise_levels <= 0.7).nonzero()[:, 0]], said
 
     fox, other = states_of(asked[0]), states_of("a picture of a red car")
-    e_p, e_r = stage2.predictions(denoiser, *fox), stage2.predictions(denoiser, *other)
-    e_s = stage2.predictions(denoiser, fox[0], denoiser.encode(instead[:1]))
+    e_p, e_r = predictions(denoiser, *fox), predictions(denoiser, *other)
+    e_s = predictions(denoiser, fox[0], denoiser.encode(instead[:1]))
     adapt.attach(denoiser, tuned, "stage_2")  # stage 1 is not there at all
     gap = mean_square(e_p - e_s).mean()
-    assert mean_square(stage2.predictions(denoiser, *fox) - e_s).mean() < 0.5 * gap
-    assert mean_square(stage2.predictions(denoiser, *other) - e_r).mean() < 0.1 * gap
+    assert mean_square(predictions(denoiser, *fox) - e_s).mean() < 0.5 * gap
+    assert mean_square(predictions(denoiser, *other) - e_r).mean() < 0.1 * gap

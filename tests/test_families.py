@@ -31,6 +31,7 @@ from trace_erasure.sampler import to_pictures, to_states
 from trace_erasure.spec import ClosedForm, Finetune
 from trace_erasure.spec_file import parse_spec
 from trace_erasure.stages import steer as stage2
+from trace_erasure.stages.lesson import prepare
 from trace_erasure.stages.redirect import forecast, redirect
 from trace_erasure.testing import (
     tiny_flux,
@@ -481,7 +482,7 @@ def test_a_flow_without_its_schedule_is_refused():
 def test_two_steps_of_training_leave_the_teacher_the_base(case):
     denoiser = Denoiser(case.pipe())
     settings = replace(QUICK, noise_level=case.late)
-    lesson = stage2.prepare(
+    lesson = prepare(
         denoiser, ["a fox", "a photo of a fox"], ["a dog", "a photo of a dog"],
         CAPTIONS, settings, 0,
     )  # fmt: skip

@@ -18,6 +18,7 @@ from trace_erasure.erase import erase
 from trace_erasure.errors import InputError, NonFiniteError
 from trace_erasure.spec import ClosedForm, Finetune
 from trace_erasure.stages import steer as stage2
+from trace_erasure.stages.lesson import Lesson, prepare
 from trace_erasure.stages.redirect import redirect
 from trace_erasure.testing import tiny_stable_diffusion
 
@@ -99,8 +100,8 @@ def test_strength_scales_the_closed_form_exactly():
     )
 
 
-def lesson_for(denoiser: Denoiser, settings: Finetune = QUICK) -> stage2.Lesson:
-    return stage2.prepare(
+def lesson_for(denoiser: Denoiser, settings: Finetune = QUICK) -> Lesson:
+    return prepare(
         denoiser,
         ["a fox", "a picture of a fox"],
         ["a cat", "a picture of a cat"],

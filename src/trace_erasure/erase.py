@@ -24,8 +24,9 @@ from trace_erasure.plan import Plan, pairs, plan
 from trace_erasure.provenance import heading, versions
 from trace_erasure.share import Share
 from trace_erasure.spec import ClosedForm, EraseSpec, Finetune
+from trace_erasure.stages.lesson import prepare
 from trace_erasure.stages.redirect import Certificate, redirect
-from trace_erasure.stages.steer import ADAPTER, StepRecord, Undone, prepare, steer, trained
+from trace_erasure.stages.steer import ADAPTER, StepRecord, Undone, steer, trained
 
 log = logging.getLogger("trace_erasure")
 

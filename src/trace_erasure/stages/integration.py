@@ -15,7 +15,8 @@ from trace_erasure.denoiser import Denoiser
 from trace_erasure.math.lowrank import Delta, LowRank
 from trace_erasure.plan import pairs
 from trace_erasure.spec import Finetune
-from trace_erasure.stages.steer import ADAPTER, prepare, steer, trained
+from trace_erasure.stages.lesson import prepare
+from trace_erasure.stages.steer import ADAPTER, steer, trained
 from trace_erasure.trajectory import predictions
 
 MERGED = "trace_merged"
