@@ -8,7 +8,7 @@ from dataclasses import replace
 from scipy.stats import spearmanr
 
 from attack_methods import BASELINES, HARDENED
-from trace_erasure.attacks.figures import NAN, rounded
+from trace_erasure.attacks.figures import NAN, rate_row, rounded
 from trace_erasure.evaluate import Row
 
 KEPT = 0.95
@@ -51,6 +51,27 @@ def ratio_rows(rows: Sequence[Row], best: Row) -> list[Row]:
         for row in rows
         if row.method in HARDENED and (row.metric, row.concept) == ("success", "mean")
     ]  # fmt: skip
+
+
+def together(
+    parts: Sequence[Sequence[Row]], retention: Mapping[str, float], like: Row
+) -> list[Row]:
+    """Success over all cases of several attacks, ``parts``, for the methods that met all of them;
+    the best baseline among these, and the bar."""
+    found = [
+        {row.method: row for row in rows if (row.metric, row.concept) == ("success", "mean")}
+        for rows in parts
+    ]
+    everywhere = [name for name in found[0] if all(name in part for part in found)]
+    rows = []
+    for name in everywhere:
+        if name == BEST or " / " in name:  # of several methods
+            continue
+        own = [part[name] for part in found]
+        hits, n = sum(row.numerator or 0 for row in own), sum(row.n for row in own)
+        rows.append(rate_row(replace(like, method=name), "success", hits, n))
+    best = best_row(rows, retention)
+    return rows if best is None else [*rows, best, *ratio_rows(rows, best)]
 
 
 def strongest(

@@ -11,7 +11,8 @@ included), ``incremental`` (new successes of the cases where the plain prompt fa
 pre-attack successes), ``success@N`` within N tries; ``pre`` for the original model;
 ``margin_spearman``, the rank correlation of recovery margin and success over concepts and levels;
 and for attacks by text ``ratio``, hardened TRACE's success over that of ``best baseline`` (the bar:
-a half at most). attack-retention.jsonl has what every erasure keeps.
+a half at most). attack-by-text.jsonl pools the cases of all attacks by text, for the methods that
+met all of them; attack-retention.jsonl has what every erasure keeps.
 
 **Controls.** ``base`` is the original model. ``… / unknown`` aims at a concept that was never
 learned, ``… / random`` draws random words of equal length in as many tries; each over all TRACE
@@ -58,6 +59,8 @@ from trace_erasure.attacks.table import find
 from trace_erasure.evaluate import Row, shipped_classifiers, summarise
 from trace_erasure.shard import Shard, parse_shard, shard_of
 
+BY_TEXT = "by-text"
+"""What all attacks by text make together."""
 Found = dict[tuple[str, str], dict[str, list[Outcome]]]
 """Setting and method to the outcomes for every concept."""
 
@@ -96,16 +99,22 @@ def shares(rows: Sequence[Row]) -> dict[str, float]:
     return {row.method: row.value for row in rows if (row.metric, row.concept) == wanted}
 
 
-def rows_for(lab: Lab, attack: str, found: Found, retention: Sequence[Row]) -> list[Row]:
-    """The rows of one attack; none where no case was attacked."""
-    options, rows = lab.options, []
-    units = [Unit(attack, "erased", "", concept) for concept in options.concepts]
+def blank(lab: Lab, name: str, attacks: Sequence[str]) -> Row:
+    """A row without a figure, of what ``attacks`` rest on together."""
+    options = lab.options
+    units = [
+        Unit(attack, "erased", "", concept) for attack in attacks for concept in options.concepts
+    ]
     cases = [case for unit in units for case in cases_of(unit, options)]
     made = figures.protocol(
-        attack, budget_of(attack, options), cases, options.steps, embedded.GUIDANCE,
-        lab.precision,
-    )  # fmt: skip
-    like = figures.blank(options.model, lab.judge.id, made)
+        name, budget_of(attacks[0], options), cases, options.steps, embedded.GUIDANCE, lab.precision
+    )
+    return figures.blank(options.model, lab.judge.id, made)
+
+
+def rows_for(lab: Lab, attack: str, found: Found, retention: Sequence[Row]) -> list[Row]:
+    """The rows of one attack; none where no case was attacked."""
+    rows, like = [], blank(lab, attack, [attack])
     points: list[tuple[float, float]] = []  # (recovery margin, success)
     for (setting, method), by_concept in found.items():
         if setting not in CONTROLS and any(by_concept.values()):
@@ -171,6 +180,7 @@ def attack_all(lab: Lab, share: Shard) -> None:
         lab.retained(unit.method, unit.concept)
     retention: list[Row] = []
     strong: list[str] | None = None
+    by_text: dict[str, list[Row]] = {}
     for attack in (name for name in ORDER if name in options.attacks):
         retention = retention or kept(lab) or []
         names = methods
@@ -196,6 +206,13 @@ def attack_all(lab: Lab, share: Shard) -> None:
             write(lab, attack, rows)
         else:
             print(f"{attack}: no word is left, the planner has found every synonym by itself.")
+        if not find(attack).probe:
+            by_text[attack] = rows
+        if {*by_text} == {name for name in ORDER if not find(name).probe}:
+            parts = {name: rows for name, rows in by_text.items() if rows}
+            like = blank(lab, BY_TEXT, [*parts])
+            write(lab, BY_TEXT, attack_rows.together([*parts.values()], shares(retention), like))
+            by_text.clear()
 
 
 def main() -> None:

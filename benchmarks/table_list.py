@@ -163,13 +163,23 @@ ATTACKS = {
     "p4d": "P4D",
     "unlearn-diff": "UnlearnDiffAtk",
     "greedy-coordinate": "greedy coordinate (MMA)",
-    "completion": "*completion*",
-    "image-to-image": "*image to image*",
-    "inpainting": "*inpainting*",
-    "noise": "*best of 24 noises*",
-    "relearn": "*relearning*",
+    "by-text": "**all of these**",
 }
-"""Probes beyond prompts are in italics."""
+FROM_PICTURES = {"completion": "completion", "image-to-image": "image to image"}
+"""Probes that hand over at ever lower noise levels, so that all succeed in the end."""
+PROBES = {
+    **FROM_PICTURES,
+    "inpainting": "inpainting",
+    "noise": "best of 24 noises",
+    "relearn": "relearning",
+}
+ATTACKED = {
+    "ANT, single": "ant-single",
+    "ANT, multi": "ant-multi",
+    "TRACE": "trace",
+    "hardened": "trace, hardened",
+    "adversarial": "trace, adversarial",
+}
 REAL_SIZES = {
     "sd15": "Stable Diffusion 1.5",
     "sdxl": "SDXL",
@@ -314,18 +324,44 @@ TABLES = {
         TRACE,
         {"resnet": "ResNet"},
         (
-            Column("original model", "success", method="base"),
+            Column("original model", "success", form="{:.0%}", method="base"),
             Column("best baseline ↓", "success", method="best baseline"),
+            Column("ANT, single", "success", form="{:.0%}", method="ant-single"),
+            Column("ANT, multi", "success", form="{:.0%}", method="ant-multi"),
             Column("TRACE ↓", "success"),
             Column("hardened ↓", "success", method="trace, hardened"),
             Column("adversarial ↓", "success", method="trace, adversarial"),
-            Column("hardened / best", "ratio", form="{:.2f}", method="trace, hardened"),
+            Column("adversarial / best", "ratio", form="{:.2f}", method="trace, adversarial"),
             Column("never learned", "success", form="{:.0%}", method="all trace / unknown"),
             Column("random words", "success", form="{:.0%}", method="all trace / random"),
         ),
         "make bench-attacks",
         note="Per cent of cases in which the concept is seen again, 95 % intervals.",
         heading="attack",
+        sparse=True,
+    ),
+    "probes": Table(
+        {f"attack/{name}": label for name, label in PROBES.items()},
+        TRACE,
+        {"resnet": "ResNet"},
+        (
+            Column("original model", "success", form="{:.0%}", method="base"),
+            *(Column(t, "success", form="{:.0%}", method=m) for t, m in ATTACKED.items()),
+            Column("never learned", "success", form="{:.0%}", method="all trace / unknown"),
+        ),
+        "make bench-attacks",
+        note="Cases in which the concept is seen again.",
+        heading="probe",
+        sparse=True,
+    ),
+    "probes-high": Table(
+        {f"attack/{name}": label for name, label in FROM_PICTURES.items()},
+        TRACE,
+        {"resnet": "ResNet"},
+        tuple(Column(t, "success@5", form="{:.0%}", method=m) for t, m in ATTACKED.items()),
+        "make bench-attacks",
+        note="Cases in which the concept is seen again from noise level 0.77 or higher.",
+        heading="probe",
         sparse=True,
     ),
     "retention": Table(

@@ -176,6 +176,18 @@ def test_the_ratio_is_hardened_trace_over_the_best_baseline(bench):
     assert all(math.isnan(row.value) for row in found)
 
 
+def test_cases_of_several_attacks_are_counted_together(bench):
+    first = [row_of(bench, *x) for x in (("trace, hardened", 1), ("uce", 4), ("mace", 0))]
+    second = [row_of(bench, *x) for x in (("trace, hardened", 2), ("uce", 8), ("best baseline", 8))]
+    kept = {"uce": 1.0, "mace": 1.0}
+    found = bench.attack_rows.together([first, second], kept, row_of(bench, "", 0))
+    assert [(row.method, row.metric, row.numerator, row.n) for row in found] == [
+        ("trace, hardened", "success", 3, 20), ("uce", "success", 12, 20),
+        ("best baseline", "success", 12, 20), ("trace, hardened", "ratio", None, 20),
+    ]  # fmt: skip
+    assert found[-1].value == 0.25
+
+
 def test_a_greater_margin_and_less_success_correlate_negatively(bench):
     found = bench.attack_rows.margin_row([(0.1, 0.9), (0.2, 0.5), (0.3, 0.1)], row_of(bench))
     assert (found.metric, found.value, found.n) == ("margin_spearman", -1.0, 3)

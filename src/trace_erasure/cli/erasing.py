@@ -44,7 +44,9 @@ def erase(
     ] = False,
     hardening: Annotated[
         str | None,
-        typer.Option(help="off, closed_form or adversarial. Default: the spec's, or off."),
+        typer.Option(
+            help="off, closed_form, or adversarial, which trains, too. Default: the spec's, or off."
+        ),
     ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show what would be done, and write nothing.")
