@@ -24,6 +24,7 @@ from trace_erasure.math.lowrank import LowRank
 from trace_erasure.math.pairs import Pairs
 from trace_erasure.merge import merge
 from trace_erasure.spec import ClosedForm, EraseSpec, Finetune, Merge
+from trace_erasure.stages import echoes
 from trace_erasure.testing import tiny_flux, tiny_stable_diffusion
 
 WORDS = ("dog", "tree", "house", "horse", "boat", "fox", "cat", "bird", "sheep", "car")
@@ -244,6 +245,25 @@ def test_a_surrogate_that_is_erased_too_is_proposed_anew(pipe, caplog):
     assert fox["surrogate"] not in ("fox", "cat", "horse")
     assert fox["templates"] == ("a {x} and a sheep",)
     assert "'cat' is erased too" in caplog.text
+
+
+@pytest.mark.parametrize("make", [tiny_stable_diffusion, tiny_flux])
+def test_hardened_artifacts_are_merged_with_what_was_trained_behind_the_text(make, monkeypatch):
+    monkeypatch.setattr(echoes, "GENERATIONS", 5)
+    pipe = make()
+    parts = [
+        erase(
+            pipe, Concept(word, surrogate=surrogate), finetune=QUICK, captions=CAPTIONS,
+            hardening="adversarial",
+        )
+        for word, surrogate in (("fox", "dog"), ("cat", "bird"))
+    ]  # fmt: skip
+    together = merge(parts, pipe, captions=CAPTIONS)
+    residuals = together.record["merged"]["capacity"]["tokens"]["residuals"]
+    assert {"fox", "cat", "fox, hardened 1"} <= {*residuals}
+    for path, change in together.finetuned.items():
+        both = sum(part.finetuned[path].dense() for part in parts)
+        torch.testing.assert_close(change.dense(), both, atol=1e-6, rtol=1e-4)
 
 
 def test_trained_parts_are_merged_without_cross_talk(pipe):

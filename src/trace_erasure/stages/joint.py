@@ -10,6 +10,7 @@ from itertools import combinations
 import torch
 
 from trace_erasure.columns import keep_columns
+from trace_erasure.concept import Concept
 from trace_erasure.corpus import second_moment
 from trace_erasure.denoiser import EMPTY, Denoiser
 from trace_erasure.math import closed_form as algebra
@@ -147,8 +148,8 @@ def _solve(
     taken = next(trial for trial in trials if trial.directions == best.directions)
     names = [
         name
-        for concept in (share.concept for share in shares)
-        for name in (concept.name, *(f"{concept.name}: {x}" for x in concept.descriptions))
+        for share, own in zip(shares, concepts, strict=True)
+        for name in _names(share.concept, len(own))
     ]
     collisions = _collisions(names, pairs, root, sigma, populations)
     room = (joint.ROOM * len(sigma) - keep.shape[1]) / (2 * populations)
@@ -165,6 +166,13 @@ def _solve(
     )
     _say(stream, capacity, len(shares))
     return best, capacity
+
+
+def _names(concept: Concept, count: int) -> list[str]:
+    """What to call the ``count`` parts of ``concept``: its own, its descriptions', and those that
+    hardening added."""
+    own = [concept.name, *(f"{concept.name}: {x}" for x in concept.descriptions)]
+    return [*own, *(f"{concept.name}, hardened {i + 1}" for i in range(count - len(own)))]
 
 
 def _collisions(
