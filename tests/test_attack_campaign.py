@@ -13,7 +13,7 @@ from trace_erasure import adapt
 from trace_erasure.attacks import protocol
 from trace_erasure.attacks.aim import target_of, targets_of, unknown_target
 from trace_erasure.attacks.budget import Budget
-from trace_erasure.attacks.campaign import ERASED, Campaign, switched_off
+from trace_erasure.attacks.campaign import ERASED, Campaign
 from trace_erasure.attacks.figures import attack_table
 from trace_erasure.attacks.outcome import Outcome
 from trace_erasure.attacks.target import Case
@@ -163,7 +163,7 @@ def test_the_original_answers_while_the_erasure_is_off(pipe, erasure):
     before = predict()
     with erasure.attach(pipe):
         changed = predict()
-        with switched_off(pipe, erasure):
+        with adapt.switched_off(pipe, erasure.name):
             assert predict().equal(before)
         assert predict().equal(changed) and not changed.equal(before)
 
