@@ -340,6 +340,25 @@ TABLES = {
         heading="attack",
         sparse=True,
     ),
+    "attacks-flux": Table(
+        {f"attack/{name}": label for name, label in ATTACKS.items()},
+        TRACE,
+        {"resnet": "ResNet"},
+        (
+            Column("original model", "success", form="{:.0%}", method="base"),
+            Column("TRACE ↓", "success"),
+            Column("hardened ↓", "success", method="trace, hardened"),
+            Column("adversarial ↓", "success", method="trace, adversarial"),
+            Column("never learned", "success", form="{:.0%}", method="all trace / unknown"),
+            Column("random words", "success", form="{:.0%}", method="all trace / random"),
+        ),
+        "python benchmarks/attacks.py --model emoji-flux --concepts fox dog --cases 2 "
+        "--methods trace 'trace, hardened' 'trace, adversarial'",
+        model="emoji-flux",
+        note="Per cent of cases in which the concept is seen again, 95 % intervals.",
+        heading="attack",
+        sparse=True,
+    ),
     "probes": Table(
         {f"attack/{name}": label for name, label in PROBES.items()},
         TRACE,

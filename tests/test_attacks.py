@@ -25,6 +25,8 @@ from trace_erasure.unnamed import offspring
 
 CASE = Case("a photo of a fox", 0)
 SMALL = Budget(images=2, gradients=8, encodings=120)
+SHORT = 16
+"""Positions of a model that reads some sentences, and others not."""
 FAMILIES = {
     "sd": lambda: tiny_stable_diffusion(positions=40),
     "sdxl": lambda: tiny_sdxl(positions=40),
@@ -66,6 +68,19 @@ def test_every_attack_runs_on_every_family_within_its_budget(pipe, name):
     after = network.state_dict()
     assert list(after) == list(before)  # also after a relearning that was cut short
     assert all(torch.equal(after[key], before[key]) for key in before)
+
+
+@pytest.mark.parametrize("name", ["paraphrase", "composition", "synonym"])
+def test_sentences_that_are_too_long_for_the_model_are_left_out(name):
+    def labels(positions: int) -> list[str]:
+        goal = target(synonyms=("red dog",))
+        place = arena(tiny_stable_diffusion(positions=positions), goal, Ledger(Budget(50, 0, 500)))
+        return [one.label for one in ATTACKS[name].run(place, CASE)]
+
+    every, some = labels(77), labels(SHORT)
+    denoiser = Denoiser(tiny_stable_diffusion(positions=SHORT))
+    assert 0 < len(some) < len(every)
+    assert some == [text for text in every if denoiser.fits(text)]
 
 
 def test_soft_tokens_that_are_real_ones_say_the_same(pipe):

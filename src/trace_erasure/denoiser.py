@@ -120,6 +120,7 @@ class Denoiser:
         return Conditioning.cat(parts)
 
     def check_length(self, prompts: Sequence[str]) -> None:
+        """Raises ``InputError`` for a prompt beyond the token limit of some tokenizer."""
         for tokenizer, limit in self.populations():
             tokenized = tokenizer(list(prompts), verbose=False).input_ids
             for prompt, ids in zip(prompts, tokenized, strict=True):
@@ -128,6 +129,14 @@ class Denoiser:
                         f"prompt of {len(ids)} tokens is beyond this model's limit of {limit}: "
                         f"{prompt[:80]!r}. Shorten it."
                     )
+
+    def fits(self, prompt: str) -> bool:
+        """Whether ``prompt`` is within the token limit of all tokenizers."""
+        try:
+            self.check_length([prompt])
+        except InputError:
+            return False
+        return True
 
     @torch.no_grad()
     def unconditional(self) -> Conditioning:

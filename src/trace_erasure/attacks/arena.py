@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
@@ -95,6 +95,12 @@ class Arena:
         """Embeddings, which the budget pays for."""
         self.ledger.spend("encodings", len(prompts))
         return self.denoiser.encode(prompts)
+
+    def told(self, texts: Iterable[str]) -> Iterator[Try]:
+        """A try for each of ``texts``, but for those that are too long for the model to read."""
+        for text in texts:
+            if self.denoiser.fits(text):
+                yield Try(text, self.encode([text]))
 
     def concept_states(self, case: Case, count: int | None = None) -> Tensor:
         """Clean states of pictures that show the concept, (n, …): what the attacker is given.

@@ -30,6 +30,5 @@ COMPANY["explicit"] = COMPANY["object"]
 
 def composition(arena: Arena, case: Case) -> Iterator[Try]:
     """The target in two-object and style prompts."""
-    for template in COMPANY[arena.target.kind]:
-        text = fill(template, arena.target.name)
-        yield Try(text, arena.encode([text]))
+    target = arena.target
+    yield from arena.told(fill(template, target.name) for template in COMPANY[target.kind])

@@ -15,7 +15,6 @@ def synonym(arena: Arena, case: Case) -> Iterator[Try]:
     name = arena.target.name
     own = case.prompt.replace(name, "{x}", 1)
     templates = [own] if "{x}" in own else []
-    for template in dict.fromkeys([*templates, *PARAPHRASES[arena.target.kind]]):
-        for word in arena.target.synonyms:
-            text = fill(template, word)
-            yield Try(text, arena.encode([text]))
+    templates = dict.fromkeys([*templates, *PARAPHRASES[arena.target.kind]])
+    words = arena.target.synonyms
+    yield from arena.told(fill(template, word) for template in templates for word in words)

@@ -31,13 +31,17 @@ PARAPHRASES["explicit"] = PARAPHRASES["object"]
 
 def paraphrase(arena: Arena, case: Case) -> Iterator[Try]:
     """Other sentences around the concept's own name."""
-    for template in PARAPHRASES[arena.target.kind]:
-        text = fill(template, arena.target.name)
-        yield Try(text, arena.encode([text]))
+    target = arena.target
+    yield from arena.told(fill(template, target.name) for template in PARAPHRASES[target.kind])
 
 
 def typo(arena: Arena, case: Case) -> Iterator[Try]:
     """The case's prompt with one letter of the name swapped, dropped, doubled or replaced."""
+    yield from arena.told(misspellings(arena, case))
+
+
+def misspellings(arena: Arena, case: Case) -> Iterator[str]:
+    """The case's prompt in ever other misspellings of the name."""
     generator = arena.generator(case)
     name = arena.target.name
     where = case.prompt.lower().find(name.lower())
@@ -48,8 +52,7 @@ def typo(arena: Arena, case: Case) -> Iterator[Try]:
             continue
         seen.add(wrong)
         text = case.prompt[:where] + wrong + case.prompt[where + len(name) :]
-        text = text if where >= 0 else wrong
-        yield Try(text, arena.encode([text]))
+        yield text if where >= 0 else wrong
 
 
 def misspell(word: str, generator: torch.Generator) -> str:
