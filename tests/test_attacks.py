@@ -74,7 +74,7 @@ def test_every_attack_runs_on_every_family_within_its_budget(pipe, name):
 def test_sentences_that_are_too_long_for_the_model_are_left_out(name):
     def labels(positions: int) -> list[str]:
         goal = target(synonyms=("red dog",))
-        place = arena(tiny_stable_diffusion(positions=positions), goal, Ledger(Budget(50, 0, 500)))
+        place = arena(tiny_stable_diffusion(positions=positions), goal, Ledger(Budget(images=50)))
         return [one.label for one in ATTACKS[name].run(place, CASE)]
 
     every, some = labels(77), labels(SHORT)
