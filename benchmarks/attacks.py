@@ -23,9 +23,9 @@ attacks of equal length share them.
 ``CHEAP`` attacks on 11 methods with 6 cases a concept and one of every control; the rest on 5
 methods, TRACE and the ``--best`` two baselines by the cheap ones, with 2 cases a concept and
 controls on two concepts. Choosing the best can only raise the best baseline's success under the
-rest, never TRACE's. Tries by text are drawn eight at once, in bfloat16, with 12 steps. All but
-UnlearnDiffAtk and the probes took two processes under two hours on two cores. Cheap attacks come
-first, so that a run that is stopped has whole attacks done.
+rest, never TRACE's. Tries by text are drawn eight at once, in bfloat16, with 12 steps.
+It takes two processes about three hours on two cores. Cheap attacks come first, so that a run that
+is stopped has whole attacks done.
 """
 
 from __future__ import annotations
