@@ -170,14 +170,14 @@ def test_a_column_may_be_of_another_method_and_only_common_settings_are_told(tab
 
     rows = [attack("typo"), attack("typo", method="base", value=1.0, low=0.9, high=1.0)]
     rows += [attack("p4d"), attack("p4d", method="best baseline", value=0.5, low=0.4, high=0.6)]
-    rows.append(row(**{**attack("typo"), "method": "trace, hardened", "metric": "ratio"}))
+    rows.append(row(**{**attack("typo"), "method": "trace, adversarial", "metric": "ratio"}))
     write(root, *rows, name="attack")
     page = root / "docs" / "method.md"
     page.write_text("<!-- table:attacks -->\n<!-- /table -->\n")
     tables.rewrite(root)
     typo, p4d = (cells(page.read_text(), name) for name in ("typing error", "P4D"))
-    assert typo[0] == "100.0 (90.0 to 100.0)" and typo[1] == "—" and typo[2] == "3.2 (1.0 to 9.1)"
-    assert typo[5] == "0.03" and p4d[1] == "50.0 (40.0 to 60.0)"
+    assert typo[0] == "100%" and typo[1] == "—" and typo[4] == "3.2 (1.0 to 9.1)"
+    assert typo[7] == "0.03" and p4d[1] == "50.0 (40.0 to 60.0)"
     assert "| attack | original model |" in page.read_text()
     assert "steps 20" in page.read_text() and "task attack" not in page.read_text()
 
