@@ -180,6 +180,15 @@ ATTACKED = {
     "hardened": "trace, hardened",
     "adversarial": "trace, adversarial",
 }
+LEVELS = (
+    Column("TRACE ↓", "success"),
+    Column("hardened ↓", "success", method="trace, hardened"),
+    Column("adversarial ↓", "success", method="trace, adversarial"),
+)
+UNDER_CONTROL = (
+    Column("never learned", "success", form="{:.0%}", method="all trace / unknown"),
+    Column("random words", "success", form="{:.0%}", method="all trace / random"),
+)
 REAL_SIZES = {
     "sd15": "Stable Diffusion 1.5",
     "sdxl": "SDXL",
@@ -328,12 +337,9 @@ TABLES = {
             Column("best baseline ↓", "success", method="best baseline"),
             Column("ANT, single", "success", form="{:.0%}", method="ant-single"),
             Column("ANT, multi", "success", form="{:.0%}", method="ant-multi"),
-            Column("TRACE ↓", "success"),
-            Column("hardened ↓", "success", method="trace, hardened"),
-            Column("adversarial ↓", "success", method="trace, adversarial"),
+            *LEVELS,
             Column("adversarial / best", "ratio", form="{:.2f}", method="trace, adversarial"),
-            Column("never learned", "success", form="{:.0%}", method="all trace / unknown"),
-            Column("random words", "success", form="{:.0%}", method="all trace / random"),
+            *UNDER_CONTROL,
         ),
         "make bench-attacks",
         note="Per cent of cases in which the concept is seen again, 95 % intervals.",
@@ -346,11 +352,8 @@ TABLES = {
         {"resnet": "ResNet"},
         (
             Column("original model", "success", form="{:.0%}", method="base"),
-            Column("TRACE ↓", "success"),
-            Column("hardened ↓", "success", method="trace, hardened"),
-            Column("adversarial ↓", "success", method="trace, adversarial"),
-            Column("never learned", "success", form="{:.0%}", method="all trace / unknown"),
-            Column("random words", "success", form="{:.0%}", method="all trace / random"),
+            *LEVELS,
+            *UNDER_CONTROL,
         ),
         "python benchmarks/attacks.py --model emoji-flux --concepts fox dog --cases 2 "
         "--methods trace 'trace, hardened' 'trace, adversarial'",
