@@ -11,15 +11,15 @@ from typing import Any
 from attack_plan import Unit, budget_of, cases_of
 from bench import erasure_file, erasure_for
 from common import BASE
-from trace_erasure import embedded
-from trace_erasure.attacks.aim import target_of, unknown_target
-from trace_erasure.attacks.campaign import shared_name, under_attack
-from trace_erasure.attacks.outcome import Outcome, read_outcomes
+from trace_erasure.artifact.erasure import Erasure
+from trace_erasure.attacks.outcomes import Outcome, read_outcomes
+from trace_erasure.attacks.runner import shared_name, under_attack
 from trace_erasure.attacks.target import Target
-from trace_erasure.erasure import Erasure
-from trace_erasure.evaluate import Item, RunFolder, Task, Verdict, load_task, sees
-from trace_erasure.evaluate.runner import precision
-from trace_erasure.methods.method import Method
+from trace_erasure.attacks.targets import target_of, unknown_target
+from trace_erasure.baselines.base import Method
+from trace_erasure.evaluation import Item, RunFolder, Task, Verdict, load_task, sees
+from trace_erasure.evaluation.runs.runner import precision
+from trace_erasure.pipeline import shipped
 from trace_erasure.world import load_world
 from variants import key_of
 
@@ -84,7 +84,7 @@ class Lab:
             return [done[key] for key in keys] if all(key in done for key in keys) else None
         return under_attack(
             self.pipe, erasure, unit.attack, target, unit.setting, budget, file,
-            steps=self.options.steps, guidance=embedded.GUIDANCE, bfloat16=True,
+            steps=self.options.steps, guidance=shipped.GUIDANCE, bfloat16=True,
         )  # fmt: skip
 
     def margins(

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from compare import selected
-from trace_erasure.methods.method import Method
-from trace_erasure.methods.registry import METHODS
+from trace_erasure.baselines.base import Method
+from trace_erasure.baselines.registry import METHODS
 from variants import COMPARED, usable
 
 LEVELS = {

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from common import BASE
-from trace_erasure.attacks import unknown
+from trace_erasure.attacks import unknown_concept
 from trace_erasure.attacks.budget import Budget
-from trace_erasure.attacks.campaign import CONTROLS, budget_for, controls_of
+from trace_erasure.attacks.runner import CONTROLS, budget_for, controls_of
 from trace_erasure.attacks.target import Case
-from trace_erasure.concept import fill
-from trace_erasure.shard import Shard
+from trace_erasure.concepts.concept import fill
+from trace_erasure.utils.sharding import Shard
 
 CHEAP = ("paraphrase", "typo", "synonym", "composition", "ring-a-bell")
 """Attacks that ask text encoders only, and run on every baseline."""
@@ -65,7 +65,7 @@ def cases_of(unit: Unit, options: Any) -> list[Case]:
     count = options.cases if unit.attack in CHEAP else options.costly_cases
     if unit.setting in CONTROLS:
         count = min(count, options.control_cases)
-    name = unknown.NAME if unit.setting == "unknown" else unit.concept
+    name = unknown_concept.NAME if unit.setting == "unknown" else unit.concept
     return [Case(fill(PROMPTS[i % len(PROMPTS)], name), FIRST_SEED + i) for i in range(count)]
 
 

@@ -8,8 +8,8 @@ from dataclasses import replace
 from scipy.stats import spearmanr
 
 from attack_methods import BASELINES, HARDENED
-from trace_erasure.attacks.figures import NAN, rate_row, rounded
-from trace_erasure.evaluate import Row
+from trace_erasure.attacks.results import NAN, rate_row, rounded
+from trace_erasure.evaluation import Row
 
 KEPT = 0.95
 """Least retention, as a share of the original model's, of a baseline that counts as the best."""

@@ -50,14 +50,14 @@ from attack_plan import (
 )
 from common import BASE, RESULTS, add_model, load_model, row_file, write_rows
 from compare import SETTINGS
-from trace_erasure import embedded
-from trace_erasure.attacks import figures
+from trace_erasure.attacks import results
 from trace_erasure.attacks.budget import Budget
-from trace_erasure.attacks.campaign import CONTROLS
-from trace_erasure.attacks.outcome import Outcome
-from trace_erasure.attacks.table import find
-from trace_erasure.evaluate import Row, shipped_classifiers, summarise
-from trace_erasure.shard import Shard, parse_shard, shard_of
+from trace_erasure.attacks.outcomes import Outcome
+from trace_erasure.attacks.registry import find
+from trace_erasure.attacks.runner import CONTROLS
+from trace_erasure.evaluation import Row, shipped_classifiers, summarise
+from trace_erasure.pipeline import shipped
+from trace_erasure.utils.sharding import Shard, parse_shard, shard_of
 
 BY_TEXT = "by-text"
 """What all attacks by text make together."""
@@ -106,10 +106,10 @@ def blank(lab: Lab, name: str, attacks: Sequence[str]) -> Row:
         Unit(attack, "erased", "", concept) for attack in attacks for concept in options.concepts
     ]
     cases = [case for unit in units for case in cases_of(unit, options)]
-    made = figures.protocol(
-        name, budget_of(attacks[0], options), cases, options.steps, embedded.GUIDANCE, lab.precision
+    made = results.protocol(
+        name, budget_of(attacks[0], options), cases, options.steps, shipped.GUIDANCE, lab.precision
     )
-    return figures.blank(options.model, lab.judge.id, made)
+    return results.blank(options.model, lab.judge.id, made)
 
 
 def rows_for(lab: Lab, attack: str, found: Found, retention: Sequence[Row]) -> list[Row]:
@@ -118,7 +118,7 @@ def rows_for(lab: Lab, attack: str, found: Found, retention: Sequence[Row]) -> l
     points: list[tuple[float, float]] = []  # (recovery margin, success)
     for (setting, method), by_concept in found.items():
         if setting not in CONTROLS and any(by_concept.values()):
-            rows += figures.rows_of(by_concept, method, like)
+            rows += results.rows_of(by_concept, method, like)
             if method in LEVELS:
                 points += lab.margins(method, by_concept)
     if not rows:
@@ -132,7 +132,7 @@ def rows_for(lab: Lab, attack: str, found: Found, retention: Sequence[Row]) -> l
             ]
             outcomes = [one for part in own for listed in part.values() for one in listed]
             if outcomes:
-                rows.append(figures.control_row(outcomes, f"{kind} / {control}", like))
+                rows.append(results.control_row(outcomes, f"{kind} / {control}", like))
     best = attack_rows.best_row(rows, shares(retention))
     if best is not None:
         rows.append(best)

@@ -15,10 +15,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from common import BASE, add_model, load_model, row_file, write_rows
-from trace_erasure.evaluate import Row, Verdict, evaluate, load_task, shipped_classifiers
-from trace_erasure.evaluate.summary import row as row_of
-from trace_erasure.image_store import ImageStore
+from trace_erasure.evaluation import Row, Verdict, evaluate, load_task, shipped_classifiers
+from trace_erasure.evaluation.metrics.summary import row as row_of
 from trace_erasure.math.statistics import wilson_interval
+from trace_erasure.pipeline.image_store import ImageStore
 from trace_erasure.world import load_world
 
 

@@ -35,9 +35,12 @@ from common import (
     write_rows,
 )
 from shares import shared_out
-from trace_erasure.concept import Concept
-from trace_erasure.erasure import Erasure
-from trace_erasure.evaluate import (
+from trace_erasure.artifact.erasure import Erasure
+from trace_erasure.baselines.base import Method
+from trace_erasure.baselines.trace import Trace
+from trace_erasure.concepts.concept import Concept
+from trace_erasure.config import Finetune
+from trace_erasure.evaluation import (
     AtStrength,
     Row,
     RunFolder,
@@ -46,16 +49,13 @@ from trace_erasure.evaluate import (
     about,
     at_strength,
     load_task,
-    overview,
     random_drift,
     shipped_judges,
     summarise,
     to_markdown,
 )
-from trace_erasure.methods.method import Method
-from trace_erasure.methods.trace import Trace
-from trace_erasure.shard import Shard, parse_shard, shard_of
-from trace_erasure.spec import Finetune
+from trace_erasure.evaluation.report import build
+from trace_erasure.utils.sharding import Shard, parse_shard, shard_of
 from trace_erasure.world import load_world
 from variants import key_of
 
@@ -241,7 +241,7 @@ def write(
     everything = [verdict for verdicts in found.values() for verdict in verdicts]
     title = f"TRACE on {model}"
     said = {task.name: about(task) for task in tasks}
-    page = overview(everything, work.images, title=title, runs=work.notes(), tasks=said)
+    page = build(everything, work.images, title=title, runs=work.notes(), tasks=said)
     for file in page.write(work.folder / "report"):
         print(file)
 

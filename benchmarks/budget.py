@@ -34,12 +34,12 @@ from torch.utils._pytree import tree_leaves
 
 from common import RESULTS, write_rows
 from shapes import SIZES, outline
-from trace_erasure.concept import TEMPLATES
-from trace_erasure.denoiser import Denoiser
-from trace_erasure.evaluate import Row
-from trace_erasure.families.table import Conditioning
-from trace_erasure.spec import Finetune
-from trace_erasure.trajectory import CHUNK
+from trace_erasure.concepts.concept import TEMPLATES
+from trace_erasure.config import Finetune
+from trace_erasure.evaluation import Row
+from trace_erasure.pipeline.denoiser import Denoiser
+from trace_erasure.pipeline.families.family import Conditioning
+from trace_erasure.pipeline.rollouts import CHUNK
 
 GIB = 2**30
 CARDS = (8, 12, 16, 24, 40, 48, 80, 141)

@@ -31,19 +31,19 @@ import torch
 from PIL import Image
 
 from common import RESULTS, add_model, load_model, row_file, write_rows
-from trace_erasure import embedded
-from trace_erasure.concept import Concept, fill
-from trace_erasure.denoiser import Denoiser
-from trace_erasure.erase import run
-from trace_erasure.erasure import Erasure
-from trace_erasure.evaluate import Row, shipped_classifiers
-from trace_erasure.evaluate.task import Protocol
-from trace_erasure.guarantees.statistical import END, VACUOUS, divergence
-from trace_erasure.math.paths import Estimate, detector_bound, mean_estimate
+from trace_erasure.artifact.erasure import Erasure
+from trace_erasure.concepts.candidates import FRAMES
+from trace_erasure.concepts.concept import Concept, fill
+from trace_erasure.config import ClosedForm, EraseSpec
+from trace_erasure.evaluation import Row, shipped_classifiers
+from trace_erasure.evaluation.tasks.task import Protocol
+from trace_erasure.guarantees.path_kl import END, VACUOUS, divergence
+from trace_erasure.math.path_divergence import Estimate, detector_bound, mean_estimate
 from trace_erasure.math.statistics import bootstrap_interval
-from trace_erasure.neighbours import FRAMES
-from trace_erasure.sampler import fresh, sample, schedule, to_pictures
-from trace_erasure.spec import ClosedForm, EraseSpec
+from trace_erasure.pipeline import shipped
+from trace_erasure.pipeline.denoiser import Denoiser
+from trace_erasure.pipeline.sampler import fresh, sample, schedule, to_pictures
+from trace_erasure.trace.erase import run
 from trace_erasure.world import load_world
 
 STRENGTHS = (0.01, 0.02, 0.05, 1.0)
@@ -124,7 +124,7 @@ def pictures(denoiser: Denoiser, prompts: Sequence[str], seeds: Sequence[int], s
         own = denoiser.encode([prompts[(start + i) % len(prompts)] for i in range(len(chunk))])
         generators = [torch.Generator().manual_seed(seed) for seed in chunk]
         states = fresh(denoiser.initial_states(chunk), generators)
-        final = sample(denoiser, own, empty, states, plan, embedded.GUIDANCE, generators)
+        final = sample(denoiser, own, empty, states, plan, shipped.GUIDANCE, generators)
         found += to_pictures(denoiser, final)
     return found
 
@@ -181,7 +181,7 @@ def main() -> None:
             with one.erasure.attach(pipe, one.strength):
                 terms, _ = divergence(
                     denoiser, one.erasure, one.edited, one.original, seeds, steps=options.steps,
-                    guidance=embedded.GUIDANCE,
+                    guidance=shipped.GUIDANCE,
                 )  # fmt: skip
                 erased = pictures(denoiser, one.edited, seeds, options.steps)
             count = len(one.edited)
@@ -190,7 +190,7 @@ def main() -> None:
             }
             protocol = Protocol(
                 one.task, "2", f"{count}:{options.paths}", "ancestral", str(options.steps),
-                f"{embedded.GUIDANCE:g}", "native", "float32",
+                f"{shipped.GUIDANCE:g}", "native", "float32",
             )  # fmt: skip
             like = Row(
                 options.model, one.task, one.method, name, "detectors", "", NAN, None,

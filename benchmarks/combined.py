@@ -32,12 +32,12 @@ from common import (
 )
 from many import parts_of, verdicts_of
 from many_world import label_of, named
-from trace_erasure.concept import Concept
-from trace_erasure.evaluate import Item, Row, Sampling, Task, Verdict, shipped_classifiers
-from trace_erasure.evaluate.summary import row
+from trace_erasure.concepts.concept import Concept
+from trace_erasure.config import EraseSpec
+from trace_erasure.evaluation import Item, Row, Sampling, Task, Verdict, shipped_classifiers
+from trace_erasure.evaluation.metrics.summary import row
 from trace_erasure.math.statistics import wilson_interval
-from trace_erasure.merge import merge
-from trace_erasure.spec import EraseSpec
+from trace_erasure.trace.merge import merge
 from trace_erasure.world import World, load_world, with_article
 from trace_erasure.world.vocabulary import indefinite_article
 

@@ -12,10 +12,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from trace_erasure import embedded
-from trace_erasure.evaluate import Row, Verdict, append_jsonl, blanked
-from trace_erasure.evaluate.task import Protocol, items_digest
-from trace_erasure.files import atomic
+from trace_erasure.evaluation import Row, Verdict, append_jsonl, blanked
+from trace_erasure.evaluation.tasks.task import Protocol, items_digest
+from trace_erasure.pipeline import shipped
+from trace_erasure.utils.atomic import atomic
 
 MODEL = "emoji-sd"
 RESULTS = Path(__file__).parent / "results"
@@ -27,12 +27,12 @@ BASE, BLANK = "base", "blank"
 
 def add_model(parser: argparse.ArgumentParser) -> None:
     """The options that say on what, and where, a script erases, draws and judges."""
-    parser.add_argument("--model", default=MODEL, choices=embedded.PIPELINES)
+    parser.add_argument("--model", default=MODEL, choices=shipped.PIPELINES)
     parser.add_argument("--device", default="cpu", help="cpu, cuda, …")
 
 
 def load_model(name: str = MODEL, device: str = "cpu") -> Any:
-    pipe = embedded.load_pipeline(name).to(device)
+    pipe = shipped.load_pipeline(name).to(device)
     pipe.set_progress_bar_config(disable=True)
     return pipe
 

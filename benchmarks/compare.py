@@ -66,22 +66,22 @@ from compare_cost import cost_rows, cost_table, costs, good_runs, spent
 from compare_report import table_of, write_page
 from compare_units import Unit, development, measure, tested, units_of
 from shares import shared_out
+from trace_erasure.baselines.base import Method
 from trace_erasure.errors import InputError
-from trace_erasure.evaluate import (
+from trace_erasure.evaluation import (
     SEVERAL,
     Row,
     RunFolder,
     Task,
     Verdict,
     over_seeds,
-    paired,
     shipped_classifiers,
     summarise,
     to_markdown,
 )
-from trace_erasure.files import atomic
-from trace_erasure.methods.method import Method
-from trace_erasure.shard import parse_shard, shard_of
+from trace_erasure.evaluation.metrics import paired
+from trace_erasure.utils.atomic import atomic
+from trace_erasure.utils.sharding import parse_shard, shard_of
 from variants import ABLATION, BUDGET, COMPARED, GRID, configured, usable
 
 SETTINGS = Path(__file__).parent / "compare_settings.yaml"

@@ -9,8 +9,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from trace_erasure.evaluate import Row, Table
-from trace_erasure.evaluate.tables import Number
+from trace_erasure.evaluation import Row, Table
+from trace_erasure.evaluation.report.tables import Number
 from variants import BOTH_STAGES
 
 ERASED, KEPT = 0.01, 0.97

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from trace_erasure.evaluate import (
+from trace_erasure.evaluation import (
     CONTROLS,
     Grid,
     Overview,
@@ -21,7 +21,7 @@ from trace_erasure.evaluate import (
     pareto,
     rows_table,
 )
-from trace_erasure.evaluate.overview import SENSITIVE, interval_section, label
+from trace_erasure.evaluation.report.build import SENSITIVE, interval_section, label
 
 COLUMNS = (
     "h_o",

@@ -10,9 +10,9 @@ from typing import Any
 from bench import erasure_for
 from common import BASE, BLANK, controlled
 from compare_cost import spent
+from trace_erasure.baselines.base import Method
 from trace_erasure.errors import InputError
-from trace_erasure.evaluate import AtStrength, RunFolder, Task, Verdict, at_strength, load_task
-from trace_erasure.methods.method import Method
+from trace_erasure.evaluation import AtStrength, RunFolder, Task, Verdict, at_strength, load_task
 from variants import key_of
 
 DEV_OBJECTS = Path(__file__).parent / "dev-objects.yaml"

@@ -21,16 +21,16 @@ import time
 from typing import Any
 
 from common import MODEL, RESULTS, load_model, row_file, write_rows
-from trace_erasure import embedded
-from trace_erasure.evaluate import Row
+from trace_erasure.evaluation import Row
+from trace_erasure.pipeline import shipped
 
 CASES = ("base", "trace", "both stages")
 
 
 def case(method: str, model: str) -> dict[str, float]:
     """One case, in this process."""
-    from trace_erasure.erase import erase
-    from trace_erasure.spec import Finetune
+    from trace_erasure.config import Finetune
+    from trace_erasure.trace.erase import erase
 
     pipe, seconds = load_model(model), 0.0
     if method != "base":
@@ -59,7 +59,7 @@ def row(model: str, method: str, metric: str, value: float) -> Row:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--model", default=MODEL, choices=embedded.PIPELINES)
+    parser.add_argument("--model", default=MODEL, choices=shipped.PIPELINES)
     parser.add_argument("--case", choices=CASES, help="one case, as JSON; for this script itself")
     options = parser.parse_args()
     if options.case:

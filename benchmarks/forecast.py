@@ -27,20 +27,20 @@ from PIL import Image
 from scipy.stats import bootstrap, spearmanr
 
 from common import RESULTS, add_model, load_model, row_file, write_rows
-from trace_erasure import embedded
-from trace_erasure.concept import Concept, fill
-from trace_erasure.erase_each import erase_each
-from trace_erasure.erasure import Erasure
-from trace_erasure.evaluate import Row, shipped_classifiers
-from trace_erasure.evaluate.judges import probabilities
-from trace_erasure.evaluate.task import Protocol
-from trace_erasure.files import atomic
-from trace_erasure.generate import generate
-from trace_erasure.guarantees.collateral import forecast
-from trace_erasure.image_store import ImageStore
+from trace_erasure.artifact.erasure import Erasure
+from trace_erasure.concepts.candidates import FRAMES
+from trace_erasure.concepts.concept import Concept, fill
+from trace_erasure.config import EraseSpec
+from trace_erasure.evaluation import Row, shipped_classifiers
+from trace_erasure.evaluation.judges.base import probabilities
+from trace_erasure.evaluation.tasks.task import Protocol
+from trace_erasure.guarantees.forecast import forecast
 from trace_erasure.math.statistics import bootstrap_interval
-from trace_erasure.neighbours import FRAMES
-from trace_erasure.spec import EraseSpec
+from trace_erasure.pipeline import shipped
+from trace_erasure.pipeline.generate import generate
+from trace_erasure.pipeline.image_store import ImageStore
+from trace_erasure.trace.erase_each import erase_each
+from trace_erasure.utils.atomic import atomic
 from trace_erasure.world import load_world
 
 FIRST_SEED = 100
@@ -52,7 +52,7 @@ def draw(pipe: Any, names: Sequence[str], options: Any) -> dict[str, list[Image.
     texts = [fill(FRAMES["object"], name) for name in names for _ in range(options.images)]
     seeds = [FIRST_SEED + i for _ in names for i in range(options.images)]
     found = generate(
-        pipe, texts, seeds, steps=options.steps, guidance_scale=embedded.GUIDANCE, autocast=True,
+        pipe, texts, seeds, steps=options.steps, guidance_scale=shipped.GUIDANCE, autocast=True,
         store=ImageStore(options.work / "images"),
     )  # fmt: skip
     return {name: found[i * options.images :][: options.images] for i, name in enumerate(names)}
@@ -74,7 +74,7 @@ def measure(pipe: Any, name: str, judge: Any, options: Any) -> list[dict[str, An
         return json.loads(file.read_text("utf-8"))
     concept = Concept(**erasure.record["spec"]["concepts"][0])
     names = [thing.name for thing in load_world().objects]
-    rows = forecast(pipe, erasure.delta, concept, names, embedded.GUIDANCE)
+    rows = forecast(pipe, erasure.delta, concept, names, shipped.GUIDANCE)
     before = draw(pipe, names, options)
     with erasure.attach(pipe):
         after = draw(pipe, names, options)
@@ -102,7 +102,7 @@ def rank_correlation(first: Sequence[float], second: Sequence[float]) -> float:
 def rows_of(name: str, found: list[dict[str, Any]], judge: Any, options: Any) -> list[Row]:
     protocol = Protocol(
         "forecast", "1", f"{len(found)}:{options.images}", "own", str(options.steps),
-        str(embedded.GUIDANCE), "native", "bfloat16",
+        str(shipped.GUIDANCE), "native", "bfloat16",
     )  # fmt: skip
     n, nan = len(found), float("nan")
     blank = Row(

@@ -36,13 +36,17 @@ from common import (
     write_rows,
 )
 from many_world import concepts_of, task_of
-from trace_erasure.concept import Concept
-from trace_erasure.corpus import captions_or_broad
-from trace_erasure.denoiser import Denoiser
-from trace_erasure.erase_each import erase_each
-from trace_erasure.erasure import Erasure
+from trace_erasure.artifact.erasure import Erasure
+from trace_erasure.baselines.base import Job, refuse_joint
+from trace_erasure.baselines.lora_fusion import fused
+from trace_erasure.baselines.mace import MACE
+from trace_erasure.baselines.uce import UCE
+from trace_erasure.concepts.captions import captions_or_broad
+from trace_erasure.concepts.concept import Concept
+from trace_erasure.concepts.resolve import Plan
+from trace_erasure.config import EraseSpec, Finetune, Merge
 from trace_erasure.errors import InputError
-from trace_erasure.evaluate import (
+from trace_erasure.evaluation import (
     Row,
     RunFolder,
     Task,
@@ -51,16 +55,12 @@ from trace_erasure.evaluate import (
     summarise,
     to_markdown,
 )
-from trace_erasure.files import atomic
 from trace_erasure.math.lowrank import LowRank, cat
-from trace_erasure.merge import merge
-from trace_erasure.methods.fusion import fused
-from trace_erasure.methods.mace import MACE
-from trace_erasure.methods.method import Job, refuse_joint
-from trace_erasure.methods.uce import UCE
-from trace_erasure.plan import Plan
-from trace_erasure.shard import Shard, parse_shard
-from trace_erasure.spec import EraseSpec, Finetune, Merge
+from trace_erasure.pipeline.denoiser import Denoiser
+from trace_erasure.trace.erase_each import erase_each
+from trace_erasure.trace.merge import merge
+from trace_erasure.utils.atomic import atomic
+from trace_erasure.utils.sharding import Shard, parse_shard
 from trace_erasure.world import load_world
 
 SIZES = (1, 5, 10, 25, 50)

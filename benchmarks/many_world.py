@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from trace_erasure.concept import Concept
-from trace_erasure.evaluate import Item, Sampling, Task
+from trace_erasure.concepts.concept import Concept
+from trace_erasure.evaluation import Item, Sampling, Task
 from trace_erasure.world import World, with_article
 from trace_erasure.world.vocabulary import indefinite_article
 

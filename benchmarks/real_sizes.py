@@ -34,14 +34,15 @@ import torch
 
 from common import RESULTS, write_rows
 from shapes import SIZES, build
-from trace_erasure.concept import TEMPLATES, Concept, fill
-from trace_erasure.contexts import contexts
-from trace_erasure.corpus import broad_captions, second_moment
-from trace_erasure.denoiser import Denoiser
-from trace_erasure.evaluate import Row, read_jsonl
-from trace_erasure.plan import settled
-from trace_erasure.spec import ClosedForm, EraseSpec
-from trace_erasure.stages.redirect import redirect
+from trace_erasure.concepts.captions import broad_captions
+from trace_erasure.concepts.concept import TEMPLATES, Concept, fill
+from trace_erasure.concepts.context_templates import contexts
+from trace_erasure.concepts.resolve import settled
+from trace_erasure.concepts.second_moment import second_moment
+from trace_erasure.config import ClosedForm, EraseSpec
+from trace_erasure.evaluation import Row, read_jsonl
+from trace_erasure.pipeline.denoiser import Denoiser
+from trace_erasure.trace.closed_form import redirect
 
 CONCEPT = Concept("fox", surrogate="cat")
 NEAR = ("dog", "wolf", "horse", "bear", "tiger", "lion", "mouse", "rabbit", "cow", "pig", "bird")

@@ -3,7 +3,7 @@
     python benchmarks/real_steps.py [--families sd15 …]      # needs a CUDA GPU of 80 GiB
 
 Whole pipelines of ``shapes.py`` with random weights in bfloat16 on the card, text encoders of the
-true depth included, through ``stages.steer``: the teacher's states are recorded, few of them, then
+true depth included, through ``trace.finetune``: few states of the teacher are recorded, then
 training steps are taken with gradient checkpointing, the first of them unmeasured. Beside it what
 ``budget.py`` has computed, for the same batch. A rollout is one pass without gradients of as many
 states as go through the network at once by default.
@@ -26,14 +26,14 @@ import torch
 from budget import GIB, states_of
 from common import RESULTS, write_rows
 from shapes import SIZES, whole
-from trace_erasure import adapt
-from trace_erasure.concept import TEMPLATES, fill
-from trace_erasure.denoiser import Denoiser
-from trace_erasure.evaluate import Row, read_jsonl
-from trace_erasure.spec import Finetune
-from trace_erasure.stages.lesson import prepare
-from trace_erasure.stages.steer import ADAPTER, steer
-from trace_erasure.trajectory import CHUNK
+from trace_erasure.concepts.concept import TEMPLATES, fill
+from trace_erasure.config import Finetune
+from trace_erasure.evaluation import Row, read_jsonl
+from trace_erasure.pipeline import adapters
+from trace_erasure.pipeline.denoiser import Denoiser
+from trace_erasure.pipeline.rollouts import CHUNK
+from trace_erasure.trace.finetune import ADAPTER, steer
+from trace_erasure.trace.finetune_data import prepare
 
 BATCHES = {"sd15": (8,), "sdxl": (1, 8), "flux-dev": (1, 4)}
 """The default batch, or the largest that fits on 80 GiB."""
@@ -63,7 +63,7 @@ def measured(family: str) -> Iterator[tuple[int, dict[str, float]]]:
             [fill(template, word) for template in TEMPLATES["object"]]
             for word in ("fox", "cat", "dog")
         )
-        with adapt.frozen(denoiser, ADAPTER):
+        with adapters.frozen(denoiser, ADAPTER):
             lesson = prepare(denoiser, prompts[:FEW], others[:FEW], kept[:FEW], settings, seed=0)
             torch.cuda.reset_peak_memory_stats()
             ended = []

@@ -36,10 +36,10 @@ from transformers import (
     T5EncoderModel,
 )
 
-from trace_erasure import embedded
-from trace_erasure.families.table import family_of
-from trace_erasure.quiet import quiet_loading
+from trace_erasure.pipeline import shipped
+from trace_erasure.pipeline.families.registry import family_of
 from trace_erasure.testing import NOISE, VAE
+from trace_erasure.utils.quiet_libraries import quiet_loading
 
 POSITIONS = 77
 """Tokens of a prompt in CLIP, padding included."""
@@ -203,7 +203,7 @@ def _tokenizers(size: Size) -> dict[str, Any]:
     folders += [("emoji-flux/tokenizer_2", size.t5)] * bool(size.t5)
     with quiet_loading():
         found = [
-            AutoTokenizer.from_pretrained(embedded.path(folder), model_max_length=positions)
+            AutoTokenizer.from_pretrained(shipped.path(folder), model_max_length=positions)
             for folder, positions in folders
         ]
     return _named("tokenizer", found)

@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable, Hashable, Sequence
 from typing import Protocol, TypeVar
 
-from trace_erasure.evaluate import Verdict
-from trace_erasure.shard import Shard
+from trace_erasure.evaluation import Verdict
+from trace_erasure.utils.sharding import Shard
 
 
 class Unit(Protocol):

@@ -36,22 +36,22 @@ from common import (
 )
 from many import asked, cost_rows, figures_of, parts_of, verdicts_of
 from many_world import concepts_of, task_of
-from trace_erasure.erasure import Erasure
-from trace_erasure.evaluate import (
+from trace_erasure.artifact.erasure import Erasure
+from trace_erasure.evaluation import (
     AtStrength,
     Row,
     RunFolder,
     Verdict,
     at_strength,
-    overview,
     shipped_classifiers,
     summarise,
     to_markdown,
 )
-from trace_erasure.evaluate.figures import rate
-from trace_erasure.evaluate.summary import row
-from trace_erasure.image_store import ImageStore
-from trace_erasure.merge import merge
+from trace_erasure.evaluation.metrics.per_concept import rate
+from trace_erasure.evaluation.metrics.summary import row
+from trace_erasure.evaluation.report import build
+from trace_erasure.pipeline.image_store import ImageStore
+from trace_erasure.trace.merge import merge
 from trace_erasure.world import load_world
 
 MERGED = 25
@@ -165,7 +165,7 @@ def strength(bench: Bench) -> None:
         rows.append(replace(_identical(found, same), protocol=rows[0].protocol))
         everything += found
     bench.write(task.name, rows)
-    page = overview(everything, store, title=f"Five concepts by strength, {bench.options.model}")
+    page = build(everything, store, title=f"Five concepts by strength, {bench.options.model}")
     for file in page.write(bench.work / "strength"):
         print(file)
     sheet = fading(everything, [BASE, *list(tried)[: len(STRENGTHS)]], store)

@@ -8,12 +8,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
-from trace_erasure.denoiser import Denoiser
+from trace_erasure.baselines.base import Baseline, Method
+from trace_erasure.baselines.registry import METHODS
+from trace_erasure.baselines.trace import Trace
+from trace_erasure.config import MODES, ClosedForm, Finetune
 from trace_erasure.errors import InputError
-from trace_erasure.methods.method import Baseline, Method
-from trace_erasure.methods.registry import METHODS
-from trace_erasure.methods.trace import Trace
-from trace_erasure.spec import MODES, ClosedForm, Finetune
+from trace_erasure.pipeline.denoiser import Denoiser
 
 BOTH_STAGES = "trace, both stages"
 """TRACE with its training, too: what that adds to the closed form, at the price of a training."""

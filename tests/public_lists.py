@@ -7,7 +7,7 @@ from pathlib import Path
 
 import yaml
 
-from trace_erasure.evaluate.task_file import EMBEDDED
+from trace_erasure.evaluation.tasks.loader import EMBEDDED
 
 UNSPEAKABLE = "an unspeakable scene"  # stands for what must never be shown
 I2P = [

@@ -8,23 +8,23 @@ from functools import partial
 import pytest
 import torch
 
-from trace_erasure import adapt
-from trace_erasure.concept import Concept
-from trace_erasure.corpus import broad_captions
-from trace_erasure.denoiser import Denoiser
-from trace_erasure.embedded import load_pipeline
-from trace_erasure.erase import erase
-from trace_erasure.erasure import Erasure
+from trace_erasure.artifact.erasure import Erasure
+from trace_erasure.concepts.captions import broad_captions
+from trace_erasure.concepts.concept import Concept
+from trace_erasure.concepts.resolve import plan
+from trace_erasure.config import THOROUGH, EraseSpec, Finetune
 from trace_erasure.math.lowrank import LowRank
 from trace_erasure.math.objectives import mean_square
-from trace_erasure.plan import plan
-from trace_erasure.spec import THOROUGH, EraseSpec, Finetune
-from trace_erasure.stages import echoes
-from trace_erasure.stages import steer as stage2
-from trace_erasure.stages.adversary import regenerate
-from trace_erasure.stages.lesson import prepare
+from trace_erasure.pipeline import adapters
+from trace_erasure.pipeline.denoiser import Denoiser
+from trace_erasure.pipeline.rollouts import collect, predictions
+from trace_erasure.pipeline.shipped import load_pipeline
 from trace_erasure.testing import tiny_flux, tiny_sd3, tiny_sdxl, tiny_stable_diffusion
-from trace_erasure.trajectory import collect, predictions
+from trace_erasure.trace import finetune as stage2
+from trace_erasure.trace import hardening_search
+from trace_erasure.trace.adversary import regenerate
+from trace_erasure.trace.erase import erase
+from trace_erasure.trace.finetune_data import prepare
 
 CAPTIONS = [f"a picture of a {word}" for word in ("dog", "tree", "house", "red car", "boat")]
 QUICK = Finetune(
@@ -64,20 +64,20 @@ def test_behind_the_text_nothing_can_tell_a_perfect_attack_from_stage_1_undone(m
     undo = torch.linalg.inv(torch.eye(width) + inner.dense())
     attack = replace(prompt, tokens=(prompt.tokens.float() @ undo.mT).to(prompt.tokens))
     states, time = denoiser.initial_states([0]), denoiser.timesteps(4)[2:3]
-    adapt.attach(denoiser, stage_1, "stage_1")
-    adapt.attach(denoiser, trained, "stage_2")
+    adapters.attach(denoiser, stage_1, "stage_1")
+    adapters.attach(denoiser, trained, "stage_2")
     with torch.no_grad():
         erased = denoiser.predict(states, time, prompt)
         attacked = denoiser.predict(states, time, attack)
-        with adapt.switched_off(denoiser, "stage_1"):
+        with adapters.switched_off(denoiser, "stage_1"):
             undone = denoiser.predict(states, time, prompt)
-    assert adapt.strength_of(denoiser, "stage_1") == 1
+    assert adapters.strength_of(denoiser, "stage_1") == 1
     assert (attacked - undone).norm() < 1e-3 * (erased - undone).norm()
 
 
 @pytest.mark.parametrize("make", [tiny_stable_diffusion, tiny_flux])
 def test_the_training_leaves_the_text_facing_maps_to_stage_1(make, tmp_path, monkeypatch):
-    monkeypatch.setattr(echoes, "GENERATIONS", 5)
+    monkeypatch.setattr(hardening_search, "GENERATIONS", 5)
     denoiser = Denoiser(make())
     maps = {
         path
@@ -114,12 +114,12 @@ def test_an_adversary_without_stage_1_meets_the_surrogate_and_others_notice_litt
     )  # fmt: skip
     asked, instead = ([t.format(x=x) for t in SENTENCES] for x in ("fox", "dog"))
     stage_1 = erase(pipe, "fox", surrogate="dog").closed_form
-    adapt.attach(denoiser, stage_1, "stage_1")
+    adapters.attach(denoiser, stage_1, "stage_1")
     lesson = prepare(denoiser, asked, instead, broad_captions()[:8], settings, seed=0)
-    undone = partial(adapt.switched_off, denoiser, "stage_1")
+    undone = partial(adapters.switched_off, denoiser, "stage_1")
     assert len([*stage2.steer(denoiser, lesson, settings, 0, undone=undone)]) == settings.steps
     tuned = stage2.trained(denoiser)
-    adapt.detach(denoiser, "stage_1")
+    adapters.detach(denoiser, "stage_1")
 
     def states_of(prompt: str):
         said = denoiser.encode([prompt])
@@ -129,7 +129,7 @@ def test_an_adversary_without_stage_1_meets_the_surrogate_and_others_notice_litt
     fox, other = states_of(asked[0]), states_of("a picture of a red car")
     e_p, e_r = predictions(denoiser, *fox), predictions(denoiser, *other)
     e_s = predictions(denoiser, fox[0], denoiser.encode(instead[:1]))
-    adapt.attach(denoiser, tuned, "stage_2")  # stage 1 is not there at all
+    adapters.attach(denoiser, tuned, "stage_2")  # stage 1 is not there at all
     gap = mean_square(e_p - e_s).mean()
     assert mean_square(predictions(denoiser, *fox) - e_s).mean() < 0.5 * gap
     assert mean_square(predictions(denoiser, *other) - e_r).mean() < 0.1 * gap

@@ -11,15 +11,15 @@ from types import SimpleNamespace
 
 import pytest
 
-from trace_erasure.attacks import figures
+from trace_erasure.attacks import results
 from trace_erasure.attacks.budget import Budget
-from trace_erasure.attacks.outcome import Outcome, write_outcomes
+from trace_erasure.attacks.outcomes import Outcome, write_outcomes
 from trace_erasure.attacks.target import Case
-from trace_erasure.concept import Concept
-from trace_erasure.evaluate.rows import to_json
-from trace_erasure.methods.registry import METHODS
-from trace_erasure.methods.trace import Trace
-from trace_erasure.spec import ClosedForm, EraseSpec
+from trace_erasure.baselines.registry import METHODS
+from trace_erasure.baselines.trace import Trace
+from trace_erasure.concepts.concept import Concept
+from trace_erasure.config import ClosedForm, EraseSpec
+from trace_erasure.evaluation.runs.records import to_json
 from trace_erasure.testing import tiny_flux, tiny_stable_diffusion
 
 ROOT = Path(__file__).parents[1]
@@ -45,15 +45,15 @@ def outcomes(*firsts: int | None, setting: str = "erased", concept: str = "fox")
 
 
 def row_of(bench, method="", hits=0, n=10, metric="success", attack="typo"):
-    made = figures.protocol(attack, Budget(), [Case("a fox", 1)], 12, 3.5, "float32")
-    like = figures.blank("emoji-sd", "resnet@0c1d2e3f4a5b", made)
-    return bench.attack_rows.replace(figures.rate_row(like, metric, hits, n), method=method)
+    made = results.protocol(attack, Budget(), [Case("a fox", 1)], 12, 3.5, "float32")
+    like = results.blank("emoji-sd", "resnet@0c1d2e3f4a5b", made)
+    return bench.attack_rows.replace(results.rate_row(like, metric, hits, n), method=method)
 
 
 def test_every_attack_has_its_place_and_cheap_ones_come_first(bench):
     plan = bench.attack_plan
     assert sorted(plan.ORDER) == sorted(
-        importlib.import_module("trace_erasure.attacks.table").ATTACKS
+        importlib.import_module("trace_erasure.attacks.registry").ATTACKS
     )
     assert plan.ORDER[: len(plan.CHEAP)] == plan.CHEAP
 
@@ -137,7 +137,7 @@ def test_what_is_kept_is_asked_for_everything_but_the_concept(bench):
 def test_rows_say_mean_worst_and_success_within_some_tries(bench):
     like = row_of(bench)
     by_concept = {"fox": outcomes(0, 1, 3, None), "car": outcomes(None, None, 7, 2)}
-    found = figures.rows_of(by_concept, "uce", like)
+    found = results.rows_of(by_concept, "uce", like)
     counted = {(row.concept, row.metric): (row.numerator, row.n) for row in found}
     assert counted == {
         ("mean", "success"): (5, 8), ("mean", "incremental"): (4, 7),
@@ -145,12 +145,12 @@ def test_rows_say_mean_worst_and_success_within_some_tries(bench):
     }  # fmt: skip
     assert all(row.method == "uce" and row.low <= row.value <= row.high for row in found)
     # A concept without cases, such as one without unseen synonyms, counts nowhere.
-    assert figures.rows_of({**by_concept, "pig": []}, "uce", like) == found
-    everything = figures.rows_of({"fox": outcomes(0, 0)}, "uce", like)
+    assert results.rows_of({**by_concept, "pig": []}, "uce", like) == found
+    everything = results.rows_of({"fox": outcomes(0, 0)}, "uce", like)
     assert math.isnan(next(row.value for row in everything if row.metric == "incremental"))
-    base = figures.rows_of({"fox": outcomes(0, 1)}, "base", like)
+    base = results.rows_of({"fox": outcomes(0, 1)}, "base", like)
     assert {row.metric: row.value for row in base} == {"success": 1.0, "pre": 0.5}
-    control = figures.control_row(outcomes(None, 24), "all trace / unknown", like)
+    control = results.control_row(outcomes(None, 24), "all trace / unknown", like)
     assert (control.numerator, control.n, control.metric) == (1, 2, "success")
 
 
@@ -305,7 +305,7 @@ def test_the_whole_way_as_small_as_it_gets(bench, tmp_path, monkeypatch):
     def never(*args, **options):
         raise AssertionError("done again")
 
-    monkeypatch.setattr("trace_erasure.evaluate.run_folder.evaluate", never)
+    monkeypatch.setattr("trace_erasure.evaluation.runs.run_folder.evaluate", never)
     monkeypatch.setattr("trace_erasure.attacks.protocol.run_case", never)
     bench.attacks.attack_all(lab, (0, 1))
     assert {file.stem: file.read_text() for file in options.out.iterdir()} == files

@@ -9,19 +9,17 @@ import pytest
 
 from evaluation import save_classifier
 from test_cli import call, fails
-from trace_erasure import adapt
+from trace_erasure.artifact.erasure import Erasure
 from trace_erasure.attacks import protocol
-from trace_erasure.attacks.aim import target_of, targets_of, unknown_target
 from trace_erasure.attacks.budget import Budget
-from trace_erasure.attacks.campaign import ERASED, Campaign
-from trace_erasure.attacks.figures import attack_table
-from trace_erasure.attacks.outcome import Outcome
+from trace_erasure.attacks.outcomes import Outcome
+from trace_erasure.attacks.results import attack_table
+from trace_erasure.attacks.runner import ERASED, Campaign
 from trace_erasure.attacks.target import Case
-from trace_erasure.concept import Concept, recorded
-from trace_erasure.denoiser import Denoiser
-from trace_erasure.erasure import Erasure
+from trace_erasure.attacks.targets import target_of, targets_of, unknown_target
+from trace_erasure.concepts.concept import Concept, recorded
 from trace_erasure.errors import InputError
-from trace_erasure.evaluate import (
+from trace_erasure.evaluation import (
     ImageClassifierJudge,
     Item,
     Sampling,
@@ -29,8 +27,10 @@ from trace_erasure.evaluate import (
     to_json_text,
     to_markdown,
 )
-from trace_erasure.fingerprint import fingerprint
 from trace_erasure.math.lowrank import LowRank
+from trace_erasure.pipeline import adapters
+from trace_erasure.pipeline.denoiser import Denoiser
+from trace_erasure.pipeline.fingerprint import fingerprint
 from trace_erasure.testing import tiny_stable_diffusion
 
 CONCEPT = Concept("fox", "dog", synonyms=("vixen",))
@@ -136,7 +136,7 @@ def test_rows_have_controls_and_nothing_is_done_twice(campaign, monkeypatch):
     methods = {row.method for row in rows}
     assert methods == {"base", ERASED, f"{ERASED} / unknown", f"{ERASED} / random"}
     assert all(row.n <= 2 and row.low <= row.value <= row.high for row in rows if row.n)
-    assert not adapt.attached(campaign.pipe, campaign.erasure.name)
+    assert not adapters.attached(campaign.pipe, campaign.erasure.name)
     monkeypatch.setattr(protocol, "run_case", lambda *_: 1 / 0)
     assert to_json_text(campaign.rows("typo")) == to_json_text(rows)
     # Another judge, model or aim is another matter, even in the same folder.
@@ -163,7 +163,7 @@ def test_the_original_answers_while_the_erasure_is_off(pipe, erasure):
     before = predict()
     with erasure.attach(pipe):
         changed = predict()
-        with adapt.switched_off(pipe, erasure.name):
+        with adapters.switched_off(pipe, erasure.name):
             assert predict().equal(before)
         assert predict().equal(changed) and not changed.equal(before)
 

@@ -9,19 +9,19 @@ import pytest
 import torch
 from PIL import Image
 
-from trace_erasure.attacks import protocol, unknown
-from trace_erasure.attacks.arena import Arena, Try
+from trace_erasure.attacks import protocol, unknown_concept
 from trace_erasure.attacks.budget import Budget, Ledger
-from trace_erasure.attacks.outcome import Outcome, tally
-from trace_erasure.attacks.table import ATTACKS, find
+from trace_erasure.attacks.context import Arena, Try
+from trace_erasure.attacks.methods.unlearn_diff import onto_simplex
+from trace_erasure.attacks.methods.wording import misspell
+from trace_erasure.attacks.outcomes import Outcome, tally
+from trace_erasure.attacks.registry import ATTACKS, find
 from trace_erasure.attacks.target import Case, Target
-from trace_erasure.attacks.unlearn_diff import onto_simplex
-from trace_erasure.attacks.wording import misspell
-from trace_erasure.denoiser import Denoiser
+from trace_erasure.concepts.prompt_search import offspring
 from trace_erasure.errors import InputError
+from trace_erasure.pipeline.denoiser import Denoiser
+from trace_erasure.pipeline.text_encoders import encode_soft, encoders, words
 from trace_erasure.testing import tiny_flux, tiny_flux2_klein, tiny_sdxl, tiny_stable_diffusion
-from trace_erasure.tokens import encode_soft, encoders, words
-from trace_erasure.unnamed import offspring
 
 CASE = Case("a photo of a fox", 0)
 SMALL = Budget(images=2, gradients=8, encodings=120)
@@ -258,10 +258,10 @@ def test_the_original_answers_inside_undo():
 
 def test_the_unknown_concept_is_told_from_everything_else():
     for seed in range(3):
-        assert all(unknown.detect(unknown.pictures(10, 64, seed)))
+        assert all(unknown_concept.detect(unknown_concept.pictures(10, 64, seed)))
     noise = np.random.default_rng(0).integers(0, 255, (10, 64, 64, 3), dtype=np.uint8)
     plain = [Image.new("RGB", (64, 64), colour) for colour in ("white", "black", "red")]
-    assert not any(unknown.detect([*map(Image.fromarray, noise), *plain]))
+    assert not any(unknown_concept.detect([*map(Image.fromarray, noise), *plain]))
 
 
 def test_simplex_projection_is_the_nearest_point():

@@ -9,20 +9,21 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trace_erasure.attacks.wording import misspell
-from trace_erasure.columns import concept_columns
-from trace_erasure.concept import KINDS, TEMPLATES, TOGETHER, Concept, mentions
-from trace_erasure.corpus import captions_or_broad
-from trace_erasure.denoiser import Denoiser
-from trace_erasure.embedded import load_pipeline
-from trace_erasure.erase import erase
-from trace_erasure.evaluate import Item, sees, shipped_classifiers
-from trace_erasure.generate import generate
-from trace_erasure.slips import KINDS as SLIPS
-from trace_erasure.slips import slip, slips
-from trace_erasure.stages.careless import careless, spoken_words
-from trace_erasure.stages.redirect import HELD_OUT
+from trace_erasure.attacks.methods.wording import misspell
+from trace_erasure.concepts.alignment import concept_columns
+from trace_erasure.concepts.captions import captions_or_broad
+from trace_erasure.concepts.concept import KINDS, TEMPLATES, TOGETHER, Concept
+from trace_erasure.concepts.typos import KINDS as SLIPS
+from trace_erasure.concepts.typos import slip, slips
+from trace_erasure.evaluation import Item, sees, shipped_classifiers
+from trace_erasure.pipeline.denoiser import Denoiser
+from trace_erasure.pipeline.generate import generate
+from trace_erasure.pipeline.shipped import load_pipeline
 from trace_erasure.testing import tiny_flux, tiny_stable_diffusion
+from trace_erasure.trace.closed_form import HELD_OUT
+from trace_erasure.trace.erase import erase
+from trace_erasure.trace.hardening_typos import careless, spoken_words
+from trace_erasure.utils.words import mentions
 
 WORDS = st.text("abcdefghijklmnop ", min_size=2, max_size=12).map(str.strip).filter(len)
 

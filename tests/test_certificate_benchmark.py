@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from trace_erasure.evaluate import Row
-from trace_erasure.math.paths import Estimate
+from trace_erasure.evaluation import Row
+from trace_erasure.math.path_divergence import Estimate
 
 ROOT = Path(__file__).parents[1]
 LIKE = Row("emoji-sd", "certificate/retained", "stage 1 × 0.05", "fox", "detectors", "",

@@ -19,9 +19,9 @@ from typer.testing import CliRunner
 
 from trace_erasure import Erasure
 from trace_erasure.cli import app
+from trace_erasure.config import Finetune
+from trace_erasure.config_file import load_spec
 from trace_erasure.errors import NonFiniteError
-from trace_erasure.spec import Finetune
-from trace_erasure.spec_file import load_spec
 from trace_erasure.testing import tiny_stable_diffusion
 
 SPEC = """
@@ -45,7 +45,7 @@ def model(tmp_path_factory):
 def small_world(monkeypatch, tmp_path):
     """Short captions, and a cache that ends with the test."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr("trace_erasure.corpus.broad_captions", lambda: CAPTIONS)
+    monkeypatch.setattr("trace_erasure.concepts.captions.broad_captions", lambda: CAPTIONS)
 
 
 @pytest.fixture
@@ -142,8 +142,8 @@ def test_an_interrupted_run_goes_on_to_the_same_bytes(spec, tmp_path, monkeypatc
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     assert call("erase", spec, "--out", whole).exit_code == 0
 
-    home = importlib.import_module("trace_erasure.erase")
-    monkeypatch.setattr("trace_erasure.stages.steer.CHECKPOINT_EVERY", 1)
+    home = importlib.import_module("trace_erasure.trace.erase")
+    monkeypatch.setattr("trace_erasure.trace.finetune.CHECKPOINT_EVERY", 1)
     steer, done = home.steer, []
 
     def interrupted(*arguments):
@@ -177,7 +177,7 @@ def test_divergence_ends_with_one_line_and_nothing_on_disk(spec, tmp_path, monke
         raise NonFiniteError("loss term 'late' is nan at step 3.")
         yield
 
-    monkeypatch.setattr(importlib.import_module("trace_erasure.erase"), "steer", diverging)
+    monkeypatch.setattr(importlib.import_module("trace_erasure.trace.erase"), "steer", diverging)
     out = tmp_path / "out"
     assert "nan at step 3" in fails(call("erase", spec, "--out", out, "--quiet"), 1)
     assert not out.exists()
@@ -187,7 +187,7 @@ def test_interrupted_before_any_work(spec, tmp_path, monkeypatch):
     def load(model):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("trace_erasure.loading.load", load)
+    monkeypatch.setattr("trace_erasure.pipeline.loading.load", load)
     assert "Interrupted" in fails(call("erase", spec, "--out", tmp_path / "out"), 130)
     assert not (tmp_path / "out").exists()
 
@@ -240,7 +240,8 @@ def test_concepts_that_work_against_each_other(model, tmp_path):
 @pytest.fixture(scope="module")
 def erased(model, tmp_path_factory):
     """One erasure for the tests that only read it."""
-    from trace_erasure import ClosedForm, Concept, erase
+    from trace_erasure import ClosedForm, Concept
+    from trace_erasure.trace import erase
 
     pipe = StableDiffusionPipeline.from_pretrained(model)
     with pytest.MonkeyPatch.context() as patch:
@@ -342,7 +343,7 @@ def test_ls(monkeypatch, tmp_path):
     assert "Mira Solberg" in said["concepts"].stdout and "neon" in said["concepts"].stdout
     assert "StableDiffusionPipeline" in said["families"].stdout
     assert "anchor" in said["objectives"].stdout and "margin" in said["objectives"].stdout
-    monkeypatch.setattr("trace_erasure.embedded.path", lambda name: tmp_path / name)
+    monkeypatch.setattr("trace_erasure.pipeline.shipped.path", lambda name: tmp_path / name)
     assert "emoji-sd" in call("ls", "models").stdout
     assert call("ls", "colours").exit_code == 2
 

@@ -9,11 +9,11 @@ import torch
 
 from evaluation import save_classifier
 from test_cli import call, fails
-from trace_erasure.denoiser import Denoiser
-from trace_erasure.erasure import Erasure
-from trace_erasure.evaluate import RunFolder
-from trace_erasure.fingerprint import fingerprint
+from trace_erasure.artifact.erasure import Erasure
+from trace_erasure.evaluation import RunFolder
 from trace_erasure.math.lowrank import LowRank
+from trace_erasure.pipeline.denoiser import Denoiser
+from trace_erasure.pipeline.fingerprint import fingerprint
 from trace_erasure.testing import tiny_stable_diffusion
 
 TASK = """
@@ -89,7 +89,7 @@ def test_evaluate_keeps_every_verdict_and_prints_controls(measured):
 
 def test_a_second_run_draws_nothing(measured, world, monkeypatch):
     out, _ = measured
-    monkeypatch.setattr("trace_erasure.evaluate.run_folder.evaluate", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr("trace_erasure.evaluation.runs.run_folder.evaluate", lambda *_, **__: 1 / 0)
     more = ["--erasure", world / "fox.safetensors", "--batch", 2, "--shard", "0/2"]
     assert evaluate(world, out, *more).exit_code == 0
 

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trace_erasure.math import closed_form as algebra
-from trace_erasure.math import edit_figures, subspaces
+from trace_erasure.math import edit_metrics, subspaces
 
 
 class Instance:
@@ -59,7 +59,7 @@ def test_m_is_a_projector_of_low_rank_with_a_positive_margin(x: Instance, k: int
     assert edit.rank <= (x.c.shape[1] if k is None else k)
     assert torch.linalg.matrix_rank(m - torch.eye(len(m)), atol=1e-8) == edit.rank
     torch.testing.assert_close(m @ edit.shift, torch.zeros_like(edit.shift), atol=1e-7, rtol=0)
-    assert edit_figures.recovery_margin(edit, x.c, x.s, x.root) > 0
+    assert edit_metrics.recovery_margin(edit, x.c, x.s, x.root) > 0
 
 
 @settings(max_examples=30, deadline=None)
@@ -67,7 +67,7 @@ def test_m_is_a_projector_of_low_rank_with_a_positive_margin(x: Instance, k: int
 def test_no_other_feasible_edit_costs_less_on_ordinary_prompts(x: Instance, seed: int) -> None:
     """Any change that leaves the constraints alone makes the expected collateral larger."""
     edit = x.solve()
-    best = edit_figures.expected_collateral(edit, x.sigma, x.gram)
+    best = edit_metrics.expected_collateral(edit, x.sigma, x.gram)
     constraints = torch.cat([x.c, x.s, x.keep], dim=1)
     basis = subspaces.span(constraints)
     generator = torch.Generator().manual_seed(seed)
@@ -77,7 +77,7 @@ def test_no_other_feasible_edit_costs_less_on_ordinary_prompts(x: Instance, seed
     extra = 1e-2 * torch.randn(width, 1, generator=generator, dtype=torch.float64)
     other = algebra.Edit(torch.cat([edit.shift, extra], 1), torch.cat([edit.read, free]), 0.0, 0.0)
     torch.testing.assert_close(other.apply(x.c), x.s, atol=1e-8, rtol=0)
-    assert edit_figures.expected_collateral(other, x.sigma, x.gram) >= best
+    assert edit_metrics.expected_collateral(other, x.sigma, x.gram) >= best
 
 
 @settings(max_examples=30, deadline=None)
@@ -97,7 +97,7 @@ def test_collateral_is_the_relative_change_of_the_stacked_output(x: Instance) ->
     change = stacked @ (edit.matrix() - torch.eye(len(x.sigma))) @ probe
     expected = change.norm(dim=0) / (stacked @ probe).norm(dim=0)
     torch.testing.assert_close(
-        edit_figures.collateral(edit, probe, x.gram), expected, atol=1e-6, rtol=1e-6
+        edit_metrics.collateral(edit, probe, x.gram), expected, atol=1e-6, rtol=1e-6
     )
 
 
@@ -108,9 +108,9 @@ def test_truncation_reports_the_energy_that_it_discards() -> None:
     edit = x.solve(2)
     assert edit.discarded == pytest.approx(float(energy[2:].sum() / energy.sum()), rel=1e-6)
     assert (
-        edit_figures.residual(x.solve(), x.c, x.s, x.gram)
+        edit_metrics.residual(x.solve(), x.c, x.s, x.gram)
         < 1e-9
-        < edit_figures.residual(edit, x.c, x.s, x.gram)
+        < edit_metrics.residual(edit, x.c, x.s, x.gram)
     )
 
 
@@ -217,7 +217,7 @@ def test_the_margin_is_the_distance_to_everything_that_the_edited_maps_can_say(x
         goal = x.root @ x.c
         missed = (goal - said @ (said.mT @ goal)).norm(dim=0)
         margin = (missed / (x.root @ (x.c - x.s)).norm(dim=0)).min()
-        found = edit_figures.recovery_margin(edit, x.c, x.s, x.root)
+        found = edit_metrics.recovery_margin(edit, x.c, x.s, x.root)
         assert found == pytest.approx(float(margin), abs=1e-7)
 
 
@@ -227,4 +227,4 @@ def test_maps_that_lose_no_output_leave_no_margin() -> None:
     draw = lambda *shape: torch.randn(*shape, generator=generator, dtype=torch.float64)  # noqa: E731
     root, c, s = subspaces.gram_root([draw(10, 24)]), draw(24, 3), draw(24, 3)
     edit = algebra.equality(c, s, c[:, :0], torch.eye(24, dtype=torch.float64), root)
-    assert edit_figures.recovery_margin(edit, c, s, root) == 0
+    assert edit_metrics.recovery_margin(edit, c, s, root) == 0

@@ -5,14 +5,14 @@ from __future__ import annotations
 import pytest
 import torch
 
-from trace_erasure.concept import Concept
-from trace_erasure.denoiser import Denoiser
-from trace_erasure.erase import erase
-from trace_erasure.guarantees.collateral import forecast, network_change, outlook, text_change
-from trace_erasure.spec import ClosedForm
-from trace_erasure.stages.redirect import forecast as edit_forecast
-from trace_erasure.stages.redirect import redirect
+from trace_erasure.concepts.concept import Concept
+from trace_erasure.config import ClosedForm
+from trace_erasure.guarantees.forecast import forecast, network_change, outlook, text_change
+from trace_erasure.pipeline.denoiser import Denoiser
 from trace_erasure.testing import tiny_flux, tiny_stable_diffusion
+from trace_erasure.trace.closed_form import forecast as edit_forecast
+from trace_erasure.trace.closed_form import redirect
+from trace_erasure.trace.erase import erase
 
 NAMES = ("dog", "tree", "house", "boat", "horse")
 CAPTIONS = [f"a picture of a {name}" for name in (*NAMES, "fox", "red car")]

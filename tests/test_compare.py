@@ -14,13 +14,13 @@ import pytest
 import yaml
 from PIL import Image
 
-from trace_erasure.concept import Concept
+from trace_erasure.baselines.registry import METHODS
+from trace_erasure.baselines.trace import Trace
+from trace_erasure.concepts.concept import Concept
+from trace_erasure.config import EraseSpec, Finetune
 from trace_erasure.errors import InputError
-from trace_erasure.evaluate import Verdict, load_task
-from trace_erasure.evaluate.runner import used_protocol
-from trace_erasure.methods.registry import METHODS
-from trace_erasure.methods.trace import Trace
-from trace_erasure.spec import EraseSpec, Finetune
+from trace_erasure.evaluation import Verdict, load_task
+from trace_erasure.evaluation.runs.runner import used_protocol
 from trace_erasure.testing import tiny_flux, tiny_stable_diffusion
 
 ROOT = Path(__file__).parents[1]
@@ -203,7 +203,7 @@ def drawn(script, compare, tmp_path, monkeypatch):
     judges = [SimpleNamespace(id="resnet@1"), SimpleNamespace(id="regnet@1")]
     monkeypatch.setattr(compare, "shipped_classifiers", lambda device: judges)
     monkeypatch.setattr(units, "erasure_for", erase)
-    monkeypatch.setattr("trace_erasure.evaluate.run_folder.evaluate", look)
+    monkeypatch.setattr("trace_erasure.evaluation.runs.run_folder.evaluate", look)
     return calls
 
 

@@ -7,13 +7,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trace_erasure.columns import material
-from trace_erasure.concept import Concept
-from trace_erasure.denoiser import Denoiser
-from trace_erasure.families.table import TOKENS
-from trace_erasure.math import joint
+from trace_erasure.concepts.alignment import material
+from trace_erasure.concepts.concept import Concept
+from trace_erasure.math import joint_solve
 from trace_erasure.math.closed_form import ridge, ridge_system
-from trace_erasure.math.compromise import (
+from trace_erasure.math.column_pairs import Pairs
+from trace_erasure.math.subspaces import summary, unit
+from trace_erasure.math.weighted_ridge import (
     LEAST,
     MANY,
     ORDINARY,
@@ -23,10 +23,10 @@ from trace_erasure.math.compromise import (
     evened,
     joined,
 )
-from trace_erasure.math.pairs import Pairs
-from trace_erasure.math.subspaces import summary, unit
-from trace_erasure.share import part_of, roots_of
+from trace_erasure.pipeline.denoiser import Denoiser
+from trace_erasure.pipeline.families.family import TOKENS
 from trace_erasure.testing import tiny_flux
+from trace_erasure.trace.gather_statistics import part_of, roots_of
 
 WIDTH = 24
 
@@ -106,7 +106,7 @@ def test_many_concepts_keep_the_weight_that_each_has_among_a_few(count):
 
 def test_a_joint_compromise_of_one_is_the_ridge_of_that_one():
     own, rest, sigma, root = problem(3, concepts=1)
-    solved = joint.ridge(own, [joint.Group([0], rest)], sigma, root)
+    solved = joint_solve.ridge(own, [joint_solve.Group([0], rest)], sigma, root)
     pairs, prior = evened(own, rest, sigma, root)
     alone = ridge(*joined(pairs), prior, penalty=LEAST, preserve=ORDINARY)
     torch.testing.assert_close(solved.edit.matrix(), alone.matrix())
@@ -114,10 +114,10 @@ def test_a_joint_compromise_of_one_is_the_ridge_of_that_one():
 
 def test_groups_are_solved_apart_and_add_up_in_the_concepts_order():
     own, rest, sigma, root = problem(3, concepts=3)
-    groups = [joint.Group([0, 2], rest), joint.Group([1], rest)]
-    found = joint.ridge(own, groups, sigma, root)
-    first = joint.ridge([own[0], own[2]], [joint.Group([0, 1], rest)], sigma, root)
-    second = joint.ridge([own[1]], [joint.Group([0], rest)], sigma, root)
+    groups = [joint_solve.Group([0, 2], rest), joint_solve.Group([1], rest)]
+    found = joint_solve.ridge(own, groups, sigma, root)
+    first = joint_solve.ridge([own[0], own[2]], [joint_solve.Group([0, 1], rest)], sigma, root)
+    second = joint_solve.ridge([own[1]], [joint_solve.Group([0], rest)], sigma, root)
     eye = torch.eye(len(sigma), dtype=sigma.dtype)
     expected = first.edit.matrix() + second.edit.matrix() - eye
     torch.testing.assert_close(found.edit.matrix(), expected)

@@ -5,15 +5,16 @@ from __future__ import annotations
 import pytest
 import torch
 
-from trace_erasure import ClosedForm, Concept, erase
-from trace_erasure.concept import TEMPLATES, fill
-from trace_erasure.contexts import contexts
-from trace_erasure.denoiser import Denoiser
-from trace_erasure.embedded import load_pipeline
-from trace_erasure.families.table import family_of
-from trace_erasure.plan import plan, settled
-from trace_erasure.spec import EraseSpec
+from trace_erasure import ClosedForm, Concept
+from trace_erasure.concepts.concept import TEMPLATES, fill
+from trace_erasure.concepts.context_templates import contexts
+from trace_erasure.concepts.resolve import plan, settled
+from trace_erasure.config import EraseSpec
+from trace_erasure.pipeline.denoiser import Denoiser
+from trace_erasure.pipeline.families.registry import family_of
+from trace_erasure.pipeline.shipped import load_pipeline
 from trace_erasure.testing import tiny_flux, tiny_sd3, tiny_sdxl, tiny_stable_diffusion
+from trace_erasure.trace import erase
 
 CAPTIONS = (
     "a cat, neon style",

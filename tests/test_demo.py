@@ -11,8 +11,9 @@ from PIL import Image
 from rich.console import Console
 
 from evaluation import save_classifier, save_clip
-from trace_erasure import ClosedForm, Erasure, Finetune, demo
-from trace_erasure.generate import Sampling
+from trace_erasure import ClosedForm, Erasure, Finetune
+from trace_erasure.demo import run as demo
+from trace_erasure.pipeline.generate import Sampling
 from trace_erasure.testing import tiny_stable_diffusion
 from trace_erasure.world import load_world
 
@@ -45,7 +46,7 @@ def tiny_world(monkeypatch, tmp_path):
     monkeypatch.setattr(demo.embedded, "load_pipeline", lambda name: tiny_stable_diffusion())
     monkeypatch.setattr(demo.embedded, "path", judges.__getitem__)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr("trace_erasure.corpus.broad_captions", lambda: CAPTIONS)
+    monkeypatch.setattr("trace_erasure.concepts.captions.broad_captions", lambda: CAPTIONS)
     cases = tuple(
         replace(case, spec=replace(case.spec, closed_form=ClosedForm(keep=2), finetune=FINETUNE))
         for case in demo.CASES
@@ -144,7 +145,7 @@ def test_what_no_longer_fits_is_made_again(tiny_world, monkeypatch):
 
 
 def test_an_interrupted_run_keeps_its_records(tiny_world, monkeypatch):
-    monkeypatch.setattr("trace_erasure.stages.steer.CHECKPOINT_EVERY", 1)
+    monkeypatch.setattr("trace_erasure.trace.finetune.CHECKPOINT_EVERY", 1)
     once = [True]
     save = demo.save
 

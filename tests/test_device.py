@@ -23,13 +23,13 @@ def main() -> None:
     import test_attacks
     import test_methods
     from pretend_device import NAME, Lists
+    from trace_erasure.artifact.erasure import Erasure
     from trace_erasure.attacks import protocol
     from trace_erasure.attacks.budget import Ledger
-    from trace_erasure.attacks.table import ATTACKS
-    from trace_erasure.denoiser import Denoiser
-    from trace_erasure.erasure import Erasure
+    from trace_erasure.attacks.registry import ATTACKS
+    from trace_erasure.baselines.registry import METHODS
     from trace_erasure.guarantees.certify import certify
-    from trace_erasure.methods.registry import METHODS
+    from trace_erasure.pipeline.denoiser import Denoiser
     from trace_erasure.testing import tiny_flux, tiny_stable_diffusion
 
     def erased(name: str, pipe) -> Erasure:

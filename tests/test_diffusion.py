@@ -10,7 +10,7 @@ from diffusers import DDIMScheduler, FlowMatchEulerDiscreteScheduler
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trace_erasure.math.diffusion import PREDICTIONS, Path, guide
+from trace_erasure.math.parameterization import PREDICTIONS, Path, guide
 
 predictions = st.sampled_from(PREDICTIONS)
 levels = st.floats(0.02, 0.98)

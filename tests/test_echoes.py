@@ -7,18 +7,19 @@ import logging
 import pytest
 import torch
 
-from trace_erasure.columns import shifted_columns
-from trace_erasure.concept import Concept, fill, mentions
-from trace_erasure.denoiser import Denoiser
-from trace_erasure.embedded import load_pipeline
+from trace_erasure.concepts.alignment import shifted_columns
+from trace_erasure.concepts.concept import Concept, fill
+from trace_erasure.concepts.prompt_search import POPULATION, generations, goal_of
+from trace_erasure.config import ClosedForm
 from trace_erasure.errors import InputError
-from trace_erasure.spec import ClosedForm
-from trace_erasure.stages import echoes as module
-from trace_erasure.stages.echoes import echo_columns, echoes
-from trace_erasure.stages.redirect import redirect
+from trace_erasure.pipeline.denoiser import Denoiser
+from trace_erasure.pipeline.shipped import load_pipeline
+from trace_erasure.pipeline.text_encoders import words
 from trace_erasure.testing import tiny_flux, tiny_sdxl, tiny_stable_diffusion
-from trace_erasure.tokens import words
-from trace_erasure.unnamed import POPULATION, generations, goal_of
+from trace_erasure.trace import hardening_search as module
+from trace_erasure.trace.closed_form import redirect
+from trace_erasure.trace.hardening_search import echo_columns, echoes
+from trace_erasure.utils.words import mentions
 
 FOX = Concept("fox", "dog", synonyms=("vixen",), templates=("a {x}", "a picture of a {x}"))
 

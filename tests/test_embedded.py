@@ -6,11 +6,9 @@ import pytest
 import torch
 
 import trace_erasure
-from trace_erasure import adapt, embedded
-from trace_erasure.concept import Concept, fill
-from trace_erasure.denoiser import EMPTY, Denoiser
-from trace_erasure.erase import erase
-from trace_erasure.evaluate import (
+from trace_erasure.concepts.concept import Concept, fill
+from trace_erasure.config import ClosedForm, Finetune
+from trace_erasure.evaluation import (
     Judge,
     blanked,
     evaluate,
@@ -18,16 +16,18 @@ from trace_erasure.evaluate import (
     shipped_classifiers,
     summarise,
 )
-from trace_erasure.generate import generate
-from trace_erasure.spec import ClosedForm, Finetune
-from trace_erasure.stages.redirect import redirect
+from trace_erasure.pipeline import adapters, shipped
+from trace_erasure.pipeline.denoiser import EMPTY, Denoiser
+from trace_erasure.pipeline.generate import generate
+from trace_erasure.trace.closed_form import redirect
+from trace_erasure.trace.erase import erase
 
 MEGABYTE = 1_000_000
 
 
 @pytest.fixture(scope="module")
 def pipe():
-    pipe = embedded.load_pipeline()
+    pipe = shipped.load_pipeline()
     pipe.set_progress_bar_config(disable=True)
     return pipe
 
@@ -88,14 +88,14 @@ def test_exact_redirect_theorem_in_float32(pipe):
         return torch.stack(visited)
 
     wanted = [states(goal) for goal in goals]
-    adapt.attach(pipe, result.delta, "exact")
+    adapters.attach(pipe, result.delta, "exact")
     try:
         for template, goal in zip(templates, wanted, strict=True):
             got = states(fill(template, "fox"))
             relative = (got - goal).flatten(1).norm(dim=1) / goal.flatten(1).norm(dim=1)
             assert relative.max() < 1e-5
     finally:
-        adapt.detach(pipe, "exact")
+        adapters.detach(pipe, "exact")
     assert result.certificate.residual_listed < 1e-6
 
 

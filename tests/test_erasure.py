@@ -11,14 +11,15 @@ import torch
 from diffusers import DDIMScheduler, EulerDiscreteScheduler
 from peft import LoraConfig
 
-from trace_erasure import adapt, export
-from trace_erasure.denoiser import Denoiser
-from trace_erasure.erasure import FORMAT, Erasure
+from trace_erasure.artifact import lora_file
+from trace_erasure.artifact.erasure import FORMAT, Erasure
 from trace_erasure.errors import InputError, NonFiniteError
-from trace_erasure.families import registry
-from trace_erasure.families.sd import STABLE_DIFFUSION
-from trace_erasure.fingerprint import fingerprint
 from trace_erasure.math.lowrank import LowRank
+from trace_erasure.pipeline import adapters
+from trace_erasure.pipeline.denoiser import Denoiser
+from trace_erasure.pipeline.families import registry
+from trace_erasure.pipeline.families.sd import STABLE_DIFFUSION
+from trace_erasure.pipeline.fingerprint import fingerprint
 from trace_erasure.testing import PREDICTIONS, tiny_stable_diffusion
 
 STEPS = 4
@@ -168,7 +169,7 @@ def test_same_bytes_twice(tmp_path, pipe):
 
 def test_alpha_is_the_rank_in_files(tmp_path, pipe):
     """Loaders read alpha from different places; half strength would bring the concept back."""
-    tensors, metadata = export.read(make_erasure(pipe).save(tmp_path / "fox"))
+    tensors, metadata = lora_file.read(make_erasure(pipe).save(tmp_path / "fox"))
     ranks = {
         tensor.shape[0] for name, tensor in tensors.items() if name.endswith("lora_down.weight")
     }
@@ -180,7 +181,7 @@ def test_alpha_is_the_rank_in_files(tmp_path, pipe):
 @pytest.mark.parametrize(("step", "remedy"), [(1, "Upgrade"), (-1, "Make the erasure again")])
 def test_another_format_is_refused(tmp_path, monkeypatch, pipe, step, remedy):
     other = FORMAT + step
-    monkeypatch.setattr("trace_erasure.erasure.FORMAT", other)
+    monkeypatch.setattr("trace_erasure.artifact.erasure.FORMAT", other)
     path = make_erasure(pipe).save(tmp_path / "fox")
     monkeypatch.undo()
     with pytest.raises(InputError, match=rf"format {other}.*reads {FORMAT}.*{remedy}"):
@@ -253,7 +254,7 @@ def test_with_detaches(pipe):
     erasure = make_erasure(pipe)
     with erasure.attach(pipe) as erased:
         assert erased is pipe
-        assert adapt.attached(pipe, erasure.name)
+        assert adapters.attached(pipe, erasure.name)
     assert_same(before, snapshot(pipe.unet))
     with pytest.raises(RuntimeError, match="mine"), erasure.attach(pipe):
         raise RuntimeError("mine")
@@ -270,7 +271,7 @@ def test_attaching_leaves_base_weights_flags_and_randomness(pipe):
     expected = torch.rand(3)
     torch.manual_seed(0)
     with erasure.attach(pipe):
-        for down, up in adapt.factors_of(pipe, erasure.name).values():
+        for down, up in adapters.factors_of(pipe, erasure.name).values():
             assert not down.requires_grad and not up.requires_grad
         assert {name: p.requires_grad for name, p in parameters.items()} == flags
     assert torch.equal(torch.rand(3), expected)
@@ -318,14 +319,14 @@ def test_the_teacher_is_the_base(pipe):
 def test_an_adapter_can_be_trained(pipe):
     path, change = next(iter(make_erasure(pipe).closed_form.items()))
     denoiser = Denoiser(pipe)
-    adapt.attach(denoiser, {path: change}, "student")
-    down, up = adapt.factors_of(denoiser, "student")[path]
+    adapters.attach(denoiser, {path: change}, "student")
+    down, up = adapters.factors_of(denoiser, "student")[path]
     assert torch.equal(down, change.down) and torch.equal(up, change.up)
     down.requires_grad_()
     inputs = denoiser.initial_states([0]), torch.tensor(500), denoiser.encode(["a red fox"])
     denoiser.predict(*inputs).square().sum().backward()
     assert down.grad is not None and down.grad.abs().max() > 0
-    adapt.detach(denoiser, "student")
+    adapters.detach(denoiser, "student")
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
@@ -389,7 +390,7 @@ def test_an_adapter_loaded_later_does_not_end_the_erasure_for_good(pipe):
     erasure = make_erasure(pipe)
     erasure.attach(pipe)
     add_own_adapter(pipe)  # peft activates only this one
-    assert adapt.strength_of(pipe, erasure.name) == 0
+    assert adapters.strength_of(pipe, erasure.name) == 0
     erasure.set_strength(pipe, 1)
     assert pipe.unet.active_adapters() == ["mine", erasure.name]
     erasure.detach(pipe)
@@ -470,7 +471,7 @@ def test_another_base_warns(pipe, change: Callable, named: str):
     other = change(pipe)
     with pytest.warns(UserWarning, match=named):
         erasure.attach(other)
-    assert adapt.attached(other, erasure.name)
+    assert adapters.attached(other, erasure.name)
 
 
 def test_fingerprint_ignores_adapters(pipe):
@@ -519,7 +520,7 @@ def test_a_gate_keeps_the_early_steps(pipe, scheduler, before_switch):
             assert torch.equal(gated[step], base[step])
         else:
             assert (gated[step] - base[step]).abs().max() > 1e-4
-    assert adapt.strength_of(pipe, erasure.name) == 0.8
+    assert adapters.strength_of(pipe, erasure.name) == 0.8
     # Afterwards the erasure acts in full again.
     assert all(map(torch.equal, latents_of(pipe), full))
 

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 import torch
 
-from trace_erasure.denoiser import Denoiser
-from trace_erasure.erasure import Erasure
+from trace_erasure.artifact.erasure import Erasure
 from trace_erasure.errors import InputError
-from trace_erasure.fingerprint import fingerprint
 from trace_erasure.math.lowrank import LowRank
+from trace_erasure.pipeline.denoiser import Denoiser
+from trace_erasure.pipeline.fingerprint import fingerprint
 from trace_erasure.testing import tiny_stable_diffusion
 
 SHORT = dict(num_inference_steps=2, guidance_scale=2.0)

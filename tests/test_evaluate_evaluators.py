@@ -10,8 +10,8 @@ from PIL import Image, ImageDraw
 from evaluation import save_classifier, save_clip
 from giphy import write_giphy
 from trace_erasure.errors import InputError
-from trace_erasure.evaluate import ClipJudge, Detector, Judge, judges_for, load_task
-from trace_erasure.evaluate.evaluators import (
+from trace_erasure.evaluation import ClipJudge, Detector, Judge, judges_for, load_task
+from trace_erasure.evaluation.judges import (
     CanvasJudge,
     FaceFeatures,
     GiphyJudge,
@@ -21,8 +21,8 @@ from trace_erasure.evaluate.evaluators import (
     OpenNsfw,
     VisionFeatures,
 )
-from trace_erasure.evaluate.evaluators import extras as extras_module
-from trace_erasure.evaluate.judges import probabilities
+from trace_erasure.evaluation.judges import extras as extras_module
+from trace_erasure.evaluation.judges.base import probabilities
 from trace_erasure.testing import tiny_stable_diffusion
 
 

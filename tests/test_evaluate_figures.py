@@ -7,9 +7,9 @@ import pytest
 
 from evaluation import verdicts
 from trace_erasure.errors import InputError
-from trace_erasure.evaluate import agreement, attack, rows_table, summarise
-from trace_erasure.evaluate.figures import detections
-from trace_erasure.evaluate.metrics import METRICS
+from trace_erasure.evaluation import agreement, attack, rows_table, summarise
+from trace_erasure.evaluation.metrics.per_concept import detections
+from trace_erasure.evaluation.metrics.registry import METRICS
 
 
 def values(rows, concept="fox"):

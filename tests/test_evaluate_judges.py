@@ -9,7 +9,7 @@ from transformers import CLIPModel, CLIPTokenizer, ResNetForImageClassification
 
 from evaluation import LABELS, save_classifier, save_clip
 from trace_erasure.errors import InputError
-from trace_erasure.evaluate.judges import (
+from trace_erasure.evaluation.judges.base import (
     ClipJudge,
     ImageClassifierJudge,
     Judge,

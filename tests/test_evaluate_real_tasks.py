@@ -13,7 +13,7 @@ from evaluation import save_classifier, save_clip
 from giphy import write_giphy
 from public_lists import CLASSES, UNSPEAKABLE, i2p_rows, without_hashes, write_lists
 from trace_erasure.errors import InputError
-from trace_erasure.evaluate import (
+from trace_erasure.evaluation import (
     Reference,
     evaluate,
     judges_for,
@@ -24,9 +24,9 @@ from trace_erasure.evaluate import (
     set_distances,
     summarise,
 )
-from trace_erasure.evaluate.evaluators import FaceFeatures
-from trace_erasure.generate import Sampling
-from trace_erasure.image_store import ImageStore
+from trace_erasure.evaluation.judges import FaceFeatures
+from trace_erasure.pipeline.generate import Sampling
+from trace_erasure.pipeline.image_store import ImageStore
 from trace_erasure.testing import tiny_stable_diffusion
 
 REAL = tuple(name for name in list_tasks() if "/" in name)

@@ -14,7 +14,7 @@ from PIL import Image
 from evaluation import verdicts
 from test_evaluate_rows import BETTER, FLAGS
 from trace_erasure.errors import InputError
-from trace_erasure.evaluate import (
+from trace_erasure.evaluation import (
     Card,
     Grid,
     Picture,
@@ -31,8 +31,8 @@ from trace_erasure.evaluate import (
     summarise,
     write_report,
 )
-from trace_erasure.evaluate.plots import nice_ticks
-from trace_erasure.image_store import ImageStore
+from trace_erasure.evaluation.report.plots import nice_ticks
+from trace_erasure.pipeline.image_store import ImageStore
 
 VOID = {"meta", "img", "br"}
 

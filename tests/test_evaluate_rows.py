@@ -8,7 +8,7 @@ import pytest
 
 from evaluation import verdicts
 from trace_erasure.errors import InputError
-from trace_erasure.evaluate import (
+from trace_erasure.evaluation import (
     Row,
     Verdict,
     append_jsonl,

@@ -8,16 +8,16 @@ import torch
 from PIL import Image
 
 from evaluation import LABELS, classifier, save_clip, small_task
-from trace_erasure.denoiser import Denoiser
-from trace_erasure.erasure import Erasure
+from trace_erasure.artifact.erasure import Erasure
 from trace_erasure.errors import InputError
-from trace_erasure.evaluate import ClipJudge, blanked, evaluate, random_drift, summarise
-from trace_erasure.evaluate.controls import is_blank
-from trace_erasure.evaluate.task import Item, Task
-from trace_erasure.fingerprint import fingerprint
-from trace_erasure.generate import Sampling, generate
-from trace_erasure.image_store import ImageStore, weights_digest
+from trace_erasure.evaluation import ClipJudge, blanked, evaluate, random_drift, summarise
+from trace_erasure.evaluation.runs.controls import is_blank
+from trace_erasure.evaluation.tasks.task import Item, Task
 from trace_erasure.math.lowrank import LowRank
+from trace_erasure.pipeline.denoiser import Denoiser
+from trace_erasure.pipeline.fingerprint import fingerprint
+from trace_erasure.pipeline.generate import Sampling, generate
+from trace_erasure.pipeline.image_store import ImageStore, weights_digest
 from trace_erasure.testing import tiny_stable_diffusion
 
 __all__ = ["classifier"]

@@ -18,10 +18,10 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from trace_erasure import export
+from trace_erasure.artifact import lora_file
 from trace_erasure.errors import InputError, NonFiniteError
-from trace_erasure.families.sd import STABLE_DIFFUSION
 from trace_erasure.math.lowrank import LowRank
+from trace_erasure.pipeline.families.sd import STABLE_DIFFUSION
 
 DOWN = "down_blocks.0.attentions.0.transformer_blocks.0.attn2.to_k"
 MID = "mid_block.attentions.0.transformer_blocks.0.attn2.to_v"
@@ -38,7 +38,7 @@ def make_delta() -> dict[str, LowRank]:
 
 
 def make_header(**provenance) -> dict[str, str]:
-    return export.header(
+    return lora_file.header(
         STABLE_DIFFUSION,
         3,
         {"format": 1, **provenance},
@@ -50,8 +50,8 @@ def make_header(**provenance) -> dict[str, str]:
 
 
 def write(path: Path, **provenance) -> Path:
-    tensors = export.state_dict(make_delta(), STABLE_DIFFUSION)
-    export.write(path, tensors, make_header(**provenance))
+    tensors = lora_file.state_dict(make_delta(), STABLE_DIFFUSION)
+    lora_file.write(path, tensors, make_header(**provenance))
     return path
 
 
@@ -61,7 +61,7 @@ def write(path: Path, **provenance) -> Path:
 def test_kohya_keys():
     stem_down = "lora_unet_down_blocks_0_attentions_0_transformer_blocks_0_attn2_to_k"
     stem_mid = "lora_unet_mid_block_attentions_0_transformer_blocks_0_attn2_to_v"
-    tensors = export.state_dict(make_delta(), STABLE_DIFFUSION)
+    tensors = lora_file.state_dict(make_delta(), STABLE_DIFFUSION)
     assert {name: tuple(tensor.shape) for name, tensor in tensors.items()} == {
         f"{stem_down}.lora_down.weight": (3, 6),
         f"{stem_down}.lora_up.weight": (5, 3),
@@ -73,13 +73,13 @@ def test_kohya_keys():
 
 
 def test_diffusers_keys():
-    assert set(export.state_dict(make_delta(), TRANSFORMER)) == {
+    assert set(lora_file.state_dict(make_delta(), TRANSFORMER)) == {
         f"transformer.{path}.lora_{factor}.weight" for path in (DOWN, MID) for factor in "AB"
     }
 
 
 def test_alpha_is_the_rank_of_every_module():
-    tensors = export.state_dict(make_delta(), STABLE_DIFFUSION)
+    tensors = lora_file.state_dict(make_delta(), STABLE_DIFFUSION)
     stems = [name.removesuffix(".alpha") for name in tensors if name.endswith(".alpha")]
     for stem in stems:
         assert tensors[f"{stem}.alpha"] == tensors[f"{stem}.lora_down.weight"].shape[0] == 3
@@ -88,7 +88,7 @@ def test_alpha_is_the_rank_of_every_module():
 @pytest.mark.parametrize("family", [STABLE_DIFFUSION, TRANSFORMER], ids=["kohya", "diffusers"])
 def test_back_from_keys(family):
     delta = make_delta()
-    found = export.delta_of(export.state_dict(delta, family), family, list(delta))
+    found = lora_file.delta_of(lora_file.state_dict(delta, family), family, list(delta))
     assert found.keys() == delta.keys()
     for path, change in delta.items():
         torch.testing.assert_close(found[path].dense(), change.dense())
@@ -96,7 +96,7 @@ def test_back_from_keys(family):
 
 def test_unknown_key_format():
     with pytest.raises(ValueError, match="kohya, diffusers"):
-        export.state_dict(make_delta(), replace(STABLE_DIFFUSION, lora_keys="peft"))
+        lora_file.state_dict(make_delta(), replace(STABLE_DIFFUSION, lora_keys="peft"))
 
 
 # Headers and bytes ------------------------------------------------------------------------
@@ -107,7 +107,7 @@ def test_header_is_what_other_tools_read(tmp_path):
         metadata = file.metadata()
     data_hash = metadata.pop("modelspec.hash_sha256")
     assert data_hash.startswith("0x") and len(data_hash) == 66
-    metadata.pop(export.DIGEST)
+    metadata.pop(lora_file.DIGEST)
     assert json.loads(metadata.pop("trace_erasure")) == {"format": 1, "spec": {"concept": "fox"}}
     assert metadata == {
         "format": "pt",
@@ -131,8 +131,8 @@ def test_a_header_takes_no_nan():
 
 
 def test_read_gives_what_was_written(tmp_path):
-    tensors, metadata = export.read(write(tmp_path / "a.safetensors", spec="Zürich"))
-    expected = export.state_dict(make_delta(), STABLE_DIFFUSION)
+    tensors, metadata = lora_file.read(write(tmp_path / "a.safetensors", spec="Zürich"))
+    expected = lora_file.state_dict(make_delta(), STABLE_DIFFUSION)
     assert tensors.keys() == expected.keys()
     assert all(torch.equal(tensors[name], expected[name]) for name in expected)
     assert make_header(spec="Zürich").items() <= metadata.items()
@@ -167,7 +167,7 @@ def refused(path: Path, *words: str) -> None:
     """Reading is refused with a message that names the file and ``words``; nothing changes."""
     before = {p: p.read_bytes() for p in path.parent.iterdir() if p.is_file()}
     with pytest.raises(InputError) as error:
-        export.read(path)
+        lora_file.read(path)
     for word in (str(path), *words):
         assert word in str(error.value)
     assert {p: p.read_bytes() for p in path.parent.iterdir() if p.is_file()} == before
@@ -235,24 +235,24 @@ def test_changed_header(tmp_path):
 
 def test_header_without_its_hash(tmp_path):
     path = write(tmp_path / "a.safetensors")
-    tensors, metadata = export.read(path)
+    tensors, metadata = lora_file.read(path)
     save_file(tensors, path, metadata)
     refused(path, "was changed", "SHA-256")
 
 
 def test_nan_in_a_file(tmp_path, monkeypatch):
-    tensors = export.state_dict(make_delta(), STABLE_DIFFUSION)
+    tensors = lora_file.state_dict(make_delta(), STABLE_DIFFUSION)
     name = next(iter(tensors))
     tensors[name][0, 0] = float("nan")
     path = tmp_path / "a.safetensors"
     with pytest.raises(NonFiniteError, match="nothing was written"):
-        export.write(path, tensors, make_header())
+        lora_file.write(path, tensors, make_header())
     assert not list(tmp_path.iterdir())
 
     # Another writer, with a hash that fits: only the check on reading is left.
     with monkeypatch.context() as patch:
         patch.setattr(torch.Tensor, "isfinite", lambda tensor: torch.ones_like(tensor))
-        export.write(path, tensors, make_header())
+        lora_file.write(path, tensors, make_header())
     refused(path, name, "not finite")
 
 
@@ -330,4 +330,4 @@ def test_header_length_is_aligned(tmp_path):
     for length in range(9):
         content = write(tmp_path / "a.safetensors", note="x" * length).read_bytes()
         assert struct.unpack("<Q", content[:8])[0] % 8 == 0
-        export.read(tmp_path / "a.safetensors")
+        lora_file.read(tmp_path / "a.safetensors")

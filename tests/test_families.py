@@ -15,24 +15,21 @@ import pytest
 import torch
 from diffusers import DDIMScheduler, FlowMatchEulerDiscreteScheduler
 
-from trace_erasure import adapt, export
-from trace_erasure.columns import Span, align, align_in_place, concept_columns, locate
-from trace_erasure.concept import Concept, fill
-from trace_erasure.denoiser import Denoiser
-from trace_erasure.erase import erase
-from trace_erasure.erasure import Erasure
+from trace_erasure.artifact import lora_file
+from trace_erasure.artifact.erasure import Erasure
+from trace_erasure.concepts.alignment import Span, align, align_in_place, concept_columns, locate
+from trace_erasure.concepts.concept import Concept, fill
+from trace_erasure.config import ClosedForm, Finetune
+from trace_erasure.config_file import parse_spec
 from trace_erasure.errors import InputError
-from trace_erasure.families import flux
-from trace_erasure.families.chat import Chat
-from trace_erasure.families.table import family_of
-from trace_erasure.fingerprint import fingerprint
-from trace_erasure.math.diffusion import Path
-from trace_erasure.sampler import to_pictures, to_states
-from trace_erasure.spec import ClosedForm, Finetune
-from trace_erasure.spec_file import parse_spec
-from trace_erasure.stages import steer as stage2
-from trace_erasure.stages.lesson import prepare
-from trace_erasure.stages.redirect import forecast, redirect
+from trace_erasure.math.parameterization import Path
+from trace_erasure.pipeline import adapters
+from trace_erasure.pipeline.denoiser import Denoiser
+from trace_erasure.pipeline.families import flux
+from trace_erasure.pipeline.families.chat import Chat
+from trace_erasure.pipeline.families.registry import family_of
+from trace_erasure.pipeline.fingerprint import fingerprint
+from trace_erasure.pipeline.sampler import to_pictures, to_states
 from trace_erasure.testing import (
     tiny_flux,
     tiny_flux2_klein,
@@ -40,6 +37,10 @@ from trace_erasure.testing import (
     tiny_sdxl,
     tiny_stable_diffusion,
 )
+from trace_erasure.trace import finetune as stage2
+from trace_erasure.trace.closed_form import forecast, redirect
+from trace_erasure.trace.erase import erase
+from trace_erasure.trace.finetune_data import prepare
 
 POSITIONS = 48
 CAPTIONS = [f"a picture of a {word}" for word in ("dog", "tree", "house", "red car", "boat")]
@@ -148,7 +149,7 @@ def test_exact_redirect_theorem(case, surrogate):
     goal = fill(TEMPLATE, surrogate)
     result = redirect(denoiser, [concept], [goal], EXACT, CAPTIONS)
     wanted, before = rollout(denoiser, goal), rollout(denoiser, fill(TEMPLATE, "small fox"))
-    adapt.attach(pipe, result.delta, "edit")
+    adapters.attach(pipe, result.delta, "edit")
     redirected, kept = rollout(denoiser, fill(TEMPLATE, "small fox")), rollout(denoiser, goal)
     for got, same, goal_state in zip(redirected, kept, wanted, strict=True):
         torch.testing.assert_close(got, goal_state, atol=1e-6, rtol=1e-6)
@@ -172,7 +173,7 @@ def test_an_open_pooled_path_lets_the_concept_in(case):
     assert result.certificate.pooled_path == "open"
     assert set(result.edits) == {"tokens"} and result.certificate.residual_listed < 1e-6
     wanted = rollout(denoiser, fill(TEMPLATE, "cat"))
-    adapt.attach(pipe, result.delta, "edit")
+    adapters.attach(pipe, result.delta, "edit")
     redirected = rollout(denoiser, fill(TEMPLATE, "small fox"))
     assert (redirected[-1] - wanted[-1]).abs().max() > 1e-3
 
@@ -263,7 +264,7 @@ def test_words_paired_with_words_are_not_exact_where_positions_are_told_apart():
     assert result.certificate.residual_listed < 1e-6
     texts = [fill(TEMPLATE, phrase) for phrase in ("big red boat", "small fox")]
     wanted, before = (rollout(denoiser, text)[-1] for text in texts)
-    adapt.attach(pipe, result.delta, "edit")
+    adapters.attach(pipe, result.delta, "edit")
     redirected = rollout(denoiser, texts[1])[-1]
     assert (redirected - wanted).norm() > 0.05 * (before - wanted).norm()
 
@@ -566,7 +567,7 @@ def test_a_saved_file_gives_the_same_images_in_plain_diffusers(tmp_path, name):
     base, erasure = images(ours, case), make_erasure(ours)
     assert torch.equal(images(ours, case), base)
     path = erasure.save(tmp_path / "fox")
-    tensors, metadata = export.read(path)
+    tensors, metadata = lora_file.read(path)
     assert set(tensors) == KEYS[name]
     found = metadata["modelspec.architecture"], metadata["ss_base_model_version"]
     assert found == LABELS[name] and "ss_v2" not in metadata
@@ -610,7 +611,7 @@ def test_the_text_width_tells_sd_2_from_1(tmp_path, prediction, architecture, ve
         pipe = tiny_stable_diffusion(prediction, width=width, positions=POSITIONS)
         one = ClosedForm(directions=1, keep=1)
         erasure = erase(pipe, fox, finetune=None, closed_form=one, captions=CAPTIONS)
-        _, metadata = export.read(erasure.save(tmp_path / "fox"))
+        _, metadata = lora_file.read(erasure.save(tmp_path / "fox"))
         names = ("modelspec.architecture", "ss_base_model_version", "ss_v2")
         found.append(tuple(metadata.get(name) for name in names))
     assert found == [("stable-diffusion-v1/lora", "sd_v1", None), (architecture, version, "True")]

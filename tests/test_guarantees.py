@@ -8,14 +8,13 @@ from dataclasses import replace
 import pytest
 import torch
 
-from trace_erasure.concept import Concept
-from trace_erasure.denoiser import Denoiser
-from trace_erasure.erase import erase
-from trace_erasure.erasure import Erasure
+from trace_erasure.artifact.erasure import Erasure
+from trace_erasure.concepts.concept import Concept
+from trace_erasure.config import ClosedForm, Finetune
 from trace_erasure.errors import InputError
 from trace_erasure.guarantees.certify import certified, certify
-from trace_erasure.sampler import fresh, sample, schedule, to_pictures, to_states
-from trace_erasure.spec import ClosedForm, Finetune
+from trace_erasure.pipeline.denoiser import Denoiser
+from trace_erasure.pipeline.sampler import fresh, sample, schedule, to_pictures, to_states
 from trace_erasure.testing import (
     tiny_flux,
     tiny_flux2_klein,
@@ -23,6 +22,7 @@ from trace_erasure.testing import (
     tiny_sdxl,
     tiny_stable_diffusion,
 )
+from trace_erasure.trace.erase import erase
 
 CAPTIONS = [f"a picture of a {word}" for word in ("dog", "tree", "house", "red car", "boat")]
 CONCEPT = Concept("fox", surrogate="dog", templates=("a photo of a {x}",))

@@ -7,11 +7,11 @@ import json
 import pytest
 from typer.testing import CliRunner
 
+from trace_erasure.artifact.erasure import Erasure
 from trace_erasure.cli import app
-from trace_erasure.concept import Concept
-from trace_erasure.erase import erase
-from trace_erasure.erasure import Erasure
+from trace_erasure.concepts.concept import Concept
 from trace_erasure.testing import tiny_stable_diffusion
+from trace_erasure.trace.erase import erase
 
 CAPTIONS = [f"a picture of a {word}" for word in ("dog", "tree", "house", "red car", "boat")]
 

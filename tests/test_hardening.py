@@ -8,19 +8,19 @@ from functools import partial
 import pytest
 import torch
 
-from trace_erasure.concept import Concept
-from trace_erasure.denoiser import Denoiser
-from trace_erasure.erase import erase
+from trace_erasure.concepts.concept import Concept
+from trace_erasure.config import ClosedForm, EraseSpec, Finetune
 from trace_erasure.errors import InputError
 from trace_erasure.math import closed_form as algebra
-from trace_erasure.math import edit_figures, subspaces
-from trace_erasure.math.frontier import frontier
-from trace_erasure.math.hardening import harden, regenerating
+from trace_erasure.math import edit_metrics, subspaces
+from trace_erasure.math.adversarial_rounds import harden, regenerating
+from trace_erasure.math.cost_frontier import frontier
 from trace_erasure.math.objectives import mean_square
-from trace_erasure.spec import ClosedForm, EraseSpec, Finetune
-from trace_erasure.stages import echoes, steer
-from trace_erasure.stages.adversary import RADIUS, regenerate
+from trace_erasure.pipeline.denoiser import Denoiser
 from trace_erasure.testing import tiny_flux, tiny_stable_diffusion
+from trace_erasure.trace import finetune, hardening_search
+from trace_erasure.trace.adversary import RADIUS, regenerate
+from trace_erasure.trace.erase import erase
 
 CAPTIONS = [f"a picture of a {word}" for word in ("dog", "tree", "house", "red car", "boat")]
 QUICK = Finetune(
@@ -59,9 +59,9 @@ def test_the_attack_is_the_least_squares_one():
     p = problem()
     edit = algebra.equality(**p, directions=2)
     found = regenerating(edit, p["concept"], heard(p), penalty=1e-9)
-    missed = edit_figures.output_norm(edit.apply(found) - p["concept"], heard(p))
-    moved = edit_figures.output_norm(p["concept"] - p["surrogate"], heard(p))
-    margin = edit_figures.recovery_margin(edit, p["concept"], p["surrogate"], p["root"])
+    missed = edit_metrics.output_norm(edit.apply(found) - p["concept"], heard(p))
+    moved = edit_metrics.output_norm(p["concept"] - p["surrogate"], heard(p))
+    margin = edit_metrics.recovery_margin(edit, p["concept"], p["surrogate"], p["root"])
     assert float((missed / moved).min()) == pytest.approx(margin, rel=1e-3)
 
 
@@ -73,7 +73,7 @@ def test_rounds_raise_the_margin_and_break_no_promise(directions, seed):
     c, s, _ = algebra.leading_pairs(p["concept"], p["surrogate"], p["root"], directions)
     hard, margins = harden(edit, **p, redirected=(c, s), weights=None, rounds=4, added=1)
     assert margins == sorted(margins)
-    found = edit_figures.recovery_margin(hard, p["concept"], p["surrogate"], p["root"])
+    found = edit_metrics.recovery_margin(hard, p["concept"], p["surrogate"], p["root"])
     assert found == pytest.approx(margins[-1])
     if len(margins) == 1:
         assert hard is edit
@@ -98,8 +98,8 @@ def test_no_edit_beats_the_frontier():
     edits = [algebra.equality(**p, directions=k) for k in (1, 2, 3, 5, None)]
     edits.append(algebra.ridge(p["concept"], p["surrogate"], p["second_moment"]))
     for edit in edits:
-        left = edit_figures.residual(edit, p["concept"], p["surrogate"], heard(p))
-        spent = edit_figures.expected_collateral(edit, p["second_moment"], heard(p))
+        left = edit_metrics.residual(edit, p["concept"], p["surrogate"], heard(p))
+        spent = edit_metrics.expected_collateral(edit, p["second_moment"], heard(p))
         assert best.cost(max(left, 1e-6)) <= spent * (1 + 1e-6)
     costs = [cost for _, cost in best.curve((0.9, 0.5, 0.1, 0.01))]
     assert costs == sorted(costs) and costs[0] > 0
@@ -113,8 +113,8 @@ def test_the_frontier_s_own_edits_are_on_it():
         read = torch.linalg.solve(c @ c.mT + penalty * sigma, c).mT
         edit = algebra.Edit(p["surrogate"] - c, read, 0.0, 0.0)
         found = best.at(penalty)
-        left = edit_figures.residual(edit, c, p["surrogate"], heard(p))
-        spent = edit_figures.expected_collateral(edit, sigma, heard(p))
+        left = edit_metrics.residual(edit, c, p["surrogate"], heard(p))
+        spent = edit_metrics.expected_collateral(edit, sigma, heard(p))
         assert found == pytest.approx((left, spent), rel=1e-6)
 
 
@@ -138,8 +138,8 @@ def test_pgd_stays_near_and_brings_the_concept_back():
 
 
 def test_each_level_gives_another_erasure(monkeypatch):
-    monkeypatch.setattr(steer, "regenerate", partial(regenerate, steps=10))
-    monkeypatch.setattr(echoes, "GENERATIONS", 5)
+    monkeypatch.setattr(finetune, "regenerate", partial(regenerate, steps=10))
+    monkeypatch.setattr(hardening_search, "GENERATIONS", 5)
 
     def names(**options) -> str:
         options = {"finetune": QUICK, "surrogate": "dog", "captions": CAPTIONS, **options}

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from trace_erasure.concept import Concept
-from trace_erasure.evaluate.rows import Verdict
-from trace_erasure.spec import ClosedForm, EraseSpec
+from trace_erasure.concepts.concept import Concept
+from trace_erasure.config import ClosedForm, EraseSpec
+from trace_erasure.evaluation.runs.records import Verdict
 from trace_erasure.testing import tiny_flux, tiny_stable_diffusion
 from trace_erasure.world import load_world
 
@@ -128,7 +128,8 @@ def test_parts_are_kept_until_other_settings_are_asked_for(script, tmp_path, mon
 
 def test_controls_are_made_of_the_same_artifacts(script):
     """The sum acts as all artifacts do; fusion is refused where it has no meaning."""
-    from trace_erasure import InputError, erase
+    from trace_erasure import InputError
+    from trace_erasure.trace import erase
 
     many, pipe = script("many"), tiny_stable_diffusion()
     parts = [

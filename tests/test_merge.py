@@ -8,24 +8,24 @@ from dataclasses import replace
 import pytest
 import torch
 
-from trace_erasure import adapt
-from trace_erasure.capacity import capacity
-from trace_erasure.columns import keep_columns, material
-from trace_erasure.concept import Concept, alone, fill, prompts
-from trace_erasure.denoiser import Denoiser
-from trace_erasure.erase import erase
-from trace_erasure.erase_each import erase_each
-from trace_erasure.erasure import Erasure
+from trace_erasure.artifact.erasure import Erasure
+from trace_erasure.artifact.header import read_header
+from trace_erasure.concepts.alignment import keep_columns, material
+from trace_erasure.concepts.concept import Concept, alone, fill, prompts
+from trace_erasure.config import ClosedForm, EraseSpec, Finetune, Merge
 from trace_erasure.errors import InputError
-from trace_erasure.header import read_header
-from trace_erasure.math import edit_figures, joint
-from trace_erasure.math.compromise import Rest
+from trace_erasure.math import edit_metrics, joint_solve
+from trace_erasure.math.column_pairs import Pairs
 from trace_erasure.math.lowrank import LowRank
-from trace_erasure.math.pairs import Pairs
-from trace_erasure.merge import merge
-from trace_erasure.spec import ClosedForm, EraseSpec, Finetune, Merge
-from trace_erasure.stages import echoes
+from trace_erasure.math.weighted_ridge import Rest
+from trace_erasure.pipeline import adapters
+from trace_erasure.pipeline.denoiser import Denoiser
 from trace_erasure.testing import tiny_flux, tiny_stable_diffusion
+from trace_erasure.trace import hardening_search
+from trace_erasure.trace.capacity import capacity
+from trace_erasure.trace.erase import erase
+from trace_erasure.trace.erase_each import erase_each
+from trace_erasure.trace.merge import merge
 
 WORDS = ("dog", "tree", "house", "horse", "boat", "fox", "cat", "bird", "sheep", "car")
 CAPTIONS = [f"a picture of a {word}" for word in WORDS] * 2 + [
@@ -101,8 +101,8 @@ def random_pairs(count: int, d: int = 40, columns: int = 3, seed: int = 0):
 
 
 def solve(pairs, keep, sigma, root):
-    everybody = joint.Group(range(len(pairs)), Rest(reached=[], alone=[], retained=[keep]))
-    return joint.solve([[one] for one in pairs], keep, [everybody], sigma, root)
+    everybody = joint_solve.Group(range(len(pairs)), Rest(reached=[], alone=[], retained=[keep]))
+    return joint_solve.solve([[one] for one in pairs], keep, [everybody], sigma, root)
 
 
 def test_compact_columns_say_the_same_as_all_of_them():
@@ -119,7 +119,7 @@ def test_compact_columns_say_the_same_as_all_of_them():
 @pytest.mark.parametrize("directions", [1, 2, 3])
 def test_every_concept_is_redirected_exactly_on_its_directions(directions):
     pairs, keep, sigma, root = random_pairs(4)
-    solved = joint.equality(pairs, keep, sigma, root, directions)
+    solved = joint_solve.equality(pairs, keep, sigma, root, directions)
     edit = solved.edit
     for pair in (one.leading(root, directions) for one in pairs):
         torch.testing.assert_close(edit.apply(pair.concept), pair.surrogate)
@@ -131,7 +131,7 @@ def test_every_concept_is_redirected_exactly_on_its_directions(directions):
 
 def test_strengths_move_each_concept_by_its_own_share():
     pairs, keep, sigma, root = random_pairs(3)
-    solved = joint.equality(pairs, keep, sigma, root, 3)
+    solved = joint_solve.equality(pairs, keep, sigma, root, 3)
     strengths = (0.0, 0.25, 1.0)
     edit = solved.at(strengths)
     for pair, s in zip(pairs, strengths, strict=True):
@@ -150,12 +150,12 @@ def test_what_costs_least_is_taken_and_everything_tried_is_told():
 def test_beyond_capacity_ridge_takes_over():
     pairs, keep, sigma, root = random_pairs(18)  # 2 · 18 + 4 = 40: every dimension there is
     best, (trial,) = solve(pairs, keep, sigma, root)
-    assert best.mode == trial.mode == "ridge" and trial.needed > joint.ROOM
+    assert best.mode == trial.mode == "ridge" and trial.needed > joint_solve.ROOM
     assert all(0 < residual < 1 for residual in trial.residuals)
     matrix, gram = best.edit.matrix(), root.mT @ root
     for pair, residual in zip(pairs, trial.residuals, strict=True):  # as predicted
-        missed = edit_figures.output_norm(matrix @ pair.concept - pair.surrogate, gram).norm()
-        moved = edit_figures.output_norm(pair.concept - pair.surrogate, gram).norm()
+        missed = edit_metrics.output_norm(matrix @ pair.concept - pair.surrogate, gram).norm()
+        moved = edit_metrics.output_norm(pair.concept - pair.surrogate, gram).norm()
         assert float(missed / moved) == pytest.approx(residual)
 
 
@@ -167,21 +167,21 @@ def test_trained_parts_leave_each_other_alone():
     after = {}
     for i, down in enumerate(downs):
         others = torch.cat([c for j, c in enumerate(columns) if j != i], dim=1)
-        new = joint.isolate(down, columns[i], others, sigma)
+        new = joint_solve.isolate(down, columns[i], others, sigma)
         torch.testing.assert_close(new @ columns[i], down @ columns[i])
         # Nearest in the metric Σ: what it changes is orthogonal to all that it might change.
         free = torch.linalg.qr(torch.cat([columns[i], others], dim=1), mode="complete").Q[:, 9:]
         torch.testing.assert_close((new - down) @ sigma @ free, torch.zeros(2, 31).double())
         after[i] = LowRank(new, torch.ones(1, 2, dtype=torch.float64))
     before = {i: LowRank(down, after[i].up) for i, down in enumerate(downs)}
-    assert joint.cross_talk(after, columns) < 1e-16 * joint.cross_talk(before, columns)
+    assert joint_solve.cross_talk(after, columns) < 1e-16 * joint_solve.cross_talk(before, columns)
 
 
 def test_overlap_is_one_for_a_shared_direction_and_none_for_orthogonal_ones():
     eye = torch.eye(6, dtype=torch.float64)
     factor = torch.linalg.cholesky(4 * eye)
-    assert joint.overlap(eye[:, :2], eye[:, 1:3], factor) == pytest.approx(1)
-    assert joint.overlap(eye[:, :2], eye[:, 2:4], factor) == pytest.approx(0)
+    assert joint_solve.overlap(eye[:, :2], eye[:, 1:3], factor) == pytest.approx(1)
+    assert joint_solve.overlap(eye[:, :2], eye[:, 2:4], factor) == pytest.approx(0)
 
 
 # Artifacts on a pipeline ------------------------------------------------------------------
@@ -249,7 +249,7 @@ def test_a_surrogate_that_is_erased_too_is_proposed_anew(pipe, caplog):
 
 @pytest.mark.parametrize("make", [tiny_stable_diffusion, tiny_flux])
 def test_hardened_artifacts_are_merged_with_what_was_trained_behind_the_text(make, monkeypatch):
-    monkeypatch.setattr(echoes, "GENERATIONS", 5)
+    monkeypatch.setattr(hardening_search, "GENERATIONS", 5)
     pipe = make()
     parts = [
         erase(
@@ -323,7 +323,7 @@ def test_the_merged_file_in_plain_diffusers(tmp_path):
         plain.load_lora_weights(tmp_path, weight_name=file.name)  # no unexpected key
         torch.testing.assert_close(images(plain, texts), expected, atol=1e-4, rtol=0)
         baked = erasure.bake(pipe)
-        assert not adapt.attached(baked, erasure.name)
+        assert not adapters.attached(baked, erasure.name)
         torch.testing.assert_close(images(baked, texts), expected, atol=1e-4, rtol=0)
     assert torch.equal(images(pipe, texts), base)
 
@@ -360,12 +360,12 @@ def test_capacity_before_any_work(pipe, caplog):
     caplog.set_level(logging.INFO, "trace_erasure")
     concepts = [Concept("fox", "dog"), Concept("cat", "bird")]
     found = capacity(pipe, concepts, captions=CAPTIONS)["tokens"]
-    assert found.mode == "equality" and 0 < found.needed <= joint.ROOM
+    assert found.mode == "equality" and 0 < found.needed <= joint_solve.ROOM
     assert set(found.residuals) == {"fox", "cat"} and found.most > 2
     narrow = tiny_stable_diffusion(width=32, positions=44)
     many = [Concept(word, "boat") for word in ("fox", "cat", "horse", "dog")]
     found = capacity(narrow, many, Merge(keep=24), captions=CAPTIONS)["tokens"]
-    assert found.mode == "ridge" and found.needed > joint.ROOM
+    assert found.mode == "ridge" and found.needed > joint_solve.ROOM
     assert "beyond the capacity" in caplog.text
 
 
@@ -464,8 +464,8 @@ def test_the_command_line_merges_and_says_what_fits(tmp_path, monkeypatch, pipe)
     from trace_erasure.cli import app
 
     pipe = tiny_stable_diffusion(width=256, positions=44)
-    monkeypatch.setattr("trace_erasure.loading.load", lambda model: pipe)
-    monkeypatch.setattr("trace_erasure.corpus.broad_captions", lambda: tuple(CAPTIONS))
+    monkeypatch.setattr("trace_erasure.pipeline.loading.load", lambda model: pipe)
+    monkeypatch.setattr("trace_erasure.concepts.captions.broad_captions", lambda: tuple(CAPTIONS))
     files = [
         single(pipe, word, surrogate).save(tmp_path / word)
         for word, surrogate in (("fox", "dog"), ("cat", "bird"))

@@ -9,15 +9,15 @@ from typing import Any
 import pytest
 import torch
 
-from trace_erasure import adapt
-from trace_erasure.concept import Concept
-from trace_erasure.erasure import Erasure
+from trace_erasure.artifact.erasure import Erasure
+from trace_erasure.baselines import base as method_module
+from trace_erasure.baselines import esd as esd_module
+from trace_erasure.baselines import train as train_module
+from trace_erasure.baselines.registry import METHODS, method
+from trace_erasure.concepts.concept import Concept
+from trace_erasure.config import Finetune
 from trace_erasure.errors import InputError, NonFiniteError
-from trace_erasure.methods import esd as esd_module
-from trace_erasure.methods import method as method_module
-from trace_erasure.methods import train as train_module
-from trace_erasure.methods.registry import METHODS, method
-from trace_erasure.spec import Finetune
+from trace_erasure.pipeline import adapters
 from trace_erasure.testing import (
     tiny_flux,
     tiny_flux2_klein,
@@ -142,7 +142,7 @@ def assert_untouched(before: dict[str, Any], after: dict[str, Any]) -> None:
 def test_a_method_keeps_its_promises(name, family, tmp_path):
     case = CASES[family]
     pipe = case.pipe()
-    network = adapt._network(pipe)
+    network = adapters._network(pipe)
     before, base = state_of(network), images(pipe, case)
     random = torch.random.get_rng_state()
     erasure = erase(name, pipe)
@@ -172,7 +172,7 @@ def test_a_method_keeps_its_promises(name, family, tmp_path):
 def test_the_other_families_are_erased_from_by_the_same_code(name, family):
     case = CASES[family]
     pipe = case.pipe()
-    network = adapt._network(pipe)
+    network = adapters._network(pipe)
     before, base = state_of(network), images(pipe, case)
     erasure = erase(name, pipe)
     assert_untouched(before, state_of(network))

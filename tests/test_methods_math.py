@@ -8,28 +8,28 @@ from dataclasses import replace
 import pytest
 import torch
 
-from trace_erasure.concept import Concept
-from trace_erasure.denoiser import Denoiser
-from trace_erasure.families.table import TOKENS, Conditioning
-from trace_erasure.math import attention as maps
-from trace_erasure.math import edits
+from trace_erasure.baselines import ant, mace, train
+from trace_erasure.baselines.attention_hooks import recorded
+from trace_erasure.baselines.base import Job
+from trace_erasure.baselines.cached_rollouts import States
+from trace_erasure.baselines.closed_form_common import least_squares
+from trace_erasure.baselines.eraseanything import EraseAnything, shuffled
+from trace_erasure.baselines.esd import ESD
+from trace_erasure.baselines.last_token import last_columns, tail_columns
+from trace_erasure.baselines.mace import MACE
+from trace_erasure.baselines.uce import UCE
+from trace_erasure.concepts.concept import Concept
+from trace_erasure.concepts.resolve import plan
+from trace_erasure.config import EraseSpec
+from trace_erasure.math import attention_maps as maps
+from trace_erasure.math import baseline_edits
 from trace_erasure.math.closed_form import Edit
 from trace_erasure.math.lowrank import LowRank, from_dense
 from trace_erasure.math.subspaces import gram
-from trace_erasure.methods import ant, mace, train
-from trace_erasure.methods.attention import recorded
-from trace_erasure.methods.closed import least_squares
-from trace_erasure.methods.eraseanything import EraseAnything, shuffled
-from trace_erasure.methods.esd import ESD
-from trace_erasure.methods.mace import MACE
-from trace_erasure.methods.method import Job
-from trace_erasure.methods.states import States
-from trace_erasure.methods.tokens import last_columns, tail_columns
-from trace_erasure.methods.uce import UCE
-from trace_erasure.plan import plan
-from trace_erasure.spec import EraseSpec
+from trace_erasure.pipeline.denoiser import Denoiser
+from trace_erasure.pipeline.families.family import TOKENS, Conditioning
+from trace_erasure.pipeline.rollouts import Bank
 from trace_erasure.testing import tiny_flux, tiny_flux2_klein, tiny_sd3, tiny_stable_diffusion
-from trace_erasure.trajectory import Bank
 
 D, OUT = 7, 5
 CAPTIONS = tuple(f"a picture of a {word}" for word in ("dog", "tree", "house", "boat", "fox"))
@@ -124,7 +124,7 @@ def test_the_adversarial_embedding_is_the_best_there_is():
     weights = [normal(OUT, D, seed=i) for i in range(3)]
     edit = Edit(normal(D, 2, seed=5), normal(2, D, seed=6), 0.0, 0.0)
     concept = normal(D, 2, seed=7)
-    found = edits.adversarial(edit, concept, gram(weights), 0.3)
+    found = baseline_edits.adversarial(edit, concept, gram(weights), 0.3)
 
     def loss(e):
         edited = sum((w @ edit.apply(e) - w @ concept).square().sum() for w in weights)
@@ -138,7 +138,9 @@ def test_composed_edits_are_made_one_after_the_other():
     then = Edit(normal(D, 3, seed=2), normal(3, D, seed=3), 0.0, 0.0)
     weight = normal(OUT, D, seed=4)
     edited = weight @ first.matrix()
-    torch.testing.assert_close(weight @ edits.compose(first, then).matrix(), edited @ then.matrix())
+    torch.testing.assert_close(
+        weight @ baseline_edits.compose(first, then).matrix(), edited @ then.matrix()
+    )
 
 
 def test_a_second_round_is_the_least_squares_on_the_edited_maps():
@@ -151,8 +153,8 @@ def test_a_second_round_is_the_least_squares_on_the_edited_maps():
     )
     options = dict(penalty=0.5, preserve=0.1)
     first = least_squares(c, s, r, **options)
-    again = edits.adversarial(first, c, gram([weight]), 0.1)
-    both = edits.compose(first, least_squares(again, s, r, **options))
+    again = baseline_edits.adversarial(first, c, gram([weight]), 0.1)
+    both = baseline_edits.compose(first, least_squares(again, s, r, **options))
     new = weight @ first.matrix()
 
     def loss(w):
@@ -175,7 +177,7 @@ def published_speed(c, anchor, free, hold, rho):
 def test_speed_is_the_published_formula_and_the_constrained_minimum():
     c, anchor, hold = normal(D, 3), normal(D, 3, seed=1), normal(D, 2, seed=2)
     free = torch.linalg.qr(normal(D, 5, seed=3)).Q
-    edit = edits.constrained(c, anchor, free, hold, 0.4)
+    edit = baseline_edits.constrained(c, anchor, free, hold, 0.4)
     change = edit.shift @ edit.read
     rho, p = 0.4 * c.square().mean(), free @ free.mT
     dense = published_speed(c, anchor, free, hold, rho)
@@ -196,7 +198,7 @@ def test_speed_is_the_published_formula_and_the_constrained_minimum():
 def test_the_null_space_is_where_the_retained_have_little_energy():
     retained = normal(D, 3) * 2
     moment = retained @ retained.mT / 3
-    free = edits.null_basis(moment, 0.1)
+    free = baseline_edits.null_basis(moment, 0.1)
     assert free.shape == (D, D - 3)
     torch.testing.assert_close(
         free.mT @ retained, torch.zeros(D - 3, 3, dtype=free.dtype), atol=1e-9, rtol=0
@@ -209,7 +211,7 @@ def test_fusion_is_the_minimum_of_what_it_says():
     inputs = [normal(D, 4, seed=20 + i) for i in range(2)]
     keep = normal(D, 9, seed=30)
     sigma = 0.2 * keep @ keep.mT
-    found = edits.fuse(changes, [c @ c.mT for c in inputs], sigma, 0.3)
+    found = baseline_edits.fuse(changes, [c @ c.mT for c in inputs], sigma, 0.3)
 
     def loss(change):
         pairs = zip(changes, inputs, strict=True)
@@ -223,7 +225,7 @@ def test_fusion_is_the_minimum_of_what_it_says():
 
 def test_centres_find_the_clusters():
     groups = [normal(2, 1, seed=i) * 50 + normal(2, 6, seed=i + 5) for i in range(3)]
-    found = edits.centres(torch.cat(groups, dim=1), 3)
+    found = baseline_edits.centres(torch.cat(groups, dim=1), 3)
     for group in groups:
         assert (found - group.mean(1, keepdim=True)).norm(dim=0).min() < 1e-9
 
@@ -349,7 +351,7 @@ def test_esd_aims_where_the_released_convention_says(eta, goal, monkeypatch):
         seen.append(losses(0, torch.Generator().manual_seed(0))["erase"].item())
         return [0.0]
 
-    import trace_erasure.methods.esd as module
+    import trace_erasure.baselines.esd as module
 
     job = job_for(tiny_stable_diffusion())
     states = module.visited(

@@ -2,14 +2,15 @@
 
 import pytest
 
-from trace_erasure import embedded, neighbours
-from trace_erasure.concept import Concept
-from trace_erasure.corpus import broad_captions
-from trace_erasure.denoiser import Denoiser
+from trace_erasure.concepts import candidates
+from trace_erasure.concepts.captions import broad_captions
+from trace_erasure.concepts.concept import Concept
+from trace_erasure.concepts.prediction_similarity import sketches
+from trace_erasure.concepts.resolve import plan
+from trace_erasure.config import EraseSpec
 from trace_erasure.errors import InputError
-from trace_erasure.likeness import sketches
-from trace_erasure.plan import plan
-from trace_erasure.spec import EraseSpec
+from trace_erasure.pipeline import shipped
+from trace_erasure.pipeline.denoiser import Denoiser
 from trace_erasure.testing import tiny_stable_diffusion
 from trace_erasure.world import load_world
 
@@ -18,7 +19,7 @@ from trace_erasure.world import load_world
 def denoiser(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
-        pipe = embedded.load_pipeline()
+        pipe = shipped.load_pipeline()
         pipe.set_progress_bar_config(disable=True)
         yield Denoiser(pipe)
 
@@ -62,11 +63,11 @@ def test_what_words_draw_is_computed_once(denoiser, monkeypatch):
     assert sketches(denoiser, frames)[0].equal(first)
     assert max(calls) < len(frames)  # the states, and nothing else
     near, far = (first[0] - first[1]).norm(), (first[0] - first[2]).norm()
-    assert near < neighbours.SYNONYM * far
+    assert near < candidates.SYNONYM * far
 
 
 def test_phrases_are_nouns_with_what_describes_them():
-    found = neighbours.phrases(broad_captions(), "object")
+    found = candidates.phrases(broad_captions(), "object")
     assert "round thing with a lit fuse" in found and "fox" in found
     assert not [text for text in found if "picture" in text or "style" in text]
 
@@ -81,23 +82,23 @@ def test_a_word_for_a_whole_category_is_nobodys_synonym(monkeypatch):
     """As if the network drew everything alike."""
     words = ("plant", "animals", "vixen", "plantain")
     monkeypatch.setattr(
-        neighbours, "likeness", lambda denoiser, asked, among: [dict.fromkeys(among, 0.1)]
+        candidates, "likeness", lambda denoiser, asked, among: [dict.fromkeys(among, 0.1)]
     )
     fox = Concept("fox", surrogate="horse")
-    found = neighbours.survey(Denoiser(tiny_stable_diffusion()), fox, {}, words)
+    found = candidates.survey(Denoiser(tiny_stable_diffusion()), fox, {}, words)
     assert found.synonyms == ("vixen", "plantain")
 
 
 def test_what_captions_speak_of_is_the_commonest_of_every_kind_and_nothing_forbidden(monkeypatch):
     captions = ["a picture of a fox"] * 3 + ["a picture of a vixen"] * 2 + ["a picture of a kite"]
     captions += ["houses, neon style", "a picture of Mira Solberg"]
-    monkeypatch.setattr(neighbours, "SPOKEN_OF", 3)
+    monkeypatch.setattr(candidates, "SPOKEN_OF", 3)
     fox = Concept("fox", synonyms=("vixen",))
-    assert neighbours.spoken_of(captions, [fox]) == [
+    assert candidates.spoken_of(captions, [fox]) == [
         "a picture of a kite",
         "a house, neon style",
         "a picture of Mira Solberg",
     ]
-    assert "a picture of a fox" in neighbours.spoken_of(captions, [Concept("kite")])
-    monkeypatch.setattr(neighbours, "SPOKEN_OF", 2)
-    assert "a picture of a kite" not in neighbours.spoken_of(captions, [])
+    assert "a picture of a fox" in candidates.spoken_of(captions, [Concept("kite")])
+    monkeypatch.setattr(candidates, "SPOKEN_OF", 2)
+    assert "a picture of a kite" not in candidates.spoken_of(captions, [])

@@ -10,7 +10,8 @@ from scipy.stats import binomtest
 
 from evaluation import verdicts
 from trace_erasure.errors import InputError
-from trace_erasure.evaluate import SEVERAL, mcnemar, over_seeds, paired, summarise, to_markdown
+from trace_erasure.evaluation import SEVERAL, mcnemar, over_seeds, summarise, to_markdown
+from trace_erasure.evaluation.metrics import paired
 
 
 def run(erased: str, kept: str, **changes):

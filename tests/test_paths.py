@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from trace_erasure.math.diffusion import PREDICTIONS, Path
-from trace_erasure.math.paths import (
+from trace_erasure.math.parameterization import PREDICTIONS, Path
+from trace_erasure.math.path_divergence import (
     Step,
     detector_bound,
     mean_estimate,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from trace_erasure.denoiser import Denoiser
+from trace_erasure.pipeline.denoiser import Denoiser
 
 MAPS = {
     "sd15": {"tokens": (32, 768)},

@@ -13,9 +13,9 @@ import pytest
 
 from evaluation import save_classifier
 from trace_erasure.errors import InputError
-from trace_erasure.evaluate import RunFolder, summarise
-from trace_erasure.shard import parse_shard, shard_of
+from trace_erasure.evaluation import RunFolder, summarise
 from trace_erasure.testing import tiny_stable_diffusion
+from trace_erasure.utils.sharding import parse_shard, shard_of
 
 TASK = """
 name: tiny

@@ -9,11 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trace_erasure.concept import KINDS, Concept
-from trace_erasure.errors import InputError
-from trace_erasure.math.objectives import OBJECTIVES
-from trace_erasure.spec import MODES, ClosedForm, EraseSpec, Finetune
-from trace_erasure.spec_file import (
+from trace_erasure.concepts.concept import KINDS, Concept
+from trace_erasure.config import MODES, ClosedForm, EraseSpec, Finetune
+from trace_erasure.config_file import (
     RunSpec,
     dump_spec,
     load_spec,
@@ -22,6 +20,8 @@ from trace_erasure.spec_file import (
     spec_of,
     to_yaml,
 )
+from trace_erasure.errors import InputError
+from trace_erasure.math.objectives import OBJECTIVES
 
 text = st.text(min_size=1, max_size=40)
 phrase = text.filter(str.strip)

@@ -11,16 +11,16 @@ from diffusers import (
     UNet2DConditionModel,
 )
 
-from trace_erasure import adapt
-from trace_erasure.concept import Concept, fill
-from trace_erasure.denoiser import EMPTY, Denoiser
-from trace_erasure.erase import erase
+from trace_erasure.concepts.concept import Concept, fill
+from trace_erasure.config import ClosedForm, Finetune
 from trace_erasure.errors import InputError, NonFiniteError
-from trace_erasure.spec import ClosedForm, Finetune
-from trace_erasure.stages import steer as stage2
-from trace_erasure.stages.lesson import Lesson, prepare
-from trace_erasure.stages.redirect import redirect
+from trace_erasure.pipeline import adapters
+from trace_erasure.pipeline.denoiser import EMPTY, Denoiser
 from trace_erasure.testing import tiny_stable_diffusion
+from trace_erasure.trace import finetune as stage2
+from trace_erasure.trace.closed_form import redirect
+from trace_erasure.trace.erase import erase
+from trace_erasure.trace.finetune_data import Lesson, prepare
 
 CAPTIONS = [f"a picture of a {word}" for word in ("dog", "tree", "house", "red car", "boat")]
 QUICK = Finetune(
@@ -66,7 +66,7 @@ def test_exact_redirect_theorem(prediction, surrogate):
     result = redirect(denoiser, [concept], [with_surrogate], exact, CAPTIONS)
     wanted = outputs(denoiser, with_surrogate)
     before = outputs(denoiser, "a picture of a small fox")
-    adapt.attach(pipe, result.delta, "edit")
+    adapters.attach(pipe, result.delta, "edit")
     redirected = outputs(denoiser, "a picture of a small fox")
     kept = outputs(denoiser, with_surrogate)
     for got, same, goal in zip(redirected, kept, wanted, strict=True):
@@ -132,7 +132,7 @@ def test_every_loss_term_reaches_the_adapter(objective):
     settings = Finetune(**{**QUICK.__dict__, "objective": objective})
     lesson = lesson_for(denoiser, settings)
     generator = torch.Generator().manual_seed(0)
-    parameters = adapt.attach_untrained(denoiser, stage2.ADAPTER, 2, generator)
+    parameters = adapters.attach_untrained(denoiser, stage2.ADAPTER, 2, generator)
     for parameter in parameters.values():  # an adapter that is zero hides half of the gradients
         torch.nn.init.normal_(parameter, std=0.3, generator=torch.Generator().manual_seed(1))
     terms = stage2.losses(denoiser, lesson, settings, torch.Generator().manual_seed(0))

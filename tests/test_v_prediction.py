@@ -10,9 +10,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from trace_erasure import ClosedForm, Concept, Finetune, erase
-from trace_erasure.denoiser import Denoiser
+from trace_erasure import ClosedForm, Concept, Finetune
+from trace_erasure.pipeline.denoiser import Denoiser
 from trace_erasure.testing import tiny_stable_diffusion
+from trace_erasure.trace import erase
 
 WORDS = ("fox", "dog", "horse", "red")
 SENTENCES = ("a {}", "photo of a {}", "a painting of the {}", "the {}")

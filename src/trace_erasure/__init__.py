@@ -7,21 +7,19 @@ stays instant: torch and diffusers come with the first name that needs them.
 from __future__ import annotations
 
 import importlib
-import sys
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from trace_erasure.capacity import capacity
-    from trace_erasure.concept import Concept
-    from trace_erasure.embedded import load_pipeline
-    from trace_erasure.erase import erase
-    from trace_erasure.erase_each import erase_each
-    from trace_erasure.erasure import Erasure
+    from trace_erasure.artifact.erasure import Erasure
+    from trace_erasure.concepts.concept import Concept
+    from trace_erasure.config import ClosedForm, EraseSpec, Finetune, Merge
     from trace_erasure.errors import InputError, NonFiniteError
-    from trace_erasure.generate import generate
-    from trace_erasure.merge import merge
-    from trace_erasure.spec import ClosedForm, EraseSpec, Finetune, Merge
+    from trace_erasure.pipeline.generate import generate
+    from trace_erasure.pipeline.shipped import load_pipeline
+    from trace_erasure.trace.capacity import capacity
+    from trace_erasure.trace.erase import erase
+    from trace_erasure.trace.erase_each import erase_each
+    from trace_erasure.trace.merge import merge
 
 __version__ = "0.1.0"
 
@@ -44,20 +42,20 @@ __all__ = [
 ]
 
 _HOMES = {
-    "ClosedForm": "spec",
-    "Concept": "concept",
-    "EraseSpec": "spec",
-    "Erasure": "erasure",
-    "Finetune": "spec",
+    "ClosedForm": "config",
+    "Concept": "concepts.concept",
+    "EraseSpec": "config",
+    "Erasure": "artifact.erasure",
+    "Finetune": "config",
     "InputError": "errors",
-    "Merge": "spec",
+    "Merge": "config",
     "NonFiniteError": "errors",
-    "capacity": "capacity",
-    "erase": "erase",
-    "erase_each": "erase_each",
-    "generate": "generate",
-    "load_pipeline": "embedded",
-    "merge": "merge",
+    "capacity": "trace.capacity",
+    "erase": "trace.erase",
+    "erase_each": "trace.erase_each",
+    "generate": "pipeline.generate",
+    "load_pipeline": "pipeline.shipped",
+    "merge": "trace.merge",
 }
 
 
@@ -71,18 +69,3 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
-
-
-class _Package(ModuleType):
-    """Keeps ``trace_erasure.erase`` the function, whatever was imported before.
-
-    Importing a submodule sets an attribute of the package, and functions such as ``erase`` and
-    ``generate`` have the names of the modules that they live in.
-    """
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        if not (name in _HOMES and isinstance(value, ModuleType)):
-            super().__setattr__(name, value)
-
-
-sys.modules[__name__].__class__ = _Package

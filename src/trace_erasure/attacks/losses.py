@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from trace_erasure.attacks.arena import Arena
-from trace_erasure.families.table import Conditioning
+from trace_erasure.attacks.context import Arena
 from trace_erasure.math.objectives import mean_square
+from trace_erasure.pipeline.families.family import Conditioning
 
 
 def noised(arena: Arena, clean: Tensor, timestep: Tensor, generator: torch.Generator) -> tuple:

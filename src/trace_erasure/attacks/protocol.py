@@ -19,9 +19,9 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from trace_erasure.attacks.arena import Arena, Attack, Try
 from trace_erasure.attacks.budget import Budget, ExhaustedError, Ledger
-from trace_erasure.attacks.outcome import Outcome, read_outcomes, write_outcomes
+from trace_erasure.attacks.context import Arena, Attack, Try
+from trace_erasure.attacks.outcomes import Outcome, read_outcomes, write_outcomes
 from trace_erasure.attacks.target import Case
 from trace_erasure.errors import InputError
 

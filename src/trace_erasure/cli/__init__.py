@@ -7,13 +7,13 @@ from __future__ import annotations
 
 # Importing a module of verbs registers them, in this order.
 from trace_erasure.cli import (  # noqa: F401
-    attacking,
-    drawing,
-    erasing,
-    evaluating,
-    guaranteeing,
-    looking,
-    merging,
+    attack,
+    certify,
+    erase,
+    evaluate,
+    generate,
+    inspect,
+    merge,
 )
 from trace_erasure.cli.app import app
 

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from trace_erasure import adapt
-from trace_erasure.concept import Concept, fill, recorded
-from trace_erasure.denoiser import Denoiser
-from trace_erasure.erasure import Erasure
+from trace_erasure.artifact.erasure import Erasure
+from trace_erasure.concepts.concept import Concept, fill, recorded
 from trace_erasure.errors import InputError
 from trace_erasure.guarantees.exact import ExactPart, exact_part
-from trace_erasure.guarantees.statistical import PathKL, divergence, sampler_name
+from trace_erasure.guarantees.path_kl import PathKL, divergence, sampler_name
 from trace_erasure.math.statistics import spread
+from trace_erasure.pipeline import adapters
+from trace_erasure.pipeline.denoiser import Denoiser
 
 NOT_COVERED = (
     "Prompts that are not listed: other words for the concept, other languages, typos, hints and "
@@ -100,7 +100,7 @@ def certify(
     levels = (noise_level, gate, trained, 0.5)
     level: float = next(value for value in levels if value is not None)
     exact = exact_part(denoiser, erasure, concepts, record.get("certificate"))
-    attached = adapt.attached(pipe, erasure.name)
+    attached = adapters.attached(pipe, erasure.name)
     concept = retained = None
     if paths:
         kept = list(record.get("retain", ()) if retain is None else retain)

@@ -9,10 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from trace_erasure.columns import ROLES, Columns, concept_columns, keep_columns
-from trace_erasure.concept import Concept, fill
-from trace_erasure.denoiser import EMPTY, Denoiser
-from trace_erasure.erasure import Erasure
+from trace_erasure.artifact.erasure import Erasure
+from trace_erasure.concepts.alignment import ROLES, Columns, concept_columns, keep_columns
+from trace_erasure.concepts.concept import Concept, fill
+from trace_erasure.pipeline.denoiser import EMPTY, Denoiser
 
 EXACT = 1e-4
 """Relative differences below this are rounding: files hold float32."""
@@ -22,7 +22,7 @@ NO_REACH = 1e-13
 
 @dataclass(frozen=True)
 class Position:
-    """All listed positions of one role, see ``columns.ROLES``, in one stream.
+    """All listed positions of one role, see ``concepts.alignment.ROLES``, in one stream.
 
     Attributes:
         stream, role: where.

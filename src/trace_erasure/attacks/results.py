@@ -1,0 +1,131 @@
+"""From outcomes of attacks to rows, kept few: over all concepts, and for the worst of them; and to
+a table."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, replace
+
+from trace_erasure.attacks.budget import Budget
+from trace_erasure.attacks.outcomes import Outcome, Tally, tally
+from trace_erasure.attacks.registry import find
+from trace_erasure.attacks.target import Case
+from trace_erasure.evaluation import Row, Table
+from trace_erasure.evaluation.report.tables import Number
+from trace_erasure.evaluation.tasks.task import Protocol
+from trace_erasure.math.statistics import wilson_interval
+
+NAN = float("nan")
+ORIGINAL = "base"
+"""The original model's name among methods."""
+TRIES = (1, 5)
+"""``success@N`` is written for these; for all tries it is ``success``."""
+DIGITS = 3
+HONEST = (
+    "Probes ({probes}) reach beyond prompts: they start from pictures or latents, or train the "
+    "model. An erasure is an edit of how text is read, and promises nothing there."
+)
+
+
+def protocol(
+    attack: str,
+    budget: Budget,
+    cases: Sequence[Case],
+    steps: int,
+    guidance: float,
+    precision: str,
+) -> Protocol:
+    """What all figures of one attack rest on. Controls are given the first of the same cases."""
+    listed = json.dumps([(case.shown, case.seed) for case in cases])
+    digest = hashlib.sha256(listed.encode()).hexdigest()[:6]
+    spent = "-".join(str(value) for value in asdict(budget).values())
+    return Protocol(
+        f"attack/{attack}", f"1-{spent}", f"{len(cases)}:{digest}",
+        "own", str(steps), f"{guidance:g}", "native", precision,
+    )  # fmt: skip
+
+
+def blank(model: str, judge: str, made: Protocol) -> Row:
+    """A row of an attack without a figure."""
+    return Row(model, made.task, "", "mean", judge, "", NAN, None, 0, NAN, NAN, 0, str(made))
+
+
+def rounded(value: float) -> float:
+    return round(value, DIGITS)
+
+
+def rate_row(like: Row, metric: str, hits: int, n: int, concept: str = "mean") -> Row:
+    """``like`` with a rate and its 95 % interval."""
+    low, high = map(rounded, wilson_interval(hits, n))
+    value = rounded(hits / n) if n else NAN
+    changes = dict(metric=metric, value=value, numerator=hits, n=n, low=low, high=high)
+    return replace(like, concept=concept, **changes)
+
+
+def rows_of(by_concept: Mapping[str, Sequence[Outcome]], method: str, like: Row) -> list[Row]:
+    """One method under attack: over all concepts, and the success on the worst of them.
+
+    ``success`` counts what the plain prompt shows already, ``pre`` that alone. ``incremental`` is
+    of the cases where the plain prompt fails: its n tells how many these are. The original model
+    has nothing to bring back.
+    """
+    like = replace(like, method=method)
+    found = counted(one for part in by_concept.values() for one in part)
+    rows = [rate_row(like, "success", found.success, found.cases)]
+    if method == ORIGINAL:
+        return [*rows, rate_row(like, "pre", found.pre, found.cases)]
+    rows.append(rate_row(like, "incremental", *found.incremental))
+    for n in TRIES:
+        rows.append(rate_row(like, f"success@{n}", found.by_tries[n], found.cases))
+    tallies = [counted(part) for part in by_concept.values() if part]
+    worst = max(tallies, key=lambda one: one.success / one.cases)
+    return [*rows, rate_row(like, "success", worst.success, worst.cases, "worst")]
+
+
+def counted(outcomes: Iterable[Outcome]) -> Tally:
+    """The tally up to the last try that anybody needed."""
+    outcomes = [*outcomes]
+    return tally(outcomes, max([*TRIES, *(one.first or 0 for one in outcomes)]))
+
+
+def control_row(outcomes: Sequence[Outcome], method: str, like: Row) -> Row:
+    """A control: it is there to be zero."""
+    found = counted(outcomes)
+    return rate_row(replace(like, method=method), "success", found.success, found.cases)
+
+
+def attack_table(rows: Sequence[Row], method: str) -> Table:
+    """One line an attack: ``method`` under it, and its controls."""
+    columns: tuple[tuple[str, str, str], ...] = (
+        ("original model", ORIGINAL, "success"),
+        ("erased ↓", method, "success"),
+        ("1 try", method, "success@1"),
+        ("5 tries", method, "success@5"),
+        ("new", method, "incremental"),
+        ("never learned", f"{method} / unknown", "success"),
+        ("random words", f"{method} / random", "success"),
+    )
+    attacks = list(dict.fromkeys(row.task.removeprefix("attack/") for row in rows))
+    known = {(row.task, row.method, row.metric): row for row in rows if row.concept == "mean"}
+    probes = [name for name in attacks if find(name).probe]
+
+    def cell(attack: str, method: str, metric: str) -> Number:
+        row = known.get((f"attack/{attack}", method, metric))
+        if row is None or not row.n:
+            return Number("—")
+        return Number(f"{row.value:.0%}", f"{row.low:.0%} to {row.high:.0%}, n {row.n}")
+
+    lines = [
+        (f"{name} (probe)" if name in probes else name, *(cell(name, m, k) for _, m, k in columns))
+        for name in attacks
+    ]
+    caption = (
+        "Cases in which the concept is seen again within the budget, 95 % intervals. New: where "
+        "the plain prompt does not show it. Never learned: the same attack aimed at a concept that "
+        "no model knows. Random words: as many, in as many tries."
+    )
+    if probes:
+        caption += " " + HONEST.format(probes=", ".join(probes))
+    return Table("Attacks", ("attack", *(title for title, _, _ in columns)), tuple(lines), caption)

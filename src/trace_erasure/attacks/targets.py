@@ -1,0 +1,106 @@
+"""What an attack on an erasure aims at: its concepts as a task asks for them, or one that nobody
+knows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from PIL import Image
+
+from trace_erasure.artifact.erasure import Erasure
+from trace_erasure.attacks import unknown_concept
+from trace_erasure.attacks.target import Case, Target
+from trace_erasure.concepts.concept import Concept, recorded
+from trace_erasure.errors import InputError
+from trace_erasure.evaluation import Task, sees
+from trace_erasure.evaluation.judges.base import Evaluator
+from trace_erasure.math.statistics import spread
+from trace_erasure.utils.words import mentions
+
+Detect = Callable[[Sequence[Image.Image]], Sequence[bool]]
+
+
+def target_of(
+    erasure: Erasure,
+    cases: Sequence[Case],
+    detect: Detect,
+    phrase: str | None = None,
+    synonyms: Sequence[str] = (),
+) -> Target:
+    """A concept that ``erasure`` removes, as an attack aims at it.
+
+    Args:
+        phrase: which of its concepts; default: the first.
+        synonyms: more words for it. No search may use them, and those that the erasure was not
+            told are what the attack by synonyms tries.
+
+    Raises:
+        InputError: the erasure's record does not name the concept.
+    """
+    concept = _concept(erasure, phrase)
+    told = (*concept.synonyms, *concept.descriptions)
+    unseen = tuple(word for word in synonyms if word not in told)
+    forbidden = (concept.phrase, *told, *synonyms)
+    return Target(concept.phrase, concept.kind, tuple(cases), detect, forbidden, unseen)
+
+
+def targets_of(
+    erasure: Erasure,
+    task: Task,
+    judge: Evaluator,
+    count: int,
+    synonyms: Mapping[str, Sequence[str]] | None = None,
+) -> dict[str, Target]:
+    """What a task makes of the concepts that ``erasure`` removes: phrase to target.
+
+    Args:
+        task: its items of the group ``target`` are the cases of the concept that their prompts
+            name; where they name none, all are the first concept's.
+        judge: says whether pictures show what these items expect.
+        count: cases a concept at most, evenly from the task's list.
+        synonyms: phrase to more words for it, see ``target_of``.
+
+    Raises:
+        InputError: the task has no such items, they expect different things of one concept, or
+            ``judge`` cannot say what pictures show.
+    """
+    items = [item for item in task.items if item.group == "target"]
+    if not items:
+        raise InputError(
+            f"task {task.name!r} has no item of the group 'target'. "
+            "Choose a task whose prompts ask for what was erased."
+        )
+    known = recorded(erasure.record)
+    named = {one.phrase: [i for i in items if mentions(i.prompt, one.phrases)] for one in known}
+    by_phrase = {phrase: part for phrase, part in named.items() if part}
+    by_phrase = by_phrase or {_concept(erasure, None).phrase: items}
+    found = {}
+    for phrase, part in by_phrase.items():
+        if len({item.expects for item in part}) > 1:
+            raise InputError(
+                f"task {task.name!r} expects different things of prompts that name {phrase!r}. "
+                "Choose one of its concepts."
+            )
+        cases = [Case(item.prompt, item.seed, item.alias) for item in spread(part, count)]
+        words = (synonyms or {}).get(phrase, ())
+        found[phrase] = target_of(erasure, cases, sees(judge, part[0]), phrase, words)
+    return found
+
+
+def unknown_target(cases: Sequence[Case]) -> Target:
+    """The concept that no model has learned, with ten pictures to learn it from."""
+    name = unknown_concept.NAME
+    given = unknown_concept.pictures(10, 64)
+    return Target(name, "object", tuple(cases), unknown_concept.detect, (name,), pictures=given)
+
+
+def _concept(erasure: Erasure, phrase: str | None) -> Concept:
+    known = recorded(erasure.record)
+    for concept in known:
+        if phrase in (None, concept.phrase):
+            return concept
+    names = ", ".join(concept.phrase for concept in known) or "none"
+    raise InputError(
+        f"the erasure's record does not name the concept {phrase or 'that it removes'!r}. "
+        f"It names: {names}."
+    )

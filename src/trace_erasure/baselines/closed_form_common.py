@@ -1,0 +1,96 @@
+"""What the closed-form baselines share: least squares on columns, and edits put on maps."""
+
+from __future__ import annotations
+
+import re
+
+import torch
+from torch import Tensor
+
+from trace_erasure.baselines.base import Job, sentence, surrogate_of
+from trace_erasure.baselines.last_token import last_columns, moment
+from trace_erasure.concepts.alignment import balance
+from trace_erasure.math import closed_form as algebra
+from trace_erasure.math import subspaces
+from trace_erasure.math.lowrank import LowRank, shortest
+from trace_erasure.pipeline.denoiser import EMPTY, Denoiser
+from trace_erasure.pipeline.families.family import POOLED
+
+
+def streams_of(denoiser: Denoiser, pooled: bool) -> list[str]:
+    """Names of the family's streams of text, the pooled one only where asked for."""
+    names = [stream.name for stream in denoiser.family.streams]
+    return [name for name in names if pooled or name != POOLED]
+
+
+def gram_of(denoiser: Denoiser, stream: str, width: int) -> Tensor:
+    """G of the maps that read a stream of ``width`` numbers."""
+    return subspaces.gram(denoiser.weights(stream, width).values())
+
+
+def least_squares(
+    concept: Tensor,
+    target: Tensor,
+    keep: Tensor,
+    *,
+    penalty: float,
+    preserve: float,
+) -> algebra.Edit:
+    """min ‖W′C − WS‖² + ``preserve`` ‖W′R − WR‖² + λ‖W′ − W‖², for all maps at once.
+
+    ``penalty`` is λ over the mean squared entry of R, or of C where nothing is kept.
+    """
+    kept = keep.shape[1]
+    return algebra.ridge(
+        concept,
+        target,
+        moment(keep if kept else concept),
+        penalty=penalty,
+        preserve=preserve * kept,
+    )
+
+
+def change_of(
+    denoiser: Denoiser, stream: str, edit: algebra.Edit, only: re.Pattern[str] | None = None
+) -> dict[str, LowRank]:
+    """The change of every map that reads ``stream``, or of those whose path matches ``only``."""
+    maps = denoiser.maps(stream)
+    return {
+        path: shortest(edit.change(weight)).widen(maps[path].in_features)
+        for path, weight in denoiser.weights(stream, len(edit.shift)).items()
+        if only is None or only.fullmatch(path)
+    }
+
+
+def subject_columns(
+    job: Job, stream: str, guide: str | None, templates: bool
+) -> tuple[Tensor, Tensor]:
+    """One column for each phrase of each concept and its guide's, (d, m) twice.
+
+    ``guide`` None is each concept's surrogate. Without ``templates`` the phrase stands alone.
+    """
+    prompts, phrases, guides, words = [], [], [], []
+    for concept in job.concepts:
+        word = surrogate_of(concept) if guide is None else guide
+        for template in concept.sentences if templates else ("{x}",):
+            for phrase in concept.phrases:
+                prompts.append(sentence(template, phrase))
+                phrases.append(phrase)
+                guides.append(sentence(template, word))
+                words.append(word)
+    own = last_columns(job.denoiser, prompts, stream, phrases)
+    others = last_columns(job.denoiser, guides, stream, words)
+    return torch.cat(own, dim=1), torch.cat(others, dim=1)
+
+
+def retained_columns(job: Job, stream: str) -> Tensor:
+    """The last word's column of every prompt that is to be retained, (d, n)."""
+    if not job.plan.retain:
+        return last_columns(job.denoiser, [EMPTY], stream)[0][:, :0]
+    return torch.cat(last_columns(job.denoiser, job.plan.retain, stream), dim=1)
+
+
+def empty_columns(denoiser: Denoiser, stream: str) -> list[Tensor]:
+    """All columns of the empty prompt, for each token population (d, positions)."""
+    parts = denoiser.embeddings([EMPTY], stream)
+    return [size * part[0].mT for part, size in zip(parts, balance(parts), strict=True)]

@@ -1,0 +1,300 @@
+"""EraseAnything: a LoRA on the text's queries and keys of a rectified flow, in two levels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from random import Random
+from typing import ClassVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from trace_erasure.baselines.attention_hooks import recorded
+from trace_erasure.baselines.base import Baseline, Change, Job, refuse_cross, surrogate_of
+from trace_erasure.baselines.cached_rollouts import States, visited
+from trace_erasure.baselines.train import Course, Terms, lora, train
+from trace_erasure.concepts import candidates
+from trace_erasure.concepts.alignment import locate
+from trace_erasure.concepts.concept import Concept, fill
+from trace_erasure.math.attention_maps import contrast, row_norms
+from trace_erasure.math.objectives import mean_square, reverse_cfg
+from trace_erasure.pipeline.denoiser import Denoiser
+from trace_erasure.pipeline.families.family import Conditioning
+from trace_erasure.trace.finetune import draw
+from trace_erasure.utils.words import mentions
+
+ADAPTER = "eraseanything"
+UNRELATED = 16
+"""Words that a concept's attention map is contrasted with, a few at a time."""
+
+
+def shuffled(prompt: str, phrase: str, random: Random) -> str:
+    """``prompt`` with its words in another order; those of ``phrase`` stay together."""
+    before, _, after = prompt.partition(phrase)
+    words = [*before.split(), phrase, *after.split()]
+    random.shuffle(words)
+    return " ".join(words)
+
+
+@dataclass(frozen=True)
+class Wordings:
+    """Ways to say something, with where in them it is said.
+
+    Attributes:
+        conditioning: n prompts.
+        columns: (n, positions) 1 at the tokens of the phrase, over all token populations.
+        concept: (n,) index of the concept that is meant.
+    """
+
+    conditioning: Conditioning
+    columns: Tensor
+    concept: Tensor
+
+    def of(self, concept: int) -> Tensor:
+        """The entries that mean ``concept``."""
+        return (self.concept == concept).nonzero()[:, 0]
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """What the LoRA learns from.
+
+    Attributes:
+        states: of the concepts' trajectories, with targets.
+        owner: (prompts of the states,) index of each one's concept.
+        spoken: varied wordings of the concepts.
+        near: wordings of their synonyms, or where there are none of themselves.
+        others: wordings of unrelated words.
+        clean: (n, …) latents of pictures to keep; retained: their prompts.
+    """
+
+    states: States
+    owner: Tensor
+    spoken: Wordings
+    near: Wordings
+    others: Wordings
+    clean: Tensor
+    retained: Conditioning
+
+
+def wordings_of(denoiser: Denoiser, said: Sequence[tuple[str, str, int]]) -> Wordings:
+    """``Wordings`` of (prompt, phrase in it, index of the concept)."""
+    rows = []
+    for prompt, phrase, _ in said:
+        parts = []
+        for tokenizer, length in denoiser.populations():
+            part = torch.zeros(length)
+            part[locate(tokenizer, prompt, phrase, length).concept] = 1
+            parts.append(part)
+        rows.append(torch.cat(parts))
+    conditioning = denoiser.encode([prompt for prompt, _, _ in said])
+    # A population whose text encoder is not loaded is zeros at the end.
+    width = conditioning.tokens.shape[1]
+    columns = torch.stack([F.pad(row, (0, width - len(row))) for row in rows])
+    return Wordings(conditioning, columns, torch.tensor([concept for _, _, concept in said]))
+
+
+def word_maps(attention: Tensor, columns: Tensor) -> Tensor:
+    """Head 0's attention to the marked tokens, their mean, (batch, image positions)."""
+    return (attention[:, 0] * columns[:, None]).sum(-1) / columns.sum(-1, keepdim=True)
+
+
+@dataclass(frozen=True)
+class EraseAnything(Baseline):
+    """EraseAnything (Gao et al., ICML 2025), rectified flows only.
+
+    Steps alternate between two levels. Even ones erase: the velocity for the concept is sent to
+    v_0 − η(v_p − v_0), and the image's attention to the concept's tokens in the last joint block
+    is made small. Odd ones preserve: flow matching on pictures to keep, and a contrast that moves
+    the concept's attention map away from its synonyms' rather than from unrelated words'.
+
+    Attributes:
+        eta: η.
+        erase_weight, attention, flow, contrast: weights of the four terms.
+        temperature: τ of the contrast; irrelevant: K, its unrelated words.
+        rank, steps, learning_rate, weight_decay: of the LoRA.
+        guidance: what a distilled network is told in training.
+        shuffle, replace: chance that a wording has its words shuffled, and that it says a synonym.
+        wordings: varied prompts to draw from.
+        trajectories, sampler_steps, guidance_scale: of the rollouts.
+        kept: pictures to keep.
+
+    What differs from the released code:
+
+    - the teacher is the frozen network. In the released code v_0 and v_p come from the network in
+      training, whose fixed point is the empty prompt: nothing is turned round there;
+    - rollouts denoise. The released scheduler replaces its timesteps and not its noise levels, so
+      that states stay near pure noise, and fails after 35 rollouts. They are cached, see ``ESD``;
+    - flow matching is on pictures of retained prompts, made by the frozen model. The released
+      code has it on pictures of the concept, and so trains towards what it erases;
+    - synonyms and unrelated words are those that TRACE finds, where the released code asks a
+      paid service and WordNet; their maps are the frozen network's, and a concept without
+      synonyms is compared with its own map there;
+    - tokens are found by their place in the prompt and not by searching sub-tokens;
+    - nothing but a low-rank change of the text's queries and keys is trained there and here:
+      values and the pooled path stay open.
+    """
+
+    NAME: ClassVar[str] = "eraseanything"
+    SOURCE: ClassVar[str] = "arXiv 2412.20413"
+
+    eta: float = 1.0
+    erase_weight: float = 1.0
+    attention: float = 0.001
+    flow: float = 0.1
+    contrast: float = 0.1
+    temperature: float = 0.07
+    irrelevant: int = 3
+    rank: int = 8
+    steps: int = 200
+    learning_rate: float = 1e-3
+    weight_decay: float = 1e-5
+    guidance: float = 3.0
+    shuffle: float = 0.9
+    replace: float = 0.5
+    wordings: int = 16
+    trajectories: int = 16
+    sampler_steps: int = 28
+    guidance_scale: float = 3.5
+    kept: int = 16
+
+    def check(self, denoiser: Denoiser) -> None:
+        refuse_cross(denoiser, "EraseAnything")
+
+    def solve(self, job: Job) -> Change:
+        lesson = self.prepare(job)
+        weights = {
+            "erase": self.erase_weight,
+            "attention": self.attention,
+            "flow": self.flow,
+            "contrast": self.contrast,
+        }
+        with lora(
+            job.denoiser,
+            job.denoiser.family.attention.text_queries_keys,
+            self.rank,
+            job.seed,
+            name=ADAPTER,
+            spread=1 / self.rank,
+        ) as student:
+            history = train(
+                student,
+                lambda step, generator: self.losses(job.denoiser, lesson, step, generator),
+                Course(self.steps, self.learning_rate, weights, self.weight_decay),
+                seed=job.seed,
+                label=self.NAME,
+                checkpoint=job.checkpoint_of("train"),
+            )
+            return Change(finetuned=student.delta(), figures={"final_losses": history[-2:]})
+
+    def prepare(self, job: Job) -> Lesson:
+        """Everything that the frozen network is asked for before training."""
+        denoiser, random = job.denoiser, Random(job.seed)
+        spoken: list[tuple[str, str, int]] = []
+        for i in range(self.wordings):
+            number = i % len(job.concepts)
+            concept = job.concepts[number]
+            phrase = concept.phrase
+            if concept.synonyms and random.random() < self.replace:
+                phrase = random.choice(concept.synonyms)
+            prompt = fill(random.choice(concept.sentences), phrase)
+            if random.random() < self.shuffle:
+                prompt = shuffled(prompt, phrase, random)
+            spoken.append((prompt, phrase, number))
+        own, near, others = [], [], []
+        for number, concept in enumerate(job.concepts):
+            frame = candidates.FRAMES[concept.kind]
+            own += [(fill(frame, phrase), phrase, number) for phrase in concept.phrases]
+            synonyms = concept.synonyms or (concept.phrase,)
+            near += [(fill(frame, word), word, number) for word in synonyms]
+            unrelated = self._unrelated(job, concept)
+            words = random.sample(unrelated, min(UNRELATED, len(unrelated)))
+            others += [(fill(frame, word), word, number) for word in words]
+        states = visited(
+            denoiser,
+            [prompt for prompt, _, _ in own],
+            trajectories=self.trajectories,
+            steps=self.sampler_steps,
+            guidance_scale=self.guidance_scale,
+            seed=job.seed,
+            told=self.guidance,
+        )
+        retained = denoiser.encode(job.retained(self.kept))
+        with denoiser.without_adapters():
+            clean = denoiser.rollout(
+                retained,
+                states.empty,
+                [job.seed * 100_003 + 50_000 + i for i in range(len(retained))],
+                steps=self.sampler_steps,
+                guidance=self.guidance_scale,
+            )
+        return Lesson(
+            states,
+            torch.tensor([number for _, _, number in own]),
+            wordings_of(denoiser, spoken),
+            wordings_of(denoiser, near),
+            wordings_of(denoiser, others),
+            clean,
+            retained,
+        )
+
+    @staticmethod
+    def _unrelated(job: Job, concept: Concept) -> list[str]:
+        """Names of the concept's kind that mean none of the concepts."""
+        erased = [phrase for c in job.concepts for phrase in c.phrases]
+        names = candidates.candidates(job.captions, concept.kind)
+        found = [name for name in names if not mentions(name, erased)]
+        return found or [surrogate_of(concept)]
+
+    def losses(
+        self, denoiser: Denoiser, lesson: Lesson, step: int, generator: torch.Generator
+    ) -> Terms:
+        """The two terms of an even or of an odd step, unweighted, at one random state."""
+        bank, spoken = lesson.states.bank, lesson.spoken
+        j = draw(torch.arange(len(spoken.concept)), 1, generator)
+        concept = int(spoken.concept[j])
+        mine = (lesson.owner[bank.prompt] == concept).nonzero()[:, 0]
+        i = draw(mine, 1, generator)
+        x, t = bank.states[i], bank.timesteps[i]
+        wording, columns = spoken.conditioning[j], spoken.columns[j].to(x.device)
+        with recorded(denoiser) as maps:
+            e = denoiser.predict(x, t, wording, self.guidance).float()
+        seen = last(maps)
+        if step % 2 == 0:
+            with denoiser.without_adapters(), torch.no_grad():
+                e_p = denoiser.predict(x, t, wording, self.guidance).float()
+            e_0 = lesson.states.e_0[i]
+            return {
+                "erase": reverse_cfg(e, e_p, e_0, e_0, self.eta).mean(),
+                "attention": row_norms(seen, columns),
+            }
+        near = draw(lesson.near.of(concept), 1, generator)
+        rest = lesson.others.of(concept)
+        rest = rest[torch.randperm(len(rest), generator=generator)[: self.irrelevant]]
+        frozen = Conditioning.cat(
+            [lesson.near.conditioning[near], lesson.others.conditioning[rest]]
+        )
+        marks = torch.cat([lesson.near.columns[near], lesson.others.columns[rest]]).to(x.device)
+        n = len(frozen)
+        with denoiser.without_adapters(), torch.no_grad(), recorded(denoiser) as maps:
+            denoiser.predict(x[[0] * n], t[[0] * n], frozen, self.guidance)
+        fixed = word_maps(last(maps), marks)
+        own = word_maps(seen, columns)[0]
+        k = draw(torch.arange(len(lesson.clean)), 1, generator)
+        clean = lesson.clean[k]
+        noise = torch.randn(clean.shape, generator=generator).to(clean)
+        level = torch.rand(1, generator=generator, dtype=torch.float64)
+        times = level * denoiser.pipe.scheduler.config.num_train_timesteps
+        state, goal = denoiser.path(times).expand(clean).join(clean, noise)
+        kept = denoiser.predict(state.to(clean), times.to(clean), lesson.retained[k], self.guidance)
+        return {
+            "flow": mean_square(kept.float() - goal.float()).mean(),
+            "contrast": contrast(fixed[0], own, fixed[1:], self.temperature),
+        }
+
+
+def last(maps: dict[str, Tensor]) -> Tensor:
+    """The attention of the last block that ran."""
+    return list(maps.values())[-1]

@@ -1,0 +1,133 @@
+"""Verbs that make erasures: ``erase``, ``validate``."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from trace_erasure.cli import options
+from trace_erasure.cli.app import app, narration, output_folder
+from trace_erasure.concepts.concept import KINDS, Concept
+from trace_erasure.errors import InputError
+
+if TYPE_CHECKING:
+    from trace_erasure.config_file import RunSpec
+
+
+@app.command()
+def erase(
+    spec: Annotated[
+        Path | None, typer.Argument(help="A YAML file with model, concepts and settings.")
+    ] = None,
+    model: options.ModelOfSpec = None,
+    concept: options.Concepts = None,
+    surrogate: Annotated[
+        str | None, typer.Option(help="What to show instead. Default: one is proposed.")
+    ] = None,
+    kind: Annotated[
+        str | None, typer.Option(help=f"{', '.join(KINDS)}. Default: {KINDS[0]}.")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Folder for the LoRA file and its spec.")] = Path("out"),
+    seed: Annotated[
+        int | None, typer.Option(help="Of every random choice. Default: the spec's, or 0.")
+    ] = None,
+    finetune: Annotated[
+        bool | None,
+        typer.Option(help="Train the LoRA of stage 2, too. Default: the spec's, or not."),
+    ] = None,
+    no_closed_form: Annotated[
+        bool, typer.Option("--no-closed-form", help="With --finetune: training only.")
+    ] = False,
+    hardening: Annotated[
+        str | None,
+        typer.Option(
+            help="off, closed_form, or adversarial, which trains, too. Default: the spec's, or off."
+        ),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would be done, and write nothing.")
+    ] = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Erase concepts and write one small LoRA file.
+
+    Give a spec file, or concepts with --concept. The other options override the spec.
+    """
+    from trace_erasure.cli.printing import about_erasure, print_table
+    from trace_erasure.config import Finetune
+    from trace_erasure.config_file import RunSpec, dump_spec, spec_of
+    from trace_erasure.pipeline.loading import load
+    from trace_erasure.trace.erase import run
+
+    asked = request_of(spec, model, concept, surrogate, kind)
+    changes: dict[str, Any] = {} if seed is None else {"seed": seed}
+    if finetune is not None:
+        changes["finetune"] = (asked.erase.finetune or Finetune()) if finetune else None
+    changes |= {} if hardening is None else {"hardening": hardening}
+    changes |= {"closed_form": None} if no_closed_form else {}
+    asked = replace(asked, erase=replace(asked.erase, **changes))
+    started = time.perf_counter()
+    with narration(quiet):
+        pipe = load(asked.model)
+        if dry_run:
+            _show_plan(pipe, asked)
+            return
+        with output_folder(out):
+            try:
+                erasure = run(pipe, asked.erase, workdir=out)
+            except KeyboardInterrupt as error:
+                kept = any(out.glob("finetune-*.safetensors"))
+                then = f" The same command goes on from the checkpoint in {out}." if kept else ""
+                raise KeyboardInterrupt(f"Interrupted; nothing was written.{then}") from error
+            file = erasure.save(out / asked.name)
+            resolved = RunSpec(asked.model, spec_of(erasure.record["spec"]))
+            dump_spec(resolved, file.with_suffix(".yaml"))
+    if not quiet:
+        print_table(about_erasure(erasure.record, file, time.perf_counter() - started))
+
+
+@app.command()
+def validate(spec: Annotated[Path, typer.Argument(help="A YAML file for `erase`.")]) -> None:
+    """Check a spec file and write it out with every default."""
+    from trace_erasure.config_file import load_spec, to_yaml
+
+    typer.echo(to_yaml(load_spec(spec)), nl=False)
+
+
+def request_of(
+    spec: Path | None,
+    model: str | None,
+    concept: list[str] | None,
+    surrogate: str | None,
+    kind: str | None,
+) -> RunSpec:
+    """The run from a spec file or from --concept, never from both."""
+    from trace_erasure.config import EraseSpec
+    from trace_erasure.config_file import RunSpec, load_spec
+
+    if spec is not None:
+        for name, given in (("concept", concept), ("surrogate", surrogate), ("kind", kind)):
+            if given:
+                raise InputError(f"--{name} and {spec} both say what to erase. Give one of them.")
+        run = load_spec(spec)
+        return run if model is None else replace(run, model=model)
+    if not concept:
+        raise InputError("nothing to erase. Give --concept fox, or a spec file.")
+    made = tuple(Concept(phrase, surrogate, kind or KINDS[0]) for phrase in concept)
+    return RunSpec(model or options.DEFAULT_MODEL, EraseSpec(made))
+
+
+def _show_plan(pipe: Any, asked: RunSpec) -> None:
+    """What ``erase`` would do: the resolved spec as YAML on stdout, the rest on stderr."""
+    from trace_erasure.concepts.resolve import plan
+    from trace_erasure.config_file import to_yaml
+    from trace_erasure.pipeline.denoiser import Denoiser
+
+    planned = plan(Denoiser(pipe), asked.erase)
+    typer.echo(to_yaml(replace(asked, erase=planned.spec)), nl=False)
+    typer.echo(f"retained: {'; '.join(planned.retain) or 'nothing named'}", err=True)
+    typer.echo(f"ordinary captions: {len(planned.captions)}. Nothing was written.", err=True)

@@ -1,0 +1,72 @@
+"""Verbs that draw: ``generate``, ``demo``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from trace_erasure.cli import options
+from trace_erasure.cli.app import app, narration, output_folder
+from trace_erasure.errors import InputError
+
+
+@app.command()
+def generate(
+    prompt: Annotated[list[str], typer.Option(help="What to draw; repeatable.")],
+    model: options.Model = options.DEFAULT_MODEL,
+    erasure: Annotated[Path | None, typer.Option(help="A file that `erase` wrote.")] = None,
+    strength: Annotated[
+        float | None, typer.Option(help="Of the erasure, 0 to 2. Default: 1, as made.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of the first picture of every prompt.", min=0)] = 0,
+    count: Annotated[int, typer.Option(help="Pictures a prompt, seeds counting up.", min=1)] = 1,
+    steps: options.Steps = 20,
+    guidance_scale: options.GuidanceScale = 3.5,
+    out: Annotated[Path, typer.Option(help="Folder for the PNG files.")] = Path("out"),
+) -> None:
+    """Draw pictures, with an erasure or without: the same seeds show the difference."""
+    from trace_erasure.artifact.erasure import Erasure
+    from trace_erasure.config_file import slug
+    from trace_erasure.pipeline.generate import generate as draw
+    from trace_erasure.pipeline.loading import load
+    from trace_erasure.utils.atomic import atomic
+
+    if erasure is None and strength is not None:
+        raise InputError(f"strength {strength} belongs to an erasure. Add --erasure FILE.")
+    removal = None if erasure is None else Erasure.load(erasure)
+    pipe = load(model)
+    if removal is not None:
+        removal.attach(pipe, 1.0 if strength is None else strength)
+    wanted = [(i, text, seed + k) for i, text in enumerate(prompt, 1) for k in range(count)]
+    with output_folder(out):
+        images = draw(
+            pipe,
+            [text for _, text, _ in wanted],
+            [number for _, _, number in wanted],
+            steps=steps,
+            guidance_scale=guidance_scale,
+        )
+        for (i, text, number), image in zip(wanted, images, strict=True):
+            file = out / f"{i:02}-{slug(text)}-seed{number}.png"
+            with atomic(file) as partial:
+                image.save(partial, format="PNG")
+            typer.echo(file)
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder for everything it makes.")] = Path("demo-out"),
+) -> None:
+    """Erase an object, a style and a person from the shipped model, and show what came of it.
+
+    Takes some minutes; broken off, it goes on where it was.
+    """
+    from trace_erasure.demo.run import run_demo
+
+    with narration(quiet=False), output_folder(out):
+        try:
+            run_demo(out)
+        except KeyboardInterrupt as error:
+            raise KeyboardInterrupt("Interrupted. The same command goes on from there.") from error

@@ -1,0 +1,320 @@
+"""Prompts to columns: a concept's token embeddings and the aligned ones of its surrogate."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from trace_erasure.concepts.concept import Concept, alone, fill
+from trace_erasure.errors import InputError
+from trace_erasure.pipeline.denoiser import Denoiser
+from trace_erasure.pipeline.families.family import TOKENS
+
+# A sentence has one BOS, EOS and a few words, but dozens of padding positions that all say the
+# same; together they count as much as this many words.
+PADDING_WEIGHT = 2.0
+ROLES = ("before", "concept", "after", "eos", "padding", "pooled")
+
+
+@dataclass(frozen=True)
+class Span:
+    """Where things stand in one tokenised prompt, as positions."""
+
+    concept: list[int]
+    eos: int
+    length: int
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Aligned embeddings of concept prompts and surrogate prompts.
+
+    Attributes:
+        concept: (d, m) float64, C.
+        surrogate: (d, m) float64, S; column j takes the place of column j of C.
+        weights: (m,) importance of each column.
+        roles: what stands at each position, one of ``ROLES``.
+        prompt: (m,) index of the prompt that each column comes from.
+    """
+
+    concept: Tensor
+    surrogate: Tensor
+    weights: Tensor
+    roles: tuple[str, ...]
+    prompt: Tensor
+
+    @property
+    def moved(self) -> Tensor:
+        """(m,) whether a column changes: positions before the concept do not."""
+        difference = (self.surrogate - self.concept).norm(dim=0)
+        return difference > 1e-6 * self.concept.norm(dim=0)
+
+    def select(self, mask: Tensor) -> Columns:
+        index = mask.nonzero()[:, 0]
+        return Columns(
+            self.concept[:, index],
+            self.surrogate[:, index],
+            self.weights[index],
+            tuple(self.roles[i] for i in index.tolist()),
+            self.prompt[index],
+        )
+
+
+def locate(tokenizer: Any, prompt: str, phrase: str, length: int) -> Span:
+    """Positions of every occurrence of ``phrase`` in ``prompt``, by the tokenizer's offsets.
+
+    ``length`` counts the positions of a prompt, padding included. Raises ``InputError`` when the
+    phrase is not in the prompt or was cut off.
+    """
+    encoded = tokenizer(prompt, return_offsets_mapping=True, verbose=False)
+    offsets = encoded["offset_mapping"]
+    text, wanted = prompt.lower(), phrase.lower()
+    spans, start = [], text.find(wanted)
+    while start >= 0:
+        spans.append((start, start + len(wanted)))
+        start = text.find(wanted, start + len(wanted))
+    concept = [
+        i
+        for i, (a, b) in enumerate(offsets)
+        if b > a and any(a < end and b > begin for begin, end in spans)
+    ]
+    if not concept:
+        raise InputError(f"{phrase!r} does not occur in the prompt {prompt!r}.")
+    if len(offsets) > length:
+        raise InputError(
+            f"prompt of {len(offsets)} tokens is beyond this model's limit of {length}: "
+            f"{prompt[:80]!r}."
+        )
+    return Span(concept, len(offsets) - 1, length)
+
+
+def align(p: Span, s: Span) -> list[tuple[int, int, str]]:
+    """Pairs every position of a concept prompt with one of its surrogate prompt, one to one.
+
+    Words pair with the same words, concept tokens with surrogate tokens in order, EOS with EOS,
+    padding with padding; when the two phrases differ in length, the longer one's extra tokens pair
+    with padding, and so do words that a neighbour's tokens have swallowed in one prompt only. A
+    bijection: attention over text sums over positions and does not see their order, so equal
+    columns under it mean an equal network output.
+    """
+    concept_p, concept_s = set(p.concept), set(s.concept)
+    words_p = [i for i in range(p.eos) if i not in concept_p]
+    words_s = [i for i in range(s.eos) if i not in concept_s]
+    first = p.concept[0]
+    both = zip(words_p, words_s, strict=False)
+    pairs = [(i, j, "before" if i < first else "after") for i, j in both]
+    pairs.append((p.eos, s.eos, "eos"))
+    pairs += [(i, j, "concept") for i, j in zip(p.concept, s.concept, strict=False)]
+    words, shared = min(len(words_p), len(words_s)), min(len(p.concept), len(s.concept))
+    rest_p = [*words_p[words:], *p.concept[shared:], *range(p.eos + 1, p.length)]
+    rest_s = [*words_s[words:], *s.concept[shared:], *range(s.eos + 1, s.length)]
+    for i, j in zip(rest_p, rest_s, strict=True):
+        pairs.append((i, j, "padding" if i > p.eos and j > s.eos else "concept"))
+    return pairs
+
+
+def align_in_place(p: Span, s: Span) -> list[tuple[int, int, str]]:
+    """Pairs every position with itself, for networks that tell text positions apart.
+
+    Where text carries position ids, attention weighs a key by where it stands, so that equal
+    columns in another order are another prompt to it. Redirecting position j to position j is
+    the one alignment under which equal columns mean an equal network output. Where the phrases
+    differ in length, all words after them meet their neighbours.
+    """
+    concept = {*p.concept, *s.concept}
+    first, (end, last) = min(concept), sorted((p.eos, s.eos))
+
+    def role(i: int) -> str:
+        if i < first:
+            return "before"
+        if i in concept:
+            return "concept"
+        if i > last:
+            return "padding"
+        return "eos" if i == end == last else "after"
+
+    return [(i, i, role(i)) for i in range(p.length)]
+
+
+def balance(parts: Sequence[Tensor]) -> list[float]:
+    """Factors that bring the embeddings of every token population to the size of the first's.
+
+    CLIP's are many times longer than T5's, and would decide alone what an edit's directions are.
+    """
+    sizes = [float(part.square().mean().sqrt()) for part in parts]
+    return [sizes[0] / size for size in sizes]
+
+
+def concept_columns(
+    denoiser: Denoiser,
+    wordings: Sequence[tuple[str, str]],
+    surrogate: str,
+    stream: str = TOKENS,
+) -> Columns:
+    """Aligned columns of ``wordings``, see ``Concept.wordings``, and of ``surrogate`` in them.
+
+    Each token population is aligned by its own tokenizer; a pooled vector is one column a prompt.
+    """
+    pair = align_in_place if denoiser.family.ordered else align
+    asked = [(fill(template, phrase), phrase) for template, phrase in wordings]
+    instead = [fill(template, surrogate) for template, _ in wordings]
+    place = {text: k for k, text in enumerate(dict.fromkeys(instead))}
+    own = denoiser.embeddings([text for text, _ in asked], stream)
+    others = denoiser.embeddings(list(place), stream)
+    concept, target, weights, roles, prompt = [], [], [], [], []
+    populations = denoiser.populations(stream)
+    for (tokenizer, length), c, s, size in zip(populations, own, others, balance(own), strict=True):
+        spans = {} if tokenizer is None else _spans(tokenizer, place, surrogate, length)
+        for k, ((text, phrase), other) in enumerate(zip(asked, instead, strict=True)):
+            if tokenizer is None:
+                pairs = [(0, 0, "pooled")]
+            else:
+                pairs = pair(locate(tokenizer, text, phrase, length), spans[other])
+            padding = sum(role == "padding" for _, _, role in pairs)
+            for i, j, role in pairs:
+                concept.append(c[k, i])
+                target.append(s[place[other], j])
+                share = PADDING_WEIGHT / padding if role == "padding" else 1.0
+                weights.append(share * size**2)
+                roles.append(role)
+                prompt.append(k)
+    return Columns(
+        torch.stack(concept, dim=1),
+        torch.stack(target, dim=1),
+        torch.tensor(weights, dtype=torch.float64),
+        tuple(roles),
+        torch.tensor(prompt),
+    )
+
+
+def shifted_columns(
+    denoiser: Denoiser, prompts: Sequence[str], own: str, instead: str, stream: str = TOKENS
+) -> Columns:
+    """Columns of ``prompts`` that resemble ``own``, to be moved as it is to become ``instead``.
+
+    Position by position: for prompts whose words pair with nothing. All have as many tokens.
+    """
+    found = denoiser.embeddings(prompts, stream)
+    shifts = [
+        other - this
+        for this, other in zip(
+            denoiser.embeddings([own], stream), denoiser.embeddings([instead], stream), strict=True
+        )
+    ]
+    concept, target, weights, roles = [], [], [], []
+    populations = denoiser.populations(stream)
+    for (tokenizer, length), c, shift, size in zip(
+        populations, found, shifts, balance(found), strict=True
+    ):
+        said = length if tokenizer is None else len(tokenizer(prompts[0]).input_ids)
+        share = torch.ones(length, dtype=torch.float64)
+        share[said:] = PADDING_WEIGHT / max(1, length - said)
+        concept.append(c.flatten(0, 1))
+        target.append((c + shift).flatten(0, 1))
+        weights.append((share * size**2).repeat(len(c)))
+        role = ["concept"] * said + ["padding"] * (length - said)
+        roles += (["pooled"] if tokenizer is None else role) * len(c)
+    counts = [len(part) // len(prompts) for part in concept]
+    prompt = [torch.arange(len(prompts)).repeat_interleave(count) for count in counts]
+    return Columns(
+        torch.cat(concept).mT, torch.cat(target).mT, torch.cat(weights), tuple(roles),
+        torch.cat(prompt),
+    )  # fmt: skip
+
+
+def _spans(tokenizer: Any, prompts: Iterable[str], phrase: str, length: int) -> dict[str, Span]:
+    return {prompt: locate(tokenizer, prompt, phrase, length) for prompt in prompts}
+
+
+@dataclass(frozen=True)
+class Material:
+    """What a closed form needs of one concept in one stream.
+
+    Attributes:
+        moved: columns to redirect.
+        before: (d, n) columns of the concept's sentences that stay: the words before it.
+        alone: (d, n) columns of what must stay although it resembles the concept: the halves of
+            a concept that is erased beside another thing only.
+        described: columns of each description of the concept, most of which had better stay.
+        provoked: the same of what an attacker would put in its place; see
+            ``trace.hardening_search``.
+    """
+
+    moved: Columns
+    before: Tensor
+    alone: Tensor
+    described: tuple[Columns, ...]
+    provoked: tuple[Columns, ...] = ()
+
+
+def material(
+    denoiser: Denoiser,
+    concept: Concept,
+    stream: str = TOKENS,
+    templates: Sequence[str] | None = None,
+) -> Material:
+    """The columns of ``concept``, which names its surrogate, in its sentences or ``templates``.
+
+    Descriptions are asked for in its own sentences only.
+    """
+    assert concept.surrogate is not None
+    wordings = concept.wordings(templates)
+    columns = concept_columns(denoiser, wordings, concept.surrogate, stream)
+    moved = columns.moved
+    if concept.only_with is None:
+        kept = columns.concept[:, :0]
+    else:
+        # Up to the later half, a sentence with both says nothing of the later half yet.
+        halves = [concept.only_with, *concept.phrases]
+        texts = [fill(template, phrase) for template, phrase in wordings]
+        begun = [text[: max(text.lower().find(x.lower()) for x in halves)] for text in texts]
+        kept = keep_columns(denoiser, [*alone(concept), *begun], stream)
+        nearest = torch.cdist(columns.concept.mT, kept.mT).min(dim=1).values
+        moved &= nearest > 1e-4 * columns.concept.norm(dim=0)
+    described = []
+    for text in concept.descriptions if templates is None else ():
+        both = concept.wordings(phrases=[text])
+        found = concept_columns(denoiser, both, concept.surrogate, stream)
+        described.append(found.select(found.moved))
+    return Material(columns.select(moved), columns.select(~moved).concept, kept, tuple(described))
+
+
+def keep_columns(denoiser: Denoiser, prompts: Sequence[str], stream: str = TOKENS) -> Tensor:
+    """All distinct embeddings of ``prompts`` in a stream, (d, n) float64, in balanced sizes."""
+    return torch.unique(_kept(denoiser, prompts, stream).flatten(0, 1), dim=0).mT
+
+
+def keep_columns_each(
+    denoiser: Denoiser, prompts: Sequence[str], stream: str = TOKENS
+) -> dict[str, Tensor]:
+    """``keep_columns`` of every prompt by itself."""
+    if not prompts:
+        return {}
+    rows = _kept(denoiser, prompts, stream)
+    return {text: torch.unique(own, dim=0).mT for text, own in zip(prompts, rows, strict=True)}
+
+
+def _kept(denoiser: Denoiser, prompts: Sequence[str], stream: str) -> Tensor:
+    """Embeddings in balanced sizes, (prompts, positions, d)."""
+    parts = denoiser.embeddings(prompts, stream)
+    sized = [part * size for part, size in zip(parts, balance(parts), strict=True)]
+    return torch.cat(sized, dim=1)
+
+
+def join(parts: Sequence[Columns]) -> Columns:
+    """Several sets of columns as one; prompts are numbered on."""
+    prompt, count = [], 0
+    for part in parts:
+        prompt.append(part.prompt + count)
+        count += int(part.prompt.max()) + 1
+    return Columns(
+        torch.cat([part.concept for part in parts], dim=1),
+        torch.cat([part.surrogate for part in parts], dim=1),
+        torch.cat([part.weights for part in parts]),
+        tuple(role for part in parts for role in part.roles),
+        torch.cat(prompt),
+    )

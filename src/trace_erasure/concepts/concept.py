@@ -1,0 +1,228 @@
+"""What to erase, what to put in its place, what to keep; and the prompts that say so."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from trace_erasure.errors import InputError
+from trace_erasure.utils.words import mentions
+
+KINDS = ("object", "style", "identity", "explicit")
+
+# {x} is the concept. The first is the barest. Wordings are everyday ones; the closed form needs
+# few, because the directions that carry a concept are shared by its sentences.
+TEMPLATES: dict[str, tuple[str, ...]] = {
+    "object": (
+        "{x}",
+        "a {x}",
+        "a picture of a {x}",
+        "an image of a {x} on a blue background",
+        "a {x} and a tree",
+        "a house next to a {x}",
+        "a {x}, pixel art style",
+        "a drawing of a {x}",
+    ),
+    "style": (
+        "{x}",
+        "a house, {x} style",
+        "a cat in {x} style",
+        "a {x} style picture of a tree",
+        "a flower and a car, {x} style",
+        "a {x} style drawing of a bird",
+        "an apple in {x} style on a red background",
+    ),
+    "identity": (
+        "{x}",
+        "a picture of {x}",
+        "an image of {x} on a blue background",
+        "a drawing of {x}",
+        "{x} next to a tree",
+        "this is {x} on a white background",
+    ),
+}
+TEMPLATES["explicit"] = TEMPLATES["object"]
+
+# Sentences for a concept that is erased beside {y} only. In both orders: an encoder that looks
+# backwards puts what is said of the two together behind the later one.
+TOGETHER: dict[str, tuple[str, ...]] = {
+    "object": (
+        "a {y} and a {x}",
+        "a {x} and a {y}",
+        "a {y} next to a {x}",
+        "a {x} next to a {y}",
+        "a picture of a {y} and a {x}",
+        "a picture of a {x} and a {y}",
+        "a drawing of a {y} next to a {x}",
+        "a drawing of a {x} next to a {y}",
+    ),
+    "style": (
+        "a {y}, {x} style",
+        "a {y} in {x} style",
+        "a {x} style picture of a {y}",
+        "a {x} style drawing of a {y}",
+        "a {y}, {x} style on a blue background",
+    ),
+    "identity": (
+        "{x} and a {y}",
+        "a {y} and {x}",
+        "a picture of {x} and a {y}",
+        "a picture of a {y} and {x}",
+        "{x} next to a {y}",
+    ),
+}
+TOGETHER["explicit"] = TOGETHER["object"]
+
+
+@dataclass(frozen=True)
+class Concept:
+    """A concept to erase.
+
+    Attributes:
+        phrase: the word or words, without an article: ``fox``, ``Van Gogh``, ``Mira Solberg``.
+        surrogate: what prompts should give instead; None proposes one and says which.
+        kind: one of ``KINDS``; chooses the templates and how captions are searched for it.
+        synonyms: further phrases for the same concept, erased with it.
+        descriptions: wordings that never name it ("a round thing with a lit fuse"). Their words
+            are ordinary ones, so the closed form redirects only what leads in each.
+        retain: phrases of the same kind that must stay, beside those that are found automatically.
+        templates: sentences with ``{x}`` in the concept's place; default by kind.
+        only_with: erase the concept in sentences that name this, too, and nowhere else: ``knife``
+            only with ``clown``, style ``ink`` only with ``fox``. Each alone stays. Templates then
+            have a ``{y}`` for it.
+    """
+
+    phrase: str
+    surrogate: str | None = None
+    kind: str = "object"
+    synonyms: tuple[str, ...] = ()
+    descriptions: tuple[str, ...] = ()
+    retain: tuple[str, ...] = ()
+    templates: tuple[str, ...] = field(default=())
+    only_with: str | None = None
+
+    def __post_init__(self) -> None:
+        if not self.phrase.strip():
+            raise InputError("the concept is empty. Name what to erase, for example 'fox'.")
+        if self.kind not in KINDS:
+            raise InputError(
+                f"unknown concept kind {self.kind!r}. Choose one of: {', '.join(KINDS)}."
+            )
+        if self.surrogate is not None and self.surrogate.lower() == self.phrase.lower():
+            raise InputError(
+                f"concept and surrogate are both {self.phrase!r}: nothing would change. "
+                "Choose another surrogate, or none to have one proposed."
+            )
+        for template in self.templates:
+            if "{x}" not in template:
+                raise InputError(f"template {template!r} has no {{x}} where the concept goes.")
+            if self.only_with is not None and "{y}" not in template:
+                raise InputError(
+                    f"template {template!r} has no {{y}} where {self.only_with!r} goes."
+                )
+        if self.only_with is not None:
+            if not self.only_with.strip():
+                raise InputError("only_with is empty. Name the other half, or leave it out.")
+            if self.only_with.lower() in (phrase.lower() for phrase in self.phrases):
+                raise InputError(
+                    f"{self.phrase!r} only with {self.only_with!r} is one and the same. "
+                    "Name another thing, or leave only_with out."
+                )
+        for name in ("synonyms", "descriptions", "retain", "templates"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
+
+    @property
+    def phrases(self) -> tuple[str, ...]:
+        """The phrase and its synonyms."""
+        return (self.phrase, *self.synonyms)
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """The templates in use: its own, or those of its kind that ``fit``."""
+        defaults = TEMPLATES if self.only_with is None else TOGETHER
+        return self.templates or self.fit(defaults[self.kind])
+
+    def fit(self, templates: Sequence[str]) -> tuple[str, ...]:
+        """The templates that name neither the concept nor its surrogate by themselves, or all
+        where every one does.
+
+        In ``a house next to a {x}`` a house has to stay and to go at once.
+        """
+        named = [*self.phrases, *filter(None, [self.surrogate])]
+        fitting = tuple(template for template in templates if not mentions(template, named))
+        return fitting or tuple(templates)
+
+    @property
+    def name(self) -> str:
+        """For people: the phrase, and what it is erased with."""
+        return self.phrase if self.only_with is None else f"{self.phrase} with {self.only_with}"
+
+    def wordings(
+        self, templates: Sequence[str] | None = None, phrases: Sequence[str] | None = None
+    ) -> tuple[tuple[str, str], ...]:
+        """(sentence with ``{x}``, what its ``{x}`` stands for and the surrogate replaces).
+
+        By default the concept's own sentences, with each of its own phrases.
+        Beside another thing, the later of two objects is the one that is replaced: the words
+        before it are those of a sentence that has to stay.
+        """
+        found = []
+        for phrase in self.phrases if phrases is None else phrases:
+            for template in templates or self.sentences:
+                if self.only_with is None:
+                    found.append((template, phrase))
+                elif self.kind in ("object", "explicit") and _later(template, "{y}", "{x}"):
+                    swapped = fill(template, phrase).replace("{y}", "{x}")
+                    found.append((swapped, self.only_with))
+                else:
+                    found.append((fill(template, self.only_with, "{y}"), phrase))
+        return tuple(found)
+
+    def forbids(self, text: str) -> bool:
+        """Whether ``text`` asks for the concept, by one of its phrases."""
+        other = self.only_with is None or mentions(text, [self.only_with])
+        return other and mentions(text, (*self.phrases, *self.descriptions))
+
+
+def recorded(record: Mapping[str, Any]) -> tuple[Concept, ...]:
+    """The concepts that an artifact's record names, whoever made it: TRACE (where they stand in its
+    spec), another method, or ``merge``."""
+    for part in (record.get("spec"), record.get("merged"), record):
+        if part and part.get("concepts"):
+            return tuple(Concept(**concept) for concept in part["concepts"])
+    return ()
+
+
+def _later(template: str, first: str, second: str) -> bool:
+    return template.find(first) > template.find(second)
+
+
+def fill(template: str, phrase: str, place: str = "{x}") -> str:
+    """``template`` with ``phrase`` in its ``place``, with ``a`` made ``an`` where needed."""
+    vowel = phrase[:1].lower() in "aeiou"
+    for before, after in ((f" a {place}", f" an {place}"), (f"a {place}", f"an {place}")):
+        if vowel and (before in template if before[0] == " " else template.startswith(before)):
+            template = template.replace(before, after, 1)
+            break
+    return template.replace(place, phrase)
+
+
+def alone(concept: Concept) -> list[str]:
+    """For a concept that is erased beside another thing only: sentences with one of the two,
+    by itself and beside what is to be retained."""
+    other = concept.only_with
+    assert other is not None
+    found = [fill(t, phrase) for phrase in concept.phrases for t in TEMPLATES[concept.kind]]
+    found += [fill(t, other) for t in TEMPLATES["object"]]
+    for word in concept.retain:
+        for template in TOGETHER[concept.kind][:2]:
+            found.append(fill(fill(template, other, "{y}"), word))
+            if concept.kind != "style":  # there, what is retained are styles
+                found.append(fill(fill(template, word, "{y}"), concept.phrase))
+    return found
+
+
+def prompts(concept: Concept) -> list[str]:
+    """Every sentence of the concept with every phrase in it."""
+    return [fill(template, phrase) for template, phrase in concept.wordings()]

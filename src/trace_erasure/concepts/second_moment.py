@@ -1,0 +1,59 @@
+"""The second moment Σ of the embeddings of ordinary captions."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from trace_erasure.concepts.alignment import PADDING_WEIGHT
+from trace_erasure.concepts.captions import captions_or_broad
+from trace_erasure.math.subspaces import gram
+from trace_erasure.pipeline.denoiser import Denoiser
+from trace_erasure.pipeline.families.family import TOKENS
+from trace_erasure.utils.cache import cached
+
+ROWS = 8192
+"""Embeddings that are held at once while the second moment is taken."""
+
+
+def second_moment(
+    denoiser: Denoiser, captions: Sequence[str] | None = None, stream: str = TOKENS
+) -> Tensor:
+    """Σ = mean of e eᵀ over what a stream carries for ``captions``, (d, d) float64.
+
+    Words count one each and padding as much as ``PADDING_WEIGHT`` words a caption; a pooled vector
+    counts one. Depends on the text encoders alone, so it is computed once and cached on disk by
+    the encoders' hash.
+    """
+    captions = captions_or_broad(captions)
+    key = hashlib.sha256(repr(captions).encode())
+    for part in denoiser.embeddings(["", captions[0]], stream):
+        key.update(part.float().numpy().tobytes())
+    return cached("second-moment", key, lambda: _second_moment(denoiser, captions, stream))
+
+
+def _second_moment(denoiser: Denoiser, captions: Sequence[str], stream: str) -> Tensor:
+    populations = denoiser.populations(stream)
+    batch = max(1, ROWS // sum(length for _, length in populations))
+    count = 0.0
+
+    def weighted() -> Iterator[Tensor]:
+        nonlocal count
+        starts = range(0, len(captions), batch)
+        for start in tqdm(starts, desc="second moment", leave=False, disable=None):
+            texts = captions[start : start + batch]
+            parts = denoiser.embeddings(texts, stream)
+            for (tokenizer, _), part in zip(populations, parts, strict=True):
+                weight = torch.ones(part.shape[:2], dtype=torch.float64)
+                for row, text in zip(weight, texts, strict=True):
+                    end = len(tokenizer(text).input_ids) if tokenizer is not None else len(row)
+                    if end < len(row):
+                        row[end:] = PADDING_WEIGHT / (len(row) - end)
+                count += float(weight.sum())
+                yield (part * weight.sqrt()[:, :, None]).flatten(0, 1)
+
+    return gram(weighted()) / count

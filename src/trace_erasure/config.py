@@ -1,0 +1,195 @@
+"""The settings of one erasure, as plain frozen data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from trace_erasure.concepts.concept import Concept
+from trace_erasure.errors import InputError
+from trace_erasure.math.objectives import OBJECTIVES
+
+HARDENING = ("off", "closed_form", "adversarial")
+WINDOWS = ("late", "early", "all")
+MODES = ("equality", "ridge", "null_space")
+
+
+def _check(condition: bool, name: str, value: object, allowed: str) -> None:
+    if not condition:
+        raise InputError(f"{name} is {value!r}; allowed: {allowed}.")
+
+
+@dataclass(frozen=True)
+class ClosedForm:
+    """Stage 1.
+
+    Attributes:
+        mode: ``equality`` (redirect exactly along the chosen directions), ``ridge`` (the best
+            compromise of so many directions, over sentences from the captions, too) or
+            ``null_space`` (that, but never touch the retained span). None is ``ridge`` where a
+            text encoder reads both ways and nothing asks for an equality; else ``equality``.
+        directions: how many leading directions of surrogate − concept to redirect. None solves
+            untruncated: in equality mode exact on the listed prompts, badly conditioned with many
+            of them. There several concepts of one run share the directions out, at least one each;
+            a compromise has so many for each.
+        ridge: λ of Σ + λ·mean(diag Σ)·I.
+        keep: how many leading directions of the retained embeddings are held exactly; a ridge
+            weighs all of them instead.
+        pooled: whether the pooled vector, in families that have one, is redirected too; without
+            it the concept keeps a way in, and the certificate calls the pooled path open.
+
+    ``directions`` and ``keep`` count for each population of tokens (Stable Diffusion 3 has CLIP's
+    and T5's) and for the pooled vector.
+    """
+
+    mode: str | None = None
+    directions: int | None = 8
+    ridge: float = 1e-3
+    keep: int = 24
+    pooled: bool = True
+
+    def __post_init__(self) -> None:
+        known = self.mode is None or self.mode in MODES
+        _check(known, "closed_form.mode", self.mode, ", ".join(MODES))
+        _check(
+            self.directions is None or self.directions >= 1,
+            "closed_form.directions",
+            self.directions,
+            "1 or more, or null",
+        )
+        _check(self.ridge > 0, "closed_form.ridge", self.ridge, "a positive number")
+        _check(self.keep >= 0, "closed_form.keep", self.keep, "0 or more")
+
+
+@dataclass(frozen=True)
+class Finetune:
+    """Stage 2.
+
+    Attributes:
+        objective: ``anchor``, ``reverse_cfg`` or ``margin`` (see ``math.objectives``).
+        eta: strength of the objective; at most 1, beyond which targets leave the data.
+        noise_level: τ; concept states at or below it are steered away, states above it are held
+            where stage 1 leaves them. None measures it from the trajectory profile.
+        window: which states are steered: ``late``, those; ``early`` turns the two round; ``all``
+            holds none. The terms of the loss keep their names.
+        steps, batch, rank, learning_rate: of the LoRA; ``batch`` counts concept states.
+        late, early, empty, retain: weights of the four loss terms.
+        trajectories, retain_trajectories, sampler_steps, guidance_scale: of the cached rollouts.
+    """
+
+    objective: str = "anchor"
+    eta: float = 1.0
+    noise_level: float | None = None
+    window: str = "late"
+    steps: int = 60
+    batch: int = 8
+    rank: int = 4
+    learning_rate: float = 1e-3
+    late: float = 1.0
+    early: float = 0.5
+    empty: float = 0.5
+    retain: float = 1.0
+    trajectories: int = 16
+    retain_trajectories: int = 48
+    sampler_steps: int = 12
+    guidance_scale: float = 3.0
+
+    def __post_init__(self) -> None:
+        _check(
+            self.objective in OBJECTIVES,
+            "finetune.objective",
+            self.objective,
+            ", ".join(OBJECTIVES),
+        )
+        _check(0 <= self.eta <= 1, "finetune.eta", self.eta, "0 to 1")
+        _check(self.window in WINDOWS, "finetune.window", self.window, ", ".join(WINDOWS))
+        level = self.noise_level
+        _check(
+            level is None or 0 < level < 1,
+            "finetune.noise_level",
+            level,
+            "between 0 and 1, or null",
+        )
+        for name in (
+            "steps",
+            "batch",
+            "rank",
+            "trajectories",
+            "retain_trajectories",
+            "sampler_steps",
+        ):
+            _check(getattr(self, name) >= 1, f"finetune.{name}", getattr(self, name), "1 or more")
+        _check(
+            self.learning_rate > 0,
+            "finetune.learning_rate",
+            self.learning_rate,
+            "a positive number",
+        )
+
+
+THOROUGH = Finetune(steps=120, rank=8, learning_rate=2e-3)
+"""Stage 2 of adversarial hardening: an adversary takes more training to resist than the name does,
+which stage 1 has redirected already."""
+
+
+@dataclass(frozen=True)
+class Merge:
+    """How artifacts become one.
+
+    Attributes:
+        mode: ``auto``, equality as long as there is room for it, or ``ridge`` in any case.
+        directions: conditions a concept in the joint solve; None takes, of 8, 4, 2 and 1, the
+            number that costs least of those that there is room for.
+        keep: how many leading directions of what is retained are held, as in ``ClosedForm``.
+        ridge: λ of Σ + λ·mean(diag Σ)·I.
+        rank: the most that the result may have; None loses nothing. Trained parts give way first.
+        integrate: a short finetune of all together, towards what each artifact does alone.
+    """
+
+    mode: str = "auto"
+    directions: int | None = None
+    keep: int = 24
+    ridge: float = 1e-3
+    rank: int | None = None
+    integrate: Finetune | None = None
+
+    def __post_init__(self) -> None:
+        _check(self.mode in ("auto", "ridge"), "merge.mode", self.mode, "auto or ridge")
+        for name in ("directions", "rank"):
+            value = getattr(self, name)
+            _check(value is None or value >= 1, f"merge.{name}", value, "1 or more, or null")
+        _check(self.keep >= 0, "merge.keep", self.keep, "0 or more")
+        _check(self.ridge > 0, "merge.ridge", self.ridge, "a positive number")
+
+
+@dataclass(frozen=True)
+class EraseSpec:
+    """Everything that decides an erasure; the same spec and base give the same bytes.
+
+    Attributes:
+        concepts: what to erase.
+        closed_form: stage 1, or None to leave it out.
+        finetune: stage 2, or None to leave it out; then the certificate speaks of the result.
+        seed: of every random choice.
+        hardening: ``closed_form`` adds to stage 1 the concept mistyped, repeated and said without
+            its name, and adversarial rounds; ``adversarial`` also trains stage 2, with ``THOROUGH``
+            settings where ``finetune`` is None, against whatever gets past stage 1: on the layers
+            behind the text-facing maps, with stage 1 undone and prompts perturbed to bring the
+            concept back.
+    """
+
+    concepts: tuple[Concept, ...]
+    closed_form: ClosedForm | None = ClosedForm()
+    finetune: Finetune | None = None
+    seed: int = 0
+    hardening: str = "off"
+
+    def __post_init__(self) -> None:
+        _check(self.hardening in HARDENING, "hardening", self.hardening, ", ".join(HARDENING))
+        if self.hardening != "off" and self.closed_form is None:
+            raise InputError(f"hardening {self.hardening!r} needs stage 1. Keep closed_form.")
+        _check(len(self.concepts) > 0, "concepts", self.concepts, "at least one concept")
+        if self.closed_form is None and self.finetune is None:
+            raise InputError(
+                "both stages are switched off: nothing would be erased. Keep the closed form, or "
+                "set finetune."
+            )

@@ -1,0 +1,254 @@
+"""A run as a YAML file: which model, which concepts, which settings; read strictly.
+
+    model: emoji-sd
+    concepts:
+      - fox
+      - {phrase: Mira Solberg, kind: identity}
+      - {phrase: knife, only_with: clown}
+    closed_form: {directions: 4}
+    finetune: {rank: 8}       # {} is the usual one; null, as it is without this line, is none
+    seed: 0
+
+Every key of ``Concept``, ``ClosedForm`` and ``Finetune`` may be given; what is not has its default.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+import os
+import re
+import sys
+import types
+from collections.abc import Iterable, Mapping
+from dataclasses import MISSING, asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+
+import yaml
+
+from trace_erasure.concepts.concept import Concept
+from trace_erasure.config import ClosedForm, EraseSpec, Finetune
+from trace_erasure.errors import InputError
+from trace_erasure.utils.atomic import atomic
+
+STAGES = {"closed_form": ClosedForm, "finetune": Finetune}
+KEYS = ("model", "concepts", *STAGES, "seed", "hardening")
+LONGEST_NAME = 60
+Settings = TypeVar("Settings", bound=Concept | ClosedForm | Finetune)
+
+
+@dataclass(frozen=True)
+class RunSpec:
+    """A model and what to erase from it.
+
+    Attributes:
+        model: a shipped model's name, or a folder with a diffusers pipeline.
+        erase: the settings of the erasure.
+    """
+
+    model: str
+    erase: EraseSpec
+
+    @property
+    def name(self) -> str:
+        """A file name for what comes of it: ``fox``, ``fox-mira-solberg``."""
+        return slug(" ".join(concept.name for concept in self.erase.concepts))
+
+
+def slug(text: str) -> str:
+    """``text`` as a file name: lower case, words joined by hyphens."""
+    return re.sub(r"[\W_]+", "-", text.lower()).strip("-")[:LONGEST_NAME].strip("-") or "erasure"
+
+
+# Reading ----------------------------------------------------------------------------------
+
+
+def load_spec(path: str | os.PathLike[str]) -> RunSpec:
+    """The run that a YAML file describes.
+
+    Raises:
+        InputError: the file is missing, not YAML, or holds a key or a value that is not allowed;
+            the message names it.
+    """
+    path = Path(path)
+    try:
+        text = path.read_text("utf-8")
+    except FileNotFoundError as error:
+        raise InputError(f"there is no file {path}. Check the path.") from error
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror}. Check the path.") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is not a text file in UTF-8. Give a YAML file.") from error
+    return parse_spec(text, str(path))
+
+
+def parse_spec(text: str, source: str = "spec") -> RunSpec:
+    """The run that YAML text describes; ``source`` names it in messages. Raises ``InputError``."""
+    try:
+        raw = yaml.load(text, Loader=_Loader)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: an odd date
+        reason = " ".join(str(error).split()).rstrip(".")
+        raise InputError(f"{source} is not valid YAML: {reason}.") from error
+    if raw is None:
+        raise InputError(f"{source} is empty. Give at least `model` and `concepts`.")
+    try:
+        return _run(_mapping(raw, KEYS, ""))
+    except InputError as error:
+        raise InputError(f"{source}: {error}") from error
+
+
+def _run(raw: Mapping[str, Any]) -> RunSpec:
+    for key in ("model", "concepts"):
+        if key not in raw:
+            raise InputError(f"there is no {key!r}. Add it.")
+    listed = raw["concepts"]
+    if not isinstance(listed, list):
+        raise _wrong("concepts", listed, "a list of phrases or mappings, such as [fox]")
+    concepts = [_concept(value, f"concepts[{i}]") for i, value in enumerate(listed)]
+    options: dict[str, Any] = {}
+    for key, kind in STAGES.items():
+        if key in raw:
+            options[key] = None if raw[key] is None else _settings(kind, raw[key], key)
+    if "seed" in raw:
+        options["seed"] = _value(int, raw["seed"], "seed")
+    if "hardening" in raw:
+        options["hardening"] = _value(str, raw["hardening"], "hardening")
+    model = _value(str, raw["model"], "model")
+    return RunSpec(model, EraseSpec(tuple(concepts), **options))
+
+
+def _concept(raw: Any, where: str) -> Concept:
+    if isinstance(raw, str):
+        return Concept(raw)
+    if not isinstance(raw, dict):
+        raise _wrong(where, raw, "a phrase in quotes, or a mapping with a phrase")
+    return _settings(Concept, raw, where)
+
+
+def _settings(kind: type[Settings], raw: Any, where: str) -> Settings:
+    """A dataclass of settings from its mapping; what each key may hold is read from its type."""
+    hints = get_type_hints(kind)
+    raw = _mapping(raw, tuple(hints), where)
+    for field in fields(kind):
+        required = field.default is MISSING and field.default_factory is MISSING
+        if required and field.name not in raw:
+            raise InputError(f"{where} has no {field.name!r}. Add it.")
+    return kind(**{key: _value(hints[key], value, f"{where}.{key}") for key, value in raw.items()})
+
+
+def _mapping(raw: Any, allowed: tuple[str, ...], where: str) -> dict[str, Any]:
+    if not isinstance(raw, dict):
+        raise _wrong(where or "the file", raw, f"a mapping with the keys {', '.join(allowed)}")
+    for key in raw:
+        if key not in allowed:
+            full = f"{where}.{key}" if where else str(key)
+            raise InputError(
+                f"unknown key {full!r}{_nearest(str(key), allowed)}. Allowed: {', '.join(allowed)}."
+            )
+    return raw
+
+
+def _value(kind: Any, value: Any, where: str) -> Any:
+    """``value`` as ``kind``: str, bool, int, float, a tuple of them, or one of them or None."""
+    if get_origin(kind) in (Union, types.UnionType):
+        inner = next(option for option in get_args(kind) if option is not type(None))
+        return None if value is None else _value(inner, value, where)
+    if get_origin(kind) is tuple:
+        if not isinstance(value, list):
+            raise _wrong(where, value, "a list, such as [one, two]")
+        return tuple(_value(get_args(kind)[0], one, f"{where}[{i}]") for i, one in enumerate(value))
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if kind is str:
+        if not isinstance(value, str):
+            raise _wrong(where, value, "text; put it in quotes")
+        return value
+    if kind is bool:
+        if not isinstance(value, bool):
+            raise _wrong(where, value, "true or false")
+        return value
+    if kind is int:
+        if not number or isinstance(value, float):
+            raise _wrong(where, value, "a whole number")
+        return value
+    if not number or not math.isfinite(value):
+        raise _wrong(where, value, "a number, such as 0.5 or 1.0e-3")
+    return float(value)
+
+
+def _wrong(where: str, value: Any, allowed: str) -> InputError:
+    return InputError(f"{where} is {value!r}; allowed: {allowed}.")
+
+
+def _nearest(word: str, known: Iterable[str]) -> str:
+    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.4)
+    return f"; the nearest is {close[0]!r}" if close else ""
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML without silent surprises: a key that is given twice is an error."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen = set()
+        for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                continue
+            if key.value in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key {key.value!r} is given twice", key.start_mark
+                )
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
+# Writing ----------------------------------------------------------------------------------
+
+
+def to_yaml(run: RunSpec) -> str:
+    """The run with every setting written out; ``parse_spec`` gives back the same run."""
+    spec = run.erase
+    data = {
+        "model": run.model,
+        "concepts": [_plain(concept) for concept in spec.concepts],
+        "closed_form": None if spec.closed_form is None else _plain(spec.closed_form),
+        "finetune": None if spec.finetune is None else _plain(spec.finetune),
+        "seed": spec.seed,
+        "hardening": spec.hardening,
+    }
+    return yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=sys.maxsize)
+
+
+class _Dumper(yaml.SafeDumper):
+    """YAML that gives back every text: outside quotes, line breaks such as U+0085 would fold."""
+
+    def represent_str(self, data: str) -> yaml.ScalarNode:
+        style = None if data.isprintable() else '"'
+        return self.represent_scalar("tag:yaml.org,2002:str", data, style=style)
+
+
+_Dumper.add_representer(str, _Dumper.represent_str)
+
+
+def dump_spec(run: RunSpec, path: str | os.PathLike[str]) -> Path:
+    """Writes ``to_yaml(run)``, whole or not at all. Raises ``InputError`` where it cannot."""
+    path = Path(path)
+    with atomic(path) as partial:
+        partial.write_text(to_yaml(run), "utf-8")
+    return path
+
+
+def _plain(settings: Concept | ClosedForm | Finetune) -> dict[str, Any]:
+    items = asdict(settings).items()
+    return {key: list(value) if isinstance(value, tuple) else value for key, value in items}
+
+
+def spec_of(record: Mapping[str, Any]) -> EraseSpec:
+    """The spec that an artifact's ``record["spec"]`` holds: the inverse of ``asdict``."""
+    closed_form, finetune = record["closed_form"], record["finetune"]
+    return EraseSpec(
+        tuple(Concept(**concept) for concept in record["concepts"]),
+        None if closed_form is None else ClosedForm(**closed_form),
+        None if finetune is None else Finetune(**finetune),
+        record["seed"],
+        record.get("hardening", "off"),
+    )

@@ -1,0 +1,1 @@
+"""The demo: two commands, one page."""

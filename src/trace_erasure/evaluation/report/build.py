@@ -1,0 +1,300 @@
+"""A whole evaluation as one report, computed from verdicts and nothing else."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from trace_erasure.evaluation.metrics.registry import METRICS
+from trace_erasure.evaluation.metrics.summary import summarise
+from trace_erasure.evaluation.report.grids import Grid, compare_grid
+from trace_erasure.evaluation.report.html import (
+    Manifest,
+    Plot,
+    Section,
+    Text,
+    manifest,
+    write_report,
+)
+from trace_erasure.evaluation.report.plots import Interval, interval_plot
+from trace_erasure.evaluation.report.tables import (
+    DEFAULT,
+    Number,
+    Table,
+    number,
+    rows_table,
+    to_markdown,
+)
+from trace_erasure.evaluation.runs.controls import CONTROLS
+from trace_erasure.evaluation.runs.records import Row, Verdict, to_json
+from trace_erasure.evaluation.runs.strength import curves, parse_strength
+from trace_erasure.evaluation.runs.verdict_files import check_same_protocol
+from trace_erasure.pipeline.image_store import ImageStore
+from trace_erasure.utils.atomic import atomic
+
+# Tasks whose pictures are blurred until they are clicked.
+SENSITIVE = re.compile("hazard|i2p|nudity|sixcd|explicit|nsfw")
+OVERALL = ("h_o", "h_c", "acc_s")
+"""The figure that sums a task up: the first of these that it has."""
+CARDS = 6
+
+
+@dataclass(frozen=True)
+class Overview:
+    """What a report holds: figures for programs, sections for readers."""
+
+    title: str
+    subtitle: str
+    rows: tuple[Row, ...]
+    sections: tuple[Section, ...]
+    made: Manifest
+
+    def write(self, folder: str | os.PathLike[str]) -> list[Path]:
+        """``report.html``, ``report.json`` and ``report.md`` in ``folder``; returns the paths."""
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        page = write_report(
+            folder / "report.html",
+            [*self.sections, self.made],
+            title=self.title,
+            subtitle=self.subtitle,
+        )
+        data = {
+            "title": self.title,
+            "rows": [to_json(row) for row in self.rows],
+            "manifest": dict(self.made.entries),
+        }
+        texts = {
+            folder / "report.json": json.dumps(data, indent=1, ensure_ascii=False, default=str),
+            folder / "report.md": self.markdown(),
+        }
+        for file, text in texts.items():
+            with atomic(file) as partial:
+                partial.write_text(text, "utf-8")
+        return [page, *texts]
+
+    def markdown(self) -> str:
+        """The tables and texts, for a terminal or a pull request."""
+        parts = [f"# {self.title}\n\n{self.subtitle}\n"]
+        for section in self.sections:
+            if isinstance(section, Table):
+                parts.append(to_markdown(section))
+            elif isinstance(section, Text):
+                parts.append(f"## {section.title}\n\n{section.body}\n")
+        lines = [f"- {key}: {_plain(value)}" for key, value in self.made.entries.items()]
+        parts.append("\n".join([f"## {self.made.title}\n", *lines]) + "\n")
+        return "\n".join(parts)
+
+
+def overview(
+    verdicts: Sequence[Verdict],
+    store: ImageStore | None = None,
+    *,
+    title: str = "Evaluation",
+    runs: Sequence[Mapping[str, Any]] = (),
+    tasks: Mapping[str, Mapping[str, Any]] | None = None,
+) -> Overview:
+    """Tables by task, by concept and worst case, controls, curves, grids and the manifest.
+
+    Args:
+        verdicts: of any number of tasks, methods and judges; ``base``, ``drift`` and ``blank``
+            among the methods are the controls.
+        store: the pictures, for grids; None leaves them out.
+        runs: how the verdicts were made, one mapping a run, for the manifest.
+        tasks: by name, the columns of a task's tables, its oddities and remarks; see
+            ``run_folder.about``.
+
+    Raises:
+        InputError: a task was measured in two ways, or verdicts of a run are missing.
+    """
+    check_same_protocol(verdicts)
+    verdicts = sorted(verdicts, key=lambda v: _rank(v.method))
+    base = [verdict for verdict in verdicts if verdict.method == "base"]
+    rows = _all_rows(verdicts, base)
+    names = list(dict.fromkeys(verdict.task for verdict in verdicts))
+    sections: list[Section] = [_controls(rows, names)]
+    for task in names:
+        said = (tasks or {}).get(task, {})
+        mine = [row for row in rows if row.task == task]
+        sections += _task_sections(task, mine, said.get("metrics") or ())
+        remarks = [f"{name}: {text}" for name, text in said.get("quirks", {}).items()]
+        remarks += said.get("notes", ())
+        if remarks:
+            sections.append(Text("\n\n".join(remarks), f"{task}: how it was measured"))
+    judges = list(dict.fromkeys(v.judge for v in verdicts if v.correct is not None))
+    for judge in judges[:1]:
+        sections += curves(rows, judge)
+        if store is not None:
+            for task in names:
+                sections += _grids([v for v in verdicts if v.task == task], store, judge)
+    pictures = len({verdict.image for verdict in verdicts})
+    subtitle = (
+        f"{pictures} pictures, {len(verdicts)} verdicts by {len({v.judge for v in verdicts})} "
+        f"judges, {len(names)} task{'s' if len(names) > 1 else ''}: {', '.join(names)}."
+    )
+    return Overview(title, subtitle, tuple(rows), tuple(sections), _manifest(verdicts, runs))
+
+
+def label(method: str) -> str:
+    """A method's name for readers; controls are named as such."""
+    return f"{CONTROLS[method]} (control)" if method in CONTROLS else method
+
+
+def _rank(method: str) -> tuple[int, str, float]:
+    """Controls first, then methods as named, each by strength."""
+    plain, strength = parse_strength(method)
+    order = list(CONTROLS)
+    return (order.index(plain), "", 0) if plain in order else (len(order), "", strength)
+
+
+def _all_rows(verdicts: Sequence[Verdict], base: Sequence[Verdict]) -> list[Row]:
+    """Figures of every task, with ``acc_s_relative`` where the original model was evaluated."""
+    rows: list[Row] = []
+    for task in dict.fromkeys(verdict.task for verdict in verdicts):
+        mine = [verdict for verdict in verdicts if verdict.task == task]
+        original = [verdict for verdict in base if verdict.task == task]
+        rows += summarise(mine, original or None)
+    return rows
+
+
+def _overall(rows: Sequence[Row]) -> str | None:
+    """The metric that sums these rows up."""
+    known = {row.metric for row in rows if not math.isnan(row.value)}
+    return next((metric for metric in OVERALL if metric in known), None)
+
+
+def _controls(rows: Sequence[Row], tasks: Sequence[str]) -> Table:
+    """Whether every control stays below every method, by task and judge."""
+    lines: list[tuple[str | Number, ...]] = []
+    for task in tasks:
+        means = [row for row in rows if row.task == task and row.concept == "mean"]
+        metric = _overall(means)
+        if metric is None:
+            continue
+        for judge in dict.fromkeys(row.judge for row in means if row.metric == metric):
+            found = {r.method: r for r in means if r.judge == judge and r.metric == metric}
+            methods = {m: r for m, r in found.items() if m not in CONTROLS}
+            plain = {m: r for m, r in methods.items() if parse_strength(m)[1] == 1} or methods
+            lowest = min(plain.values(), key=lambda row: row.value, default=None)
+            cells = [number(found[name]) if name in found else Number("—") for name in CONTROLS]
+            lines.append(
+                (
+                    task,
+                    judge.split("@")[0],
+                    METRICS[metric].title,
+                    *cells,
+                    number(lowest) if lowest else Number("—"),
+                    _told_apart(found, lowest, metric),
+                )
+            )
+    return Table(
+        "What the controls say",
+        ("task", "judge", "overall", *CONTROLS.values(), "lowest method", "verdict"),
+        tuple(lines),
+        "A task means something if a model that draws nothing scores below every method, and the "
+        "original model does so wherever something was to be erased. Random drift has the size of "
+        "the method's change in every layer, in random directions: what it reaches, size alone "
+        "reaches. Means over concepts, per cent, 95 % intervals. — was not evaluated.",
+    )
+
+
+def _told_apart(found: Mapping[str, Row], lowest: Row | None, metric: str) -> str:
+    missing = [CONTROLS[name] for name in CONTROLS if name not in found]
+    if missing:
+        return f"not evaluated: {', '.join(missing)}"
+    # Where nothing is erased, the original model is the ceiling and drift may well keep it all.
+    must = ("blank",) if metric == "acc_s" else tuple(CONTROLS)
+    if lowest is None:
+        return "no method"
+    above = [CONTROLS[name] for name in must if not found[name].value < lowest.value]
+    return f"✗ not below: {', '.join(above)}" if above else "✓ told apart"
+
+
+def _task_sections(task: str, rows: Sequence[Row], columns: Sequence[str]) -> Iterator[Section]:
+    metric = _overall([row for row in rows if row.concept == "mean"])
+    if metric is not None:
+        yield interval_section(task, rows, metric)
+    shown = [replace(row, method=label(row.method)) for row in rows]
+    have = {row.metric for row in rows if not math.isnan(row.value)}
+    usual = columns or [metric or "acc_s", *DEFAULT, "nothing_s"]
+    known = dict.fromkeys([*usual, "blank"])
+    metrics = [name for name in known if name in have]
+    concepts = sorted({row.concept for row in rows} - {"mean", "worst"})
+    if len(concepts) == 1:  # its mean and its worst are one figure
+        mean = [replace(row, concept=concepts[0]) for row in shown if row.concept == "mean"]
+        yield rows_table(mean, f"{task}: {concepts[0]}", metrics)
+        return
+    over = [row for row in shown if row.concept in ("mean", "worst")]
+    yield rows_table(over, f"{task}: mean and worst concept", metrics)
+    each = [row for row in shown if row.concept in concepts and parse_strength(row.method)[1] == 1]
+    each.sort(key=lambda row: concepts.index(row.concept))
+    yield replace(rows_table(each, f"{task}: every concept", metrics), folded=True)
+
+
+def interval_section(task: str, rows: Sequence[Row], metric: str) -> Plot:
+    """The overall figure of every method, judge by judge."""
+    means = [row for row in rows if row.concept == "mean" and row.metric == metric]
+    judges = list(dict.fromkeys(row.judge.split("@")[0] for row in means))
+    groups: dict[str, list[Interval]] = {}
+    for row in means:
+        value, low, high = 100 * row.value, 100 * row.low, 100 * row.high
+        series = judges.index(row.judge.split("@")[0])
+        groups.setdefault(label(row.method), []).append(Interval(value, low, high, series))
+    title = f"{METRICS[metric].title} on {task}"
+    svg = interval_plot(groups, judges, title=title, x_label="per cent", x_range=(0, 100))
+    return Plot(
+        f"{task}: {METRICS[metric].title}",
+        svg,
+        f"{METRICS[metric].title}: {METRICS[metric].meaning}. Mean over concepts, 95 % intervals.",
+    )
+
+
+def _grids(verdicts: Sequence[Verdict], store: ImageStore, judge: str) -> Iterator[Grid]:
+    """Equal seeds side by side: the original, random drift, and the first method."""
+    task = verdicts[0].task
+    methods = [m for m in dict.fromkeys(v.method for v in verdicts) if parse_strength(m)[1] == 1]
+    own = [method for method in methods if method not in CONTROLS]
+    shown = [m for m in ("base", "drift", *own[:1]) if m in methods]
+    concepts = list(dict.fromkeys(v.concept for v in verdicts if v.judge == judge))
+    for i, concept in enumerate(concepts):
+        runs = {m: [v for v in verdicts if v.method == m] for m in shown}
+        grid = compare_grid(
+            {CONTROLS.get(m, m): found for m, found in runs.items()},
+            store,
+            judge=judge,
+            concept=concept,
+            title=f"{task}: {concept}, before and after",
+            limit=CARDS,
+        )
+        yield replace(grid, sensitive=bool(SENSITIVE.search(task)), folded=i > 0)
+
+
+def _manifest(verdicts: Sequence[Verdict], runs: Sequence[Mapping[str, Any]]) -> Manifest:
+    protocols = {
+        f"{v.task}, {v.concept}": v.protocol
+        for v in sorted(verdicts, key=lambda v: (v.task, v.concept))
+    }
+    seeds = {v.image_seed for v in verdicts}
+    return manifest(
+        models=sorted({v.model for v in verdicts}),
+        judges=sorted({v.judge for v in verdicts}),
+        methods=list(dict.fromkeys(v.method for v in verdicts)),
+        training_seeds=sorted({v.seed for v in verdicts if v.method not in CONTROLS}),
+        picture_seeds=f"{len(seeds)} different ones, one for each item; they stand in the verdicts",
+        protocols=protocols,
+        **{f"run {i}": dict(run) for i, run in enumerate(runs, 1)},
+    )
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return "; ".join(f"{key} `{one}`" for key, one in value.items())
+    if isinstance(value, list | tuple):
+        return ", ".join(f"`{one}`" for one in value)
+    return f"`{value}`"

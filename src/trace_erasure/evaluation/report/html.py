@@ -1,0 +1,232 @@
+"""One self-contained HTML page: tables, pictures, plots and how they came about."""
+
+from __future__ import annotations
+
+import base64
+import importlib.metadata
+import io
+import os
+import platform
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import singledispatch
+from html import escape
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from trace_erasure.evaluation.report.grids import Card, Grid, Picture
+from trace_erasure.evaluation.report.tables import Number, Table
+from trace_erasure.utils.atomic import atomic
+
+PACKAGES = ("trace-erasure", "torch", "diffusers", "transformers", "peft", "safetensors")
+LARGEST = 256  # pixels: bigger pictures are reduced, so that a page stays a page
+
+
+@dataclass(frozen=True)
+class Text:
+    """Paragraphs, separated by empty lines; ``code`` between backticks."""
+
+    body: str
+    title: str = ""
+
+
+@dataclass(frozen=True)
+class Plot:
+    """An SVG drawing from ``plots``."""
+
+    title: str
+    svg: str
+    caption: str = ""
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """Names and values that tell how a page came about; see ``manifest``."""
+
+    entries: Mapping[str, Any]
+    title: str = "How this was made"
+
+
+Section = Text | Table | Grid | Plot | Manifest
+
+
+def manifest(**entries: Any) -> Manifest:
+    """``entries`` (models, judges, protocols, seeds …) with versions, machine and time added."""
+    versions = {}
+    for package in PACKAGES:
+        try:
+            versions[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            versions[package] = "not installed as a package"
+    return Manifest(
+        {
+            **entries,
+            "versions": {"python": platform.python_version(), **versions},
+            "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} CPU cores",
+            "made": datetime.now(UTC).isoformat(timespec="seconds"),
+        }
+    )
+
+
+def write_report(
+    where: str | os.PathLike[str],
+    sections: Sequence[Section],
+    *,
+    title: str,
+    subtitle: str = "",
+) -> Path:
+    """Writes the page and returns its path.
+
+    Args:
+        where: an ``.html`` file, or a folder that gets ``report.html``.
+        sections: in reading order.
+
+    Raises:
+        InputError: the file cannot be written.
+    """
+    path = Path(where)
+    if path.suffix != ".html":
+        path = path / "report.html"
+    style = files("trace_erasure.evaluation.report").joinpath("report.css").read_text("utf-8")
+    lead = f'<p class="subtitle">{_inline(subtitle)}</p>' if subtitle else ""
+    titled = [
+        (f"s{i}", section)
+        for i, section in enumerate(sections)
+        if section.title and not getattr(section, "folded", False)
+    ]
+    links = "".join(f'<a href="#{name}">{escape(s.title)}</a>' for name, s in titled)
+    contents = f"<nav>{links}</nav>" if len(titled) > 2 else ""
+    body = "".join(_section(f"s{i}", section) for i, section in enumerate(sections))
+    page = (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        '<meta name="color-scheme" content="light dark">'
+        f"<title>{escape(title)}</title><style>{style}</style></head>"
+        f"<body><header><h1>{escape(title)}</h1>{lead}{contents}</header>"
+        f"<main>{body}</main></body></html>\n"
+    )
+    with atomic(path) as partial:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial.write_text(page, "utf-8")
+    return path
+
+
+def _section(name: str, section: Section) -> str:
+    heading = f"<h2>{escape(section.title)}</h2>" if section.title else ""
+    caption = getattr(section, "caption", "")
+    note = f'<p class="caption">{_inline(caption)}</p>' if caption else ""
+    if getattr(section, "folded", False):
+        body = f"<details><summary>{heading}</summary>{_html(section)}{note}</details>"
+    else:
+        body = f"{heading}{_html(section)}{note}"
+    return f'<section id="{name}">{body}</section>'
+
+
+@singledispatch
+def _html(section: Any) -> str:
+    raise TypeError(f"{type(section).__name__} is no report section")
+
+
+@_html.register
+def _(section: Text) -> str:
+    paragraphs = [part for part in re.split(r"\n\s*\n", section.body.strip()) if part]
+    return "".join(f'<p class="text">{_inline(part)}</p>' for part in paragraphs)
+
+
+@_html.register
+def _(section: Table) -> str:
+    first = section.rows[0] if section.rows else ()
+    right = [isinstance(cell, Number) for cell in first] or [False] * len(section.columns)
+    head = "".join(
+        f"<th scope=col{' class=n' if r else ''}>{_subscripts(column)}</th>"
+        for column, r in zip(section.columns, right, strict=True)
+    )
+    lines = []
+    for row in section.rows:
+        # Averages close a table; they are set apart.
+        total = " class=total" if {"mean", "worst"} & {c for c in row if isinstance(c, str)} else ""
+        cells = "".join(map(_cell, row, section.columns))
+        lines.append(f"<tr{total}>{cells}</tr>")
+    table = f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(lines)}</tbody></table>"
+    return f'<div class="scroll" tabindex="0">{table}</div>'
+
+
+@_html.register
+def _(section: Grid) -> str:
+    cards = "".join(_card(card, section.sensitive) for card in section.cards)
+    hint = '<p class="hint">Blurred: click a picture to see it.</p>' if section.sensitive else ""
+    return f'{hint}<div class="cards">{cards}</div>'
+
+
+@_html.register
+def _(section: Plot) -> str:
+    return f'<div class="scroll plot" tabindex="0">{section.svg}</div>'
+
+
+@_html.register
+def _(section: Manifest) -> str:
+    lines = "".join(
+        f"<dt>{escape(str(key))}</dt><dd>{_value(value)}</dd>"
+        for key, value in section.entries.items()
+    )
+    return f"<dl>{lines}</dl>"
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, Mapping):
+        pairs = [(escape(str(key)), escape(str(one))) for key, one in value.items()]
+        return "<br>".join(f"{key} <code>{one}</code>" for key, one in pairs)
+    if isinstance(value, list | tuple):
+        return "<br>".join(f"<code>{escape(str(item))}</code>" for item in value)
+    return f"<code>{escape(str(value))}</code>"
+
+
+def _cell(cell: str | Number, column: str) -> str:
+    # On a phone every row is a block of its own, where the column's name stands beside the cell.
+    name = f'data-name="{escape(column, quote=True)}"'
+    if isinstance(cell, Number):
+        small = f"<small>{escape(cell.detail)}</small>" if cell.detail else ""
+        return f"<td class=n {name}><span>{escape(cell.text)}{small}</span></td>"
+    return f"<td {name}><span>{escape(cell)}</span></td>"
+
+
+def _card(card: Card, sensitive: bool) -> str:
+    caption = f"<figcaption><b>{escape(card.caption)}</b> {escape(card.note)}</figcaption>"
+    pictures = "".join(_picture(picture, sensitive) for picture in card.pictures)
+    return f"<figure>{caption}<div>{pictures}</div></figure>"
+
+
+def _picture(picture: Picture, sensitive: bool) -> str:
+    image = picture.image
+    if max(image.size) > LARGEST:
+        image = image.copy()
+        image.thumbnail((LARGEST, LARGEST), Image.Resampling.LANCZOS)
+    buffer = io.BytesIO()
+    image.convert("RGB").save(buffer, format="PNG", optimize=True)
+    data = base64.b64encode(buffer.getvalue()).decode()
+    # Not by colour alone: a sign says it too.
+    mark, tone = {True: ("✓ ", "good"), False: ("✗ ", "bad"), None: ("", "")}[picture.good]
+    alt = escape(f"{picture.label}: {picture.verdict}".strip(": "), quote=True)
+    shown = f'<img src="data:image/png;base64,{data}" alt="{alt}">'
+    if sensitive:  # without a script: the box is what the picture's look depends on
+        box = '<input type="checkbox" aria-label="show the picture">'
+        shown = f'<label class="veil">{box}{shown}</label>'
+    return (
+        f'<span class="picture"><span class="label">{escape(picture.label)}</span>{shown}'
+        f'<span class="verdict {tone}">{mark}{escape(picture.verdict)}</span></span>'
+    )
+
+
+def _inline(text: str) -> str:
+    """Escaped text with `code` set as code."""
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text))
+
+
+def _subscripts(text: str) -> str:
+    """``Acc_e`` with its index below the line."""
+    return re.sub(r"_(\w)\b", r"<sub>\1</sub>", escape(text))

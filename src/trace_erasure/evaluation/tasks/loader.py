@@ -1,0 +1,148 @@
+"""Task files: what to draw, in YAML.
+
+A file gives ``name``, ``version``, ``sampling`` and one of three: ``items`` (a CSV file beside it,
+with the columns prompt, seed, group, concept, expects, companion; several labels are joined by
+``|``), ``prompts`` (a published list that the user has, see ``prompt_file``), or ``concepts`` and
+``groups`` (see ``task_templates``). ``tasks/objects.yaml`` is the example to copy.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Iterator, Sequence
+from importlib.resources import files
+from pathlib import Path
+
+import yaml
+
+from trace_erasure.errors import InputError
+from trace_erasure.evaluation.metrics.registry import METRICS
+from trace_erasure.evaluation.tasks.published_prompts import KEYS, read_items
+from trace_erasure.evaluation.tasks.task import Item, Task
+from trace_erasure.evaluation.tasks.templates import check_keys, expand, nearest
+from trace_erasure.pipeline.generate import Sampling
+
+ABOUT = ("name", "version", "description", "sampling", "metrics", "judges", "quirks")
+TOP_KEYS = (*ABOUT, "lists", "concepts", "groups", "items", "prompts")
+EMBEDDED = Path(str(files("trace_erasure.evaluation.tasks").joinpath("files")))
+
+
+def task_paths(folder: str | os.PathLike[str] | None = None) -> dict[str, Path]:
+    """Task name to file: the embedded tasks, then those in ``folder``, which may replace them."""
+    folders = [EMBEDDED] if folder is None else [EMBEDDED, Path(folder)]
+    return {
+        path.relative_to(place).with_suffix("").as_posix(): path
+        for place in folders
+        for pattern in ("*.yaml", "*/*.yaml")
+        for path in sorted(place.glob(pattern))
+    }
+
+
+def list_tasks(folder: str | os.PathLike[str] | None = None) -> tuple[str, ...]:
+    """Names that ``load_task`` knows; ``folder`` holds task files of your own."""
+    return tuple(task_paths(folder))
+
+
+def describe(path: Path) -> tuple[str, str, str]:
+    """Version, description and the prompt files that the user has to bring, of a task file.
+
+    Without its prompts, which for some tasks are many and for some are elsewhere. Raises
+    ``InputError`` for a file that is not YAML.
+    """
+    try:
+        raw = yaml.safe_load(path.read_text("utf-8"))
+        needed = (raw.get("prompts") or {}).get("read", [])
+        return str(raw.get("version", "")), str(raw.get("description", "")), ", ".join(needed)
+    except (yaml.YAMLError, AttributeError) as error:
+        raise InputError(f"{path} is not a task file: {error}. Correct or remove it.") from error
+
+
+def load_task(
+    name_or_path: str | os.PathLike[str],
+    folder: str | os.PathLike[str] | None = None,
+    prompts: str | os.PathLike[str] | None = None,
+    concepts: Sequence[str] | None = None,
+) -> Task:
+    """The task of that name, embedded or in ``folder``, or the one in a ``.yaml`` file.
+
+    Args:
+        prompts: for tasks on a published list, your copy of it, or the folder that it is in.
+        concepts: only these, as ``Task.subset`` gives them; large tasks load faster so.
+
+    Raises:
+        InputError: there is no such task or concept, or the file is wrong; the message says where.
+    """
+    path = Path(name_or_path)
+    if path.suffix not in (".yaml", ".yml"):
+        known = task_paths(folder)
+        if str(name_or_path) not in known:
+            raise InputError(
+                f"no task called {str(name_or_path)!r}{nearest(str(name_or_path), known)}. "
+                f"Known: {', '.join(known)}. Or give the path of a .yaml file."
+            )
+        path = known[str(name_or_path)]
+    if not path.is_file():
+        raise InputError(f"no task file at {path}. Known tasks: {', '.join(task_paths(folder))}.")
+    try:
+        raw = yaml.safe_load(path.read_text("utf-8"))
+    except yaml.YAMLError as error:
+        raise InputError(f"{path} is not valid YAML: {error}. Correct the file.") from error
+    if not isinstance(raw, dict):
+        raise InputError(f"{path} must hold a mapping with the keys {', '.join(TOP_KEYS)}.")
+    check_keys(raw, TOP_KEYS, str(path))
+    for key in ("name", "version"):
+        if key not in raw:
+            raise InputError(f"{path} has no {key!r}. Add it.")
+    sampling = raw.get("sampling", {})
+    check_keys(sampling, tuple(Sampling.__dataclass_fields__), f"{path}: sampling")
+    for metric in raw.get("metrics", ()):
+        if metric not in METRICS:
+            raise InputError(f"{path}: unknown metric {metric!r}{nearest(metric, METRICS)}.")
+    notes: list[str] = []
+    if "items" in raw:
+        items = list(_items_of_csv(path.parent / raw["items"]))
+    elif "prompts" in raw:
+        check_keys(raw["prompts"], tuple(KEYS), f"{path}: prompts")
+        scale = sampling.get("guidance_scale", Sampling().guidance_scale)
+        items, notes = read_items(raw["prompts"], prompts, raw["name"], scale)
+    else:
+        items = list(expand(raw, path, concepts))
+    if concepts is not None:
+        known = dict.fromkeys(item.concept for item in items)
+        for concept in concepts:
+            if concept not in known:
+                raise InputError(f"task {raw['name']!r} has no concept {concept!r}.")
+        items = [item for item in items if item.concept in concepts]
+    return Task(
+        name=raw["name"],
+        version=raw["version"],
+        items=tuple(items),
+        sampling=Sampling(**sampling),
+        description=raw.get("description", ""),
+        metrics=tuple(raw.get("metrics", ())),
+        judges=tuple(raw.get("judges", ())),
+        quirks=raw.get("quirks", {}),
+        notes=tuple(notes),
+    )
+
+
+def _items_of_csv(path: Path) -> Iterator[Item]:
+    if not path.is_file():
+        raise InputError(f"no item list at {path}. Put the CSV file beside the task file.")
+    with path.open(newline="", encoding="utf-8") as file:
+        for number, row in enumerate(csv.DictReader(file), start=2):
+            try:
+                yield Item(
+                    prompt=row["prompt"],
+                    seed=int(row["seed"]),
+                    group=row["group"],
+                    concept=row["concept"],
+                    expects=tuple(label for label in row["expects"].split("|") if label),
+                    companion=row.get("companion") or "",
+                )
+            except (KeyError, TypeError, ValueError, AttributeError) as error:
+                raise InputError(
+                    f"{path}, line {number}: cannot read this item ({error}). The columns are "
+                    "prompt, seed (a whole number), group, concept, expects, companion."
+                ) from error

@@ -1,0 +1,157 @@
+"""Templates, words and seeds to items: the ``concepts`` and ``groups`` of a task file."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import itertools
+import string
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from trace_erasure.errors import InputError
+from trace_erasure.evaluation.tasks.task import GROUPS, Item
+from trace_erasure.evaluation.tasks.word_lists import Entry, shared_words, world_lists
+
+BLOCK_KEYS = ("templates", "seeds", "values", "from", "names", "beside", "for", "without")
+LIST_KEYS = ("names", "expects")
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    close = difflib.get_close_matches(word, list(known), n=1)
+    return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def check_keys(given: Mapping[str, Any], allowed: tuple[str, ...], where: str) -> None:
+    for key in given:
+        if key not in allowed:
+            raise InputError(
+                f"{where}: unknown key {key!r}{nearest(str(key), allowed)}. "
+                f"Allowed: {', '.join(allowed)}."
+            )
+
+
+def expand(raw: Mapping[str, Any], path: Path, only: Sequence[str] | None = None) -> Iterator[Item]:
+    """The items of a file that gives concepts and groups of templates; of ``only`` if given."""
+    lists = world_lists() | _own_lists(raw.get("lists", {}), path)
+    lists["concepts"] = concepts = _concepts(raw.get("concepts", {}), lists, path)
+    shared = shared_words()
+    check_keys(raw.get("groups", {}), GROUPS, f"{path}: groups")
+    for concept in concepts.values():
+        if only is not None and concept.name not in only:
+            continue
+        for group, blocks in raw.get("groups", {}).items():
+            for block in blocks:
+                where = f"{path}: {group}"
+                check_keys(block, BLOCK_KEYS, where)
+                if "for" in block and concept.name not in _list(block["for"], lists, where):
+                    continue
+                # What is kept comes from a list; everything else is about the concept itself.
+                subjects = [concept]
+                if group == "retain":
+                    subjects = _apart(_select(block, lists, where), concept)
+                beside: list[Entry | None] = [None]
+                if "beside" in block:
+                    beside = [*_apart(_select(block["beside"], lists, where), concept)]
+                for subject, other in itertools.product(subjects, beside):
+                    for prompt in _prompts(block, shared, concept, subject, other, where):
+                        for seed in _seeds(block.get("seeds", 1), prompt):
+                            label = other.expects[0] if other else ""
+                            yield Item(prompt, seed, group, concept.name, subject.expects, label)
+
+
+def _own_lists(raw: Mapping[str, Any], path: Path) -> dict[str, dict[str, Entry]]:
+    """Lists of the file's own: names, and the label of each with ``{name}`` in its place."""
+    lists = {}
+    for key, one in raw.items():
+        check_keys(one, LIST_KEYS, f"{path}: lists: {key}")
+        lists[key] = {
+            name: Entry(name, (one["expects"].format(name=name),), {"x": (name,)})
+            for name in one["names"]
+        }
+    return lists
+
+
+def _concepts(raw: Any, lists: Mapping[str, dict[str, Entry]], path: Path) -> dict[str, Entry]:
+    """``{from: objects, names: […]}``, several of these, or entries with expects and words."""
+    where = f"{path}: concepts"
+    if isinstance(raw, list):
+        return {k: v for part in raw for k, v in _concepts(part, lists, path).items()}
+    if "from" in raw:
+        check_keys(raw, ("from", "names"), where)
+        return {entry.name: entry for entry in _select(raw, lists, where)}
+    entries = {}
+    for name, entry in raw.items():
+        check_keys(entry, ("expects", "words"), f"{where}: {name}")
+        words = {key: tuple(values) for key, values in entry.get("words", {}).items()}
+        entries[name] = Entry(name, tuple(entry.get("expects", ())), words)
+    return entries
+
+
+def _select(
+    block: Mapping[str, Any], lists: Mapping[str, dict[str, Entry]], where: str
+) -> list[Entry]:
+    """The entries of the list ``from``, or those of it in ``names``."""
+    source = str(block.get("from"))
+    entries = _list(source, lists, where)
+    names = block.get("names", list(entries))
+    for name in names:
+        if name not in entries:
+            raise InputError(
+                f"{where}: {name!r} is not among the {source}{nearest(name, entries)}. "
+                f"Known: {', '.join(entries)}."
+            )
+    return [entries[name] for name in names]
+
+
+def _list(name: str, lists: Mapping[str, dict[str, Entry]], where: str) -> dict[str, Entry]:
+    if name not in lists:
+        raise InputError(f"{where}: no list called {name!r}. Known: {', '.join(lists)}.")
+    return lists[name]
+
+
+def _apart(entries: list[Entry], concept: Entry) -> list[Entry]:
+    """The entries that share no label with the concept."""
+    return [entry for entry in entries if not set(entry.expects) & set(concept.expects)]
+
+
+def _prompts(
+    block: Mapping[str, Any],
+    shared: Mapping[str, tuple[str, ...]],
+    concept: Entry,
+    subject: Entry,
+    other: Entry | None,
+    where: str,
+) -> Iterator[str]:
+    """Every template with every combination of the words that may fill it."""
+    words = {**shared, **subject.words}
+    if other is not None:
+        words["y"] = other.words["x"]
+    words |= {key: tuple(values) for key, values in block.get("values", {}).items()}
+    if "without" in block:  # a word that names the concept itself
+        key = block["without"]
+        words[key] = tuple(word for word in words[key] if word not in concept.words["x"])
+    for template in block.get("templates", ()):
+        names = [name for _, name, _, _ in string.Formatter().parse(template) if name]
+        names = list(dict.fromkeys(names))
+        for name in names:
+            if not words.get(name):
+                raise InputError(
+                    f"{where}: {subject.name!r} has no words for {{{name}}} in {template!r}. "
+                    f"Known here: {', '.join(key for key in words if words[key])}."
+                )
+        for filling in itertools.product(*(words[name] for name in names)):
+            yield template.format(**dict(zip(names, filling, strict=True)))
+
+
+def _seeds(seeds: int | list[int], prompt: str) -> Iterator[int]:
+    """A list as it is; a number n as n seeds that follow from the prompt alone.
+
+    So prompts do not share their noise, and a prompt has the same seeds in every task.
+    """
+    if isinstance(seeds, list):
+        yield from seeds
+        return
+    for number in range(seeds):
+        yield int(hashlib.sha256(f"{number} {prompt}".encode()).hexdigest()[:7], 16)

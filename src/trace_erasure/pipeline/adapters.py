@@ -1,0 +1,307 @@
+"""A change on a network as a peft adapter: put on, turned, taken off, the base left untouched."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from peft import LoraConfig
+from peft.tuners.lora import LoraLayer
+from peft.tuners.tuners_utils import BaseTunerLayer
+from torch import nn
+
+from trace_erasure.errors import InputError, NonFiniteError
+from trace_erasure.math.lowrank import Delta, LowRank
+from trace_erasure.pipeline.denoiser import Denoiser
+from trace_erasure.pipeline.families.registry import family_of
+
+MAX_STRENGTH = 2.0
+
+
+def attach(target: Any, delta: Delta, name: str, strength: float = 1.0) -> None:
+    """Adds ``delta`` to the denoising network as the adapter ``name``.
+
+    The base weights, their ``requires_grad`` flags and adapters that are already there, active or
+    not, stay as they are. The new factors have each layer's own dtype and device, are padded to
+    one rank, and do not require gradients.
+
+    Args:
+        target: a pipeline, a ``Denoiser`` or its network; so everywhere in this module.
+        delta: what to add; at least one module of rank 1 or more.
+        name: of the adapter, without dots.
+        strength: factor on the change, 0 to 2.
+
+    Raises:
+        InputError: for a module that the network lacks or of another shape, a name in use, a
+            strength out of range, or a network in a state where the change would have no effect
+            (adapters switched off or fused, weights offloaded one by one).
+        NonFiniteError: for a change that is not finite in the layer's dtype.
+    """
+    network = _network(target)
+    check_strength(strength)
+    if name in _adapters(network):
+        raise InputError(
+            f"an adapter named {name!r} is already on this pipeline. "
+            "Use set_strength to change its strength, or detach it first."
+        )
+    _check_effective(network)
+    for path, change in delta.items():
+        linear = _linear(network, path)
+        if tuple(linear.weight.shape) != change.shape:
+            raise InputError(
+                f"the change of {path} is {change.shape[0]}x{change.shape[1]}, but this network's "
+                f"layer is {'x'.join(map(str, linear.weight.shape))}. "
+                "It was made for a model of another size; use that model."
+            )
+        factors = change.to(linear.weight.dtype)
+        if not (factors.down.isfinite().all() and factors.up.isfinite().all()):
+            raise NonFiniteError(f"the change of {path} is not finite in {linear.weight.dtype}.")
+
+    rank = max(change.rank for change in delta.values())
+    config = LoraConfig(
+        r=rank,
+        lora_alpha=rank,
+        target_modules="|".join(map(re.escape, delta)),
+        init_lora_weights=False,
+    )
+    active = _active(network)
+    # The factors get random values for a moment; the caller's random stream must not notice.
+    with (
+        gradient_flags(network),
+        torch.random.fork_rng(devices=[]),
+        warnings.catch_warnings(),
+    ):
+        warnings.filterwarnings("ignore", "Already found a `peft_config`")  # it is the user's own
+        network.add_adapter(config, name)
+        network.set_adapter([*active, name])
+    with torch.no_grad():
+        for path, (down, up) in factors_of(network, name).items():
+            change = delta[path].pad(rank)
+            down.copy_(change.down)
+            up.copy_(change.up)
+    set_strength(network, name, strength)
+
+
+def attach_untrained(
+    denoiser: Denoiser,
+    name: str,
+    rank: int,
+    generator: torch.Generator,
+    layers: Mapping[str, nn.Linear] | None = None,
+) -> dict[str, torch.Tensor]:
+    """Adds an adapter that is zero in effect to ``layers``, by path; see ``trainable``.
+
+    None: those that the family trains by default.
+    """
+    if layers is None:
+        layers = denoiser.family.linears(denoiser.pipe, denoiser.family.adapters)
+    fresh = {}
+    for path, layer in layers.items():
+        down = torch.randn(rank, layer.in_features, generator=generator) / layer.in_features**0.5
+        fresh[path] = LowRank(down, torch.zeros(layer.out_features, rank))
+    attach(denoiser, fresh, name)
+    return trainable(denoiser, name)
+
+
+def detach(target: Any, name: str) -> None:
+    """Takes the adapter ``name`` off again.
+
+    Layers that no adapter is left on become plain layers again, so that the network's state-dict
+    keys are those from before. Raises ``InputError`` where there is no such adapter.
+    """
+    network = _network(target)
+    _check_attached(network, name)
+    with gradient_flags(network):
+        # Deleting an active adapter makes peft activate another one: switch it off first.
+        network.set_adapter([other for other in _active(network) if other != name])
+        network.delete_adapters(name)
+    for path, module in list(network.named_modules()):
+        if isinstance(module, LoraLayer) and not module.r:
+            parent, _, child = path.rpartition(".")
+            setattr(network.get_submodule(parent), child, module.base_layer)
+
+
+def set_strength(target: Any, name: str, strength: float) -> None:
+    """Multiplies the change by ``strength``; 0 gives the base model's outputs, bit for bit.
+
+    Also switches the adapter on if another one, loaded later, has switched it off.
+    Raises ``InputError`` where there is no such adapter or for a strength out of 0 to 2.
+    """
+    network = _network(target)
+    check_strength(strength)
+    _check_attached(network, name)
+    active = _active(network)
+    if name not in active:
+        with gradient_flags(network):
+            network.set_adapter([*active, name])
+    for _, layer in _layers(network, name):
+        layer.set_scale(name, strength)
+
+
+@contextmanager
+def switched_off(target: Any, name: str) -> Iterator[None]:
+    """Within it the adapter ``name`` has no effect, and others have theirs; it gets its strength
+    back. Raises ``InputError`` where there is no such adapter."""
+    strength = strength_of(target, name)
+    set_strength(target, name, 0.0)
+    try:
+        yield
+    finally:
+        set_strength(target, name, strength)
+
+
+def strength_of(target: Any, name: str) -> float:
+    """The strength that the adapter ``name`` acts with: 0 where it is switched off."""
+    network = _network(target)
+    _check_attached(network, name)
+    if name not in _active(network):
+        return 0.0
+    _, layer = next(_layers(network, name))
+    return layer.scaling[name]  # alpha equals the rank, so peft's scaling is the strength
+
+
+def attached(target: Any, name: str) -> bool:
+    """Whether an adapter of this name is on the network."""
+    return name in _adapters(_network(target))
+
+
+def factors_of(target: Any, name: str) -> dict[str, tuple[nn.Parameter, nn.Parameter]]:
+    """The (down, up) parameters of an adapter, by module path: what a trainer trains."""
+    network = _network(target)
+    return {
+        path: (
+            network.get_parameter(f"{path}.lora_A.{name}.weight"),
+            network.get_parameter(f"{path}.lora_B.{name}.weight"),
+        )
+        for path, _ in _layers(network, name)
+    }
+
+
+def change_of(target: Any, name: str) -> dict[str, LowRank]:
+    """A copy of an adapter's factors as they are now, float32 on the CPU, by module path."""
+    return {
+        path: LowRank(*(factor.detach().to("cpu", torch.float32, copy=True) for factor in pair))
+        for path, pair in factors_of(target, name).items()
+    }
+
+
+def trainable(target: Any, name: str) -> dict[str, torch.Tensor]:
+    """The factors of an adapter by name, ``<path>.down`` and ``<path>.up``, open to gradients."""
+    return {
+        f"{path}.{side}": factor.requires_grad_(True)
+        for path, pair in factors_of(target, name).items()
+        for side, factor in zip(("down", "up"), pair, strict=True)
+    }
+
+
+def _network(target: Any) -> Any:
+    if isinstance(target, nn.Module):
+        return target
+    return target.network if isinstance(target, Denoiser) else family_of(target).network(target)
+
+
+def _adapters(network: Any) -> dict[str, Any]:
+    return getattr(network, "peft_config", {})
+
+
+def _active(network: Any) -> list[str]:
+    """Names of the active adapters: diffusers keeps one set for the whole network."""
+    if not _adapters(network):
+        return []
+    active = network.active_adapters()
+    return [active] if isinstance(active, str) else list(active)
+
+
+def _layers(network: nn.Module, name: str) -> Iterator[tuple[str, LoraLayer]]:
+    for path, module in network.named_modules():
+        if isinstance(module, LoraLayer) and name in module.r:
+            yield path, module
+
+
+def linear(target: Any, path: str) -> nn.Linear:
+    """The linear layer at ``path``, below any adapters. ``InputError`` where there is none."""
+    return _linear(_network(target), path)
+
+
+def _linear(network: nn.Module, path: str) -> nn.Linear:
+    try:
+        module = network.get_submodule(path)
+    except AttributeError:
+        module = None
+    if isinstance(module, BaseTunerLayer):
+        module = module.get_base_layer()
+    if not isinstance(module, nn.Linear):
+        raise InputError(
+            f"this network has no linear layer {path!r}. "
+            "The change was made for another architecture; use the model it was made for."
+        )
+    return module
+
+
+def _check_effective(network: nn.Module) -> None:
+    if any(parameter.is_meta for parameter in network.parameters()):
+        raise InputError(
+            "this pipeline's weights are offloaded one by one, where nothing can be attached. "
+            "Use pipe.enable_model_cpu_offload() instead of the sequential one."
+        )
+    for module in network.modules():
+        if isinstance(module, BaseTunerLayer) and module.disable_adapters:
+            raise InputError(
+                "the adapters of this pipeline are switched off, and a new one would be too. "
+                "Call pipe.enable_lora() first; pipe.set_adapters([]) keeps yours without effect."
+            )
+        if isinstance(module, BaseTunerLayer) and module.merged:
+            raise InputError(
+                "an adapter of this pipeline is fused, and a new one would have no effect. "
+                "Call pipe.unfuse_lora() first, or pipe.unload_lora_weights() to keep it fused."
+            )
+
+
+def _check_attached(network: nn.Module, name: str) -> None:
+    if name not in _adapters(network):
+        raise InputError(
+            f"there is no adapter named {name!r} on this pipeline. Attach it first; "
+            f"attached now: {', '.join(_adapters(network)) or 'none'}."
+        )
+
+
+def check_strength(strength: float) -> None:
+    """Raises ``InputError`` for a strength out of 0 to 2."""
+    if not 0 <= strength <= MAX_STRENGTH:
+        raise InputError(
+            f"strength {strength} is out of range. "
+            f"Choose 0 (no erasure) to 1 (as made), at most {MAX_STRENGTH:g}."
+        )
+
+
+@contextmanager
+def gradient_flags(network: nn.Module) -> Iterator[None]:
+    """Keeps ``requires_grad`` of every parameter, which peft sets as it adds and activates."""
+    before = {id(parameter): parameter.requires_grad for parameter in network.parameters()}
+    try:
+        yield
+    finally:
+        for parameter in network.parameters():
+            parameter.requires_grad_(before.get(id(parameter), False))
+
+
+@contextmanager
+def frozen(target: Any, *names: str) -> Iterator[None]:
+    """Within it the network's own parameters ask for no gradients, so that training is of adapters.
+
+    Whatever happens in it, afterwards every ``requires_grad`` is as before and the adapters called
+    ``names`` are off.
+    """
+    network = _network(target)
+    with gradient_flags(network):
+        network.requires_grad_(False)
+        try:
+            yield
+        finally:
+            for name in names:
+                if attached(network, name):
+                    detach(network, name)

@@ -1,0 +1,238 @@
+"""A pipeline seen as a denoiser: prompts, states and noise levels, whatever the architecture."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from diffusers import DDIMScheduler, FlowMatchEulerDiscreteScheduler
+from torch import Tensor, nn
+
+from trace_erasure.errors import InputError
+from trace_erasure.math.parameterization import Path, guide
+from trace_erasure.pipeline.families.family import TOKENS, Conditioning, Family
+from trace_erasure.pipeline.families.registry import family_of
+
+EMPTY = ""
+Guided = tuple[Tensor, Tensor]
+"""The network's outputs for the empty prompt and for the prompts, at the same states."""
+
+
+class Denoiser:
+    """Wraps a diffusers pipeline without changing or copying it.
+
+    States are the latents that the pipeline's own scheduler moves; ``timesteps`` are the numbers
+    that scheduler hands to the network; noise levels are σ/(α+σ) in 0..1.
+    """
+
+    def __init__(self, pipe: Any) -> None:
+        self.pipe = pipe
+        self.family: Family = family_of(pipe)
+        # A sampler of our own, from the same noise schedule: deterministic, states x = α x₀ + σ ε,
+        # and the user's scheduler keeps its settings.
+        self.scheduler: Any
+        config = pipe.scheduler.config
+        if self.prediction != "flow":
+            # Latents go beyond ±1, and not every scheduler's settings say so.
+            self.scheduler = DDIMScheduler.from_config(config, clip_sample=False)
+        elif "shift" in config:
+            self.scheduler = FlowMatchEulerDiscreteScheduler.from_config(config)
+        else:
+            raise InputError(
+                f"{type(pipe.scheduler).__name__} does not say the schedule of a rectified flow. "
+                "Use the FlowMatchEulerDiscreteScheduler that the model comes with."
+            )
+
+    @property
+    def network(self) -> nn.Module:
+        return self.family.network(self.pipe)
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.network.parameters()).device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return next(self.network.parameters()).dtype
+
+    @property
+    def prediction(self) -> str:
+        """One of ``math.parameterization.PREDICTIONS``."""
+        if self.family.flow:
+            return "flow"
+        return getattr(self.pipe.scheduler.config, "prediction_type", "flow")
+
+    @property
+    def distilled(self) -> bool:
+        """Whether guidance is built into the network: it never sees the empty prompt."""
+        return self.family.distilled(self.pipe)
+
+    # Where text enters --------------------------------------------------------------------
+
+    def maps(self, stream: str = TOKENS) -> dict[str, nn.Linear]:
+        """The layers that read a stream directly, by module path."""
+        return self.family.linears(self.pipe, self.family.stream(stream).maps)
+
+    def token_maps(self) -> dict[str, nn.Linear]:
+        """The layers that read token embeddings directly, by module path."""
+        return self.maps(TOKENS)
+
+    def weights(self, stream: str, width: int) -> dict[str, Tensor]:
+        """The weights with which ``maps`` read the ``width`` numbers of a stream, on the CPU."""
+        maps = self.maps(stream)
+        return {path: layer.weight.detach().cpu()[:, :width] for path, layer in maps.items()}
+
+    def populations(self, stream: str = TOKENS) -> list[tuple[Any, int]]:
+        """(tokenizer, positions) of each token population; (None, 1) for the pooled vector.
+
+        Populations whose text encoder the pipeline was loaded without are left out.
+        """
+        found = self.family.stream(stream).populations
+        if not found:
+            return [(None, 1)]
+        present = [p for p in found if p.loaded(self.pipe)]
+        return [(p.read(self.pipe), p.length(self.pipe)) for p in present]
+
+    def parts(self, conditioning: Conditioning, stream: str = TOKENS) -> list[Tensor]:
+        """What a stream carries, (n, positions, d) float64 on the CPU for each population."""
+        values = getattr(conditioning, stream).cpu().double()
+        found = self.family.stream(stream).populations
+        if not found:
+            return [values[:, None]]
+        parts = values.split([p.length(self.pipe) for p in found], dim=1)
+        return [part for part, p in zip(parts, found, strict=True) if p.loaded(self.pipe)]
+
+    def embeddings(self, prompts: Sequence[str], stream: str = TOKENS) -> list[Tensor]:
+        """``parts`` of ``encode(prompts)``."""
+        return self.parts(self.encode(prompts), stream)
+
+    # Prompts ------------------------------------------------------------------------------
+
+    @torch.no_grad()
+    def encode(self, prompts: Sequence[str], batch: int = 64) -> Conditioning:
+        """Embeddings of ``prompts``. Raises ``InputError`` for one beyond the token limit."""
+        self.check_length(prompts)
+        parts = [
+            self.family.encode(self.pipe, list(prompts[i : i + batch]))
+            for i in range(0, len(prompts), batch)
+        ]
+        return Conditioning.cat(parts)
+
+    def check_length(self, prompts: Sequence[str]) -> None:
+        """Raises ``InputError`` for a prompt beyond the token limit of some tokenizer."""
+        for tokenizer, limit in self.populations():
+            tokenized = tokenizer(list(prompts), verbose=False).input_ids
+            for prompt, ids in zip(prompts, tokenized, strict=True):
+                if len(ids) > limit:
+                    raise InputError(
+                        f"prompt of {len(ids)} tokens is beyond this model's limit of {limit}: "
+                        f"{prompt[:80]!r}. Shorten it."
+                    )
+
+    def fits(self, prompt: str) -> bool:
+        """Whether ``prompt`` is within the token limit of all tokenizers."""
+        try:
+            self.check_length([prompt])
+        except InputError:
+            return False
+        return True
+
+    @torch.no_grad()
+    def unconditional(self) -> Conditioning:
+        """What guidance subtracts: the empty prompt, or what the pipeline has in its place."""
+        special = self.family.unconditional
+        return self.encode([EMPTY]) if special is None else special(self.pipe)
+
+    # Noise levels -------------------------------------------------------------------------
+
+    def path(self, timesteps: Tensor) -> Path:
+        """The (α, σ, a, b) of scheduler timesteps."""
+        timesteps = torch.as_tensor(timesteps)
+        if self.prediction == "flow":
+            sigma = timesteps.double() / self.scheduler.config.num_train_timesteps
+            return Path.of("flow", 1 - sigma, sigma)
+        signal = self.scheduler.alphas_cumprod.double()[timesteps.long().cpu()]
+        return Path.of(self.prediction, signal.sqrt(), (1 - signal).sqrt())
+
+    def noise_levels(self, timesteps: Tensor) -> Tensor:
+        return self.path(timesteps).noise_level
+
+    def timesteps(self, steps: int) -> Tensor:
+        """The sampler's own timesteps for ``steps`` at the model's own size, noisy to clean."""
+        shape = self.family.state_shape(self.pipe, None, None)
+        extra = self.family.schedule(self.pipe, steps, shape) if self.family.schedule else {}
+        self.scheduler.set_timesteps(steps, device=self.device, **extra)
+        return self.scheduler.timesteps
+
+    # The network --------------------------------------------------------------------------
+
+    def predict(
+        self, states: Tensor, timesteps: Tensor, conditioning: Conditioning, guidance: float = 1.0
+    ) -> Tensor:
+        """The network's output m for a batch; ``timesteps`` is one number or one a state.
+
+        ``guidance`` is what a network that is distilled from guidance is told; others have none.
+        """
+        timesteps = torch.as_tensor(timesteps, device=states.device).expand(len(states))
+        return self.family.predict(self.pipe, states, timesteps, conditioning, guidance)
+
+    def initial_states(
+        self, seeds: Sequence[int], height: int | None = None, width: int | None = None
+    ) -> Tensor:
+        """Starting noise, one generator a seed, so that a state never depends on its batch."""
+        shape = self.family.state_shape(self.pipe, height, width)
+        noise = [
+            torch.randn(shape, generator=torch.Generator().manual_seed(seed)) for seed in seeds
+        ]
+        return torch.stack(noise).to(self.device, self.dtype)
+
+    @torch.no_grad()
+    def rollout(
+        self,
+        conditioning: Conditioning,
+        empty: Conditioning,
+        seeds: Sequence[int],
+        *,
+        steps: int,
+        guidance: float,
+        visit: Callable[[Tensor, Tensor, Guided | None], None] | None = None,
+    ) -> Tensor:
+        """Samples final states with the deterministic sampler of the model's own noise schedule.
+
+        ``visit(states, timestep, outputs)`` sees every state before its step, and what the network
+        said there for ``empty`` and for ``conditioning``; None where it was not asked for both.
+        Guidance 1 is unguided. Networks that are distilled from guidance take it as an input and
+        never see ``empty``.
+        """
+        n = len(seeds)
+        if len(conditioning) == 1:
+            conditioning = conditioning[[0] * n]
+        both = Conditioning.cat([empty[[0] * n], conditioning])
+        states = self.initial_states(seeds)
+        for timestep in self.timesteps(steps):
+            outputs: Guided | None = None
+            if guidance == 1 or self.distilled:
+                output = self.predict(states, timestep, conditioning, guidance)
+            else:
+                twice = self.predict(torch.cat([states] * 2), timestep, both)
+                outputs = twice[:n], twice[n:]
+                output = guide(*outputs, guidance)
+            if visit is not None:
+                visit(states, timestep, outputs)
+            states = self.scheduler.step(output, timestep, states, return_dict=False)[0]
+        return states
+
+    @contextmanager
+    def without_adapters(self) -> Iterator[None]:
+        """The frozen teacher: the same network with every adapter off."""
+        network: Any = self.network
+        if not getattr(network, "_hf_peft_config_loaded", False):
+            yield
+            return
+        network.disable_adapters()
+        try:
+            yield
+        finally:
+            network.enable_adapters()

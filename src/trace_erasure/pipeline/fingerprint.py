@@ -1,0 +1,74 @@
+"""Names from content: of a base model, whatever is on it, and of everything that decides a run."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from trace_erasure.pipeline.denoiser import Denoiser
+
+HALVES = (torch.float16, torch.bfloat16)
+
+
+def digest_of(decides: Any) -> str:
+    """12 hexadecimal digits that name what ``decides``: JSON's values, and others by their text.
+
+    The order of keys makes no difference.
+    """
+    text = json.dumps(decides, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def fingerprint(pipe: Any) -> dict[str, Any]:
+    """What tells a base model from another, whatever adapters are on it.
+
+    The pipeline's class, its prediction type, and SHA-256 over names, shapes and bytes of the
+    layers that read text and of the text encoder's token embedding. Weights are hashed as loaded
+    in half precision, once for each half precision that they round to directly, so that a model
+    keeps its fingerprint whether it was loaded in full or in half.
+    """
+    denoiser = Denoiser(pipe)
+    weights = {
+        path: linear.weight
+        for stream in denoiser.family.streams
+        for path, linear in denoiser.maps(stream.name).items()
+    }
+    weights["token_embedding"] = pipe.text_encoder.get_input_embeddings().weight
+    dtypes = (denoiser.dtype,) if denoiser.dtype in HALVES else HALVES
+    hashes: dict[str, str] = {}
+    for dtype in dtypes:
+        digest = hashlib.sha256()
+        for name, weight in weights.items():
+            digest.update(f"{name} {tuple(weight.shape)} ".encode())
+            digest.update(tensor_bytes(weight.detach().to(dtype)))
+        hashes[str(dtype).removeprefix("torch.")] = digest.hexdigest()
+    return {
+        "pipeline": type(pipe).__name__,
+        "prediction_type": denoiser.prediction,
+        "sha256": hashes,
+    }
+
+
+def difference(made_on: Mapping[str, Any], found: Mapping[str, Any]) -> str:
+    """How two fingerprints differ, in words; empty where they agree."""
+    for key in ("pipeline", "prediction_type"):
+        if made_on[key] != found[key]:
+            return f"{key} {made_on[key]} there, {found[key]} here"
+    here, there = found["sha256"], made_on["sha256"]
+    shared = sorted(here.keys() & there.keys())
+    if not shared:
+        return f"made in {', '.join(there)}, loaded in {', '.join(here)}: not comparable"
+    dtype = shared[0]
+    if here[dtype] != there[dtype]:
+        return f"fingerprint {there[dtype][:12]} there, {here[dtype][:12]} here"
+    return ""
+
+
+def tensor_bytes(tensor: Tensor) -> bytes:
+    """The values of a tensor as they lie in memory, row by row."""
+    return tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes()

@@ -1,0 +1,83 @@
+"""Pictures on disk, named by everything that decides them, so that nothing is drawn twice."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from peft.tuners.lora import LoraLayer
+from PIL import Image
+from torch import nn
+
+from trace_erasure.errors import InputError
+from trace_erasure.pipeline.fingerprint import tensor_bytes
+from trace_erasure.utils.atomic import atomic
+
+
+class ImageStore:
+    """A folder of PNG files, one for each picture id."""
+
+    def __init__(self, folder: str | os.PathLike[str]) -> None:
+        self.folder = Path(folder)
+        self.folder.mkdir(parents=True, exist_ok=True)
+
+    def path(self, image_id: str) -> Path:
+        return self.folder / f"{image_id}.png"
+
+    def __contains__(self, image_id: str) -> bool:
+        return self.path(image_id).exists()
+
+    def load(self, image_id: str) -> Image.Image:
+        """The stored picture. Raises ``InputError`` when there is none."""
+        if image_id not in self:
+            raise InputError(
+                f"no picture {image_id} in {self.folder}. Generate it again, or point to the "
+                "folder that the verdicts were made with."
+            )
+        with Image.open(self.path(image_id)) as image:
+            return image.convert("RGB")
+
+    def save(self, image_id: str, image: Image.Image) -> None:
+        """Writes a complete file or none. Raises ``InputError`` where it cannot."""
+        with atomic(self.path(image_id)) as partial:
+            image.save(partial, format="PNG")
+
+
+def batch_ids(
+    model: str, prompts: Sequence[str], seeds: Sequence[int], settings: dict[str, Any]
+) -> list[str]:
+    """The names of a batch's pictures: hashes of everything that decides their pixels.
+
+    Their companions are part of it, since the last bits of a picture depend on the shape of the
+    batch that it was drawn in.
+    """
+    unit = json.dumps([model, list(prompts), list(seeds), settings], sort_keys=True, default=str)
+    digest = hashlib.sha256(unit.encode()).hexdigest()
+    return [
+        hashlib.sha256(f"{digest} {seed} {prompt}".encode()).hexdigest()[:24]
+        for prompt, seed in zip(prompts, seeds, strict=True)
+    ]
+
+
+def weights_digest(pipe: Any) -> str:
+    """Hash of a pipeline's weights as they stand, attached adapters and their strength included.
+
+    Two models can then never share stored pictures by being given the same name.
+    """
+    digest = hashlib.sha256()
+    for name, component in sorted(pipe.components.items()):
+        if not isinstance(component, nn.Module):
+            continue
+        for key, tensor in component.state_dict().items():
+            digest.update(f"{name}.{key} {tensor.dtype} {tuple(tensor.shape)}".encode())
+            digest.update(tensor_bytes(tensor.reshape(-1)))
+        for path, module in component.named_modules():
+            # An adapter's strength and whether it is on are attributes, not weights.
+            if isinstance(module, LoraLayer):
+                state = sorted(module.scaling.items()), module.active_adapters
+                digest.update(f"{path} {state} {module.disable_adapters}".encode())
+    return digest.hexdigest()[:16]

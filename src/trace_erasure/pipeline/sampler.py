@@ -1,0 +1,153 @@
+"""The samplers of this package's own, one algebra for every family, and latents to pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from trace_erasure.math.parameterization import Path, guide
+from trace_erasure.math.path_divergence import Step
+from trace_erasure.pipeline.denoiser import Denoiser
+from trace_erasure.pipeline.families.family import Conditioning
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """The steps of a sampler.
+
+    Attributes:
+        timesteps: (n,) what the network is told at each step, noisy to clean.
+        noise_levels: of the state that each step begins with.
+        steps: the steps themselves.
+    """
+
+    timesteps: Tensor
+    noise_levels: tuple[float, ...]
+    steps: tuple[Step, ...]
+
+    def __len__(self) -> int:
+        return len(self.steps)
+
+    def below(self, noise_level: float) -> Schedule:
+        """The steps that begin at or below ``noise_level``."""
+        first = next((i for i, x in enumerate(self.noise_levels) if x <= noise_level), len(self))
+        return Schedule(self.timesteps[first:], self.noise_levels[first:], self.steps[first:])
+
+
+def schedule(denoiser: Denoiser, steps: int, *, eta: float = 0.0, end: float = 0.0) -> Schedule:
+    """``steps`` steps at the pipeline's own timesteps.
+
+    Args:
+        eta: 0 is deterministic, 1 ancestral; see ``math.path_divergence.Step``.
+        end: noise level at which sampling stops; 0 is where the model's own schedule does. Steps
+            that would begin at or below it are left out.
+    """
+    timesteps = denoiser.timesteps(steps).cpu()
+    paths = denoiser.path(timesteps)
+    levels = paths.noise_level.tolist()
+    kept = [i for i, level in enumerate(levels) if level > end] if end else list(range(len(levels)))
+    names = ("alpha", "sigma", "a", "b")
+    points = [Path(*(getattr(paths, name)[i] for name in names)) for i in kept]
+    points.append(_end(denoiser, end))
+    found = tuple(Step(a, b, eta) for a, b in pairwise(points))
+    return Schedule(timesteps[kept], tuple(levels[i] for i in kept), found)
+
+
+def _end(denoiser: Denoiser, level: float) -> Path:
+    """The last point of a schedule: at ``level``, or for 0 where the model's own schedule ends."""
+    signal, noise = torch.tensor([1 - level, level], dtype=torch.float64)
+    if denoiser.prediction != "flow":
+        if level == 0:
+            scheduler: Any = denoiser.scheduler
+            signal = torch.as_tensor(scheduler.final_alpha_cumprod).double().sqrt()
+            noise = (1 - signal.square()).clamp(min=0).sqrt()
+        else:
+            length = (signal.square() + noise.square()).sqrt()
+            signal, noise = signal / length, noise / length
+    return Path.of(denoiser.prediction, signal, noise)
+
+
+def guided(
+    denoiser: Denoiser,
+    states: Tensor,
+    timestep: Tensor,
+    conditioning: Conditioning,
+    empty: Conditioning,
+    guidance: float,
+) -> Tensor:
+    """The guided output; one row of ``conditioning`` serves every state. ``empty`` has one row."""
+    n = len(states)
+    if len(conditioning) == 1:
+        conditioning = conditioning[[0] * n]
+    if guidance == 1 or denoiser.distilled:
+        return denoiser.predict(states, timestep, conditioning, guidance)
+    both = Conditioning.cat([empty[[0] * n], conditioning])
+    base, own = denoiser.predict(torch.cat([states] * 2), timestep, both).chunk(2)
+    return guide(base, own, guidance)
+
+
+@torch.no_grad()
+def sample(
+    denoiser: Denoiser,
+    conditioning: Conditioning,
+    empty: Conditioning,
+    states: Tensor,
+    plan: Schedule,
+    guidance: float,
+    generators: Sequence[torch.Generator] = (),
+    *,
+    noise_scale: float = 1.0,
+    adjust: Callable[[Tensor, Path], Tensor] | None = None,
+) -> Tensor:
+    """Runs ``plan`` from ``states`` (n, …), at its first noise level, to the end.
+
+    Args:
+        generators: one a state, needed where the plan is stochastic.
+        noise_scale: factor on the fresh noise of every step.
+        adjust: called on the states before every step, with where they are, and at the end.
+    """
+    for timestep, step in zip(plan.timesteps, plan.steps, strict=True):
+        if adjust is not None:
+            states = adjust(states, step.here)
+        output = guided(denoiser, states, timestep, conditioning, empty, guidance)
+        states = step.mean(states, output)
+        if step.eta:
+            deviation = noise_scale * step.deviation.to(states.dtype)
+            states = states + deviation * fresh(states, generators)
+    return states if adjust is None else adjust(states, plan.steps[-1].there)
+
+
+def fresh(states: Tensor, generators: Sequence[torch.Generator]) -> Tensor:
+    """Standard normal numbers like ``states``, a generator each."""
+    rows = [torch.randn(states.shape[1:], generator=one) for one in generators]
+    return torch.stack(rows).to(states)
+
+
+@torch.no_grad()
+def to_pictures(denoiser: Denoiser, states: Tensor) -> list[Image.Image]:
+    """Decodes final states (n, …)."""
+    vae = denoiser.pipe.vae
+    latents = denoiser.family.to_latents(denoiser.pipe, states)
+    pixels = vae.decode(latents.to(vae.dtype)).sample.float().clamp(-1, 1)
+    values = ((pixels + 1) * 127.5).round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
+    return [Image.fromarray(row) for row in values]
+
+
+@torch.no_grad()
+def to_states(denoiser: Denoiser, pictures: Sequence[Image.Image]) -> Tensor:
+    """Clean states of ``pictures`` at the model's own size, without the encoder's noise."""
+    vae: Any = denoiser.pipe.vae
+    family, pipe = denoiser.family, denoiser.pipe
+    shape = family.to_latents(pipe, torch.zeros(1, *family.state_shape(pipe, None, None))).shape
+    size = tuple(side * pipe.vae_scale_factor for side in reversed(shape[-2:]))
+    arrays = [np.asarray(p.convert("RGB").resize(size), np.float32) / 127.5 - 1 for p in pictures]
+    pixels = torch.from_numpy(np.stack(arrays)).permute(0, 3, 1, 2).to(vae.device, vae.dtype)
+    states = family.to_states(pipe, vae.encode(pixels).latent_dist.mode())
+    return states.to(denoiser.device, denoiser.dtype)

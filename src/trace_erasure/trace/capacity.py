@@ -1,0 +1,52 @@
+"""What there is room for among concepts that are to be erased together, before any work."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from trace_erasure.artifact.erasure import Erasure
+from trace_erasure.concepts.captions import captions_or_broad
+from trace_erasure.concepts.concept import Concept
+from trace_erasure.concepts.resolve import plan
+from trace_erasure.config import EraseSpec, Merge
+from trace_erasure.errors import InputError
+from trace_erasure.pipeline.denoiser import Denoiser
+from trace_erasure.pipeline.fingerprint import fingerprint
+from trace_erasure.trace import conflicts, joint
+from trace_erasure.trace.gather_statistics import gather, roots_of
+from trace_erasure.trace.joint import Capacity
+
+
+def capacity(
+    pipe: Any,
+    what: Sequence[Concept | Erasure],
+    settings: Merge = Merge(),
+    captions: Sequence[str] | None = None,
+) -> dict[str, Capacity]:
+    """What there is room for, before any work: by stream of text, see ``Capacity``.
+
+    Args:
+        what: concepts that are to be erased together, or artifacts that are to be merged.
+        settings: of the merge.
+        captions: ordinary language of the model's domain; default: the package's list.
+
+    Raises:
+        InputError: for nothing at all, or for artifacts that ``merge`` would refuse.
+    """
+    denoiser = Denoiser(pipe)
+    captions = captions_or_broad(captions)
+    artifacts = [one for one in what if isinstance(one, Erasure)]
+    concepts = [one for one in what if isinstance(one, Concept)]
+    if not what:
+        raise InputError("nothing to erase. Give concepts or artifacts.")
+    shares = [share for artifact in artifacts for share in artifact.shares]
+    if artifacts:
+        conflicts.check(artifacts, fingerprint(pipe))
+    if concepts:
+        planned = plan(denoiser, EraseSpec(tuple(concepts)), captions)
+        roots = roots_of(denoiser)
+        shares += [gather(denoiser, x, planned.retain, roots) for x in planned.spec.concepts]
+    shares = conflicts.settle(denoiser, shares, captions)
+    ordinary = conflicts.ordinary(captions, shares)
+    return joint.solve(denoiser, shares, [1.0] * len(shares), settings, ordinary).capacity

@@ -1,0 +1,150 @@
+"""What artifacts must agree on before they act together: one model, and no word at odds."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from trace_erasure.artifact.erasure import Erasure
+from trace_erasure.artifact.merge_statistics import Share
+from trace_erasure.concepts import candidates
+from trace_erasure.concepts.concept import Concept
+from trace_erasure.concepts.resolve import gone
+from trace_erasure.errors import InputError
+from trace_erasure.pipeline import adapters
+from trace_erasure.pipeline.denoiser import Denoiser
+from trace_erasure.pipeline.fingerprint import difference
+from trace_erasure.trace.gather_statistics import gather, roots_of
+from trace_erasure.utils.words import mentions
+
+log = logging.getLogger("trace_erasure")
+
+
+def check(artifacts: Sequence[Erasure], base: Mapping[str, Any]) -> None:
+    """Raises ``InputError`` where the artifacts cannot be merged on the model ``base``."""
+    if not artifacts:
+        raise InputError("nothing to merge. Give at least one artifact.")
+    for artifact in artifacts:
+        title = artifact.record.get("title", artifact.name)
+        if not artifact.shares:
+            raise InputError(
+                f"{title!r} has no columns for a joint solve: it was merged already, or made "
+                "without stage 1 or by an older version. Merge the artifacts of single concepts."
+            )
+        change = difference(artifact.base, base)
+        if change:
+            raise InputError(
+                f"{title!r} was made on another base model ({change}). Use that model, or make "
+                "the erasure again on this one."
+            )
+    names = [share.concept.name.lower() for artifact in artifacts for share in artifact.shares]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise InputError(f"{', '.join(twice)} is erased by two artifacts. Give one of them.")
+    if len({frozenset(share.streams) for a in artifacts for share in a.shares}) > 1:
+        raise InputError(
+            "some artifacts redirect the pooled vector and some do not. Make them with the same "
+            "closed_form.pooled."
+        )
+
+
+def check_strengths(artifacts: Sequence[Erasure], strengths: Sequence[float]) -> None:
+    """Raises ``InputError`` where there is not one strength in range for each artifact."""
+    if len(strengths) != len(artifacts):
+        raise InputError(
+            f"{len(strengths)} strengths for {len(artifacts)} artifacts. Give one for each."
+        )
+    for strength in strengths:
+        adapters.check_strength(strength)
+
+
+def ordinary(captions: Sequence[str], shares: Sequence[Share]) -> tuple[str, ...]:
+    """``captions`` that ask for none of the concepts. Raises ``InputError`` where none is left."""
+    concepts = [share.concept for share in shares]
+    kept = tuple(t for t in captions if not any(concept.forbids(t) for concept in concepts))
+    if not kept:
+        raise InputError("no caption without the concepts is left. Pass more captions.")
+    return kept
+
+
+def settle(denoiser: Denoiser, shares: Sequence[Share], captions: Sequence[str]) -> list[Share]:
+    """Shares that do not contradict each other: nothing in one names what another erases.
+
+    Surrogates that are erased too are proposed anew, words in sentences give way to their
+    surrogates, retained prompts are left out. Only shares that change are encoded again.
+
+    Raises:
+        InputError: a concept is erased beside something only, and that is erased anyway.
+    """
+    concepts = _surrogates_that_stay(denoiser, [share.concept for share in shares], captions)
+    instead = {
+        phrase.lower(): concept.surrogate or ""
+        for concept in concepts
+        if concept.only_with is None
+        for phrase in concept.phrases
+    }
+    settled, roots = [], None
+    for share, concept in zip(shares, concepts, strict=True):
+        sentences = tuple(dict.fromkeys(_without(t, instead) for t in concept.sentences))
+        if sentences != concept.sentences:
+            concept = replace(concept, templates=sentences)
+        stays = [
+            prompt
+            for prompt in next(iter(share.streams.values())).retained
+            if not any(other.forbids(prompt) for other in concepts)
+        ]
+        if concept != share.concept:
+            roots = roots or roots_of(denoiser)
+            roots = {name: roots[name] for name in share.streams}
+            settled.append(gather(denoiser, concept, stays, roots))
+            continue
+        streams = {
+            name: replace(part, retained={prompt: part.retained[prompt] for prompt in stays})
+            for name, part in share.streams.items()
+        }
+        settled.append(Share(concept, streams))
+    return settled
+
+
+def _surrogates_that_stay(
+    denoiser: Denoiser, concepts: Sequence[Concept], captions: Sequence[str]
+) -> list[Concept]:
+    """The concepts, with another surrogate where theirs is erased too."""
+    erased = sorted(gone(concepts))
+    found = []
+    for concept in concepts:
+        other = concept.only_with
+        if other is not None and mentions(other, erased):
+            raise InputError(
+                f"{concept.name!r}: {other!r} is erased anyway. Leave one of the two out."
+            )
+        if mentions(concept.surrogate or "", erased):
+            known = candidates.candidates(captions, concept.kind)
+            names = {name: n for name, n in known.items() if not mentions(name, erased)}
+            spoken = candidates.phrases(captions, concept.kind)
+            others = [c for c in concepts if c.kind == concept.kind and c.name != concept.name]
+            open_ = replace(concept, surrogate=None)
+            surrogate = candidates.survey(denoiser, open_, names, spoken, others).surrogate
+            log.info(
+                "surrogate for %r: %r, since %r is erased too",
+                concept.name,
+                surrogate,
+                concept.surrogate,
+            )
+            concept = replace(concept, surrogate=surrogate)
+        found.append(concept)
+    return found
+
+
+def _without(template: str, instead: Mapping[str, str]) -> str:
+    """``template`` with words that are erased replaced by what is shown ``instead``."""
+    for phrase, surrogate in instead.items():
+        article = "an" if surrogate[:1].lower() in "aeiou" else "a"
+        template = re.sub(
+            rf"\ban? {re.escape(phrase)}\b", f"{article} {surrogate}", template, flags=re.IGNORECASE
+        )
+        template = re.sub(rf"\b{re.escape(phrase)}\b", surrogate, template, flags=re.IGNORECASE)
+    return template

@@ -1,0 +1,180 @@
+"""From a pipeline and a concept to an erasure: the one orchestrator."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from tqdm import tqdm
+
+from trace_erasure.artifact.erasure import Erasure
+from trace_erasure.artifact.merge_statistics import Share
+from trace_erasure.artifact.provenance import heading, versions
+from trace_erasure.concepts.concept import Concept
+from trace_erasure.concepts.resolve import Plan, pairs, plan
+from trace_erasure.config import ClosedForm, EraseSpec, Finetune
+from trace_erasure.errors import InputError
+from trace_erasure.math.lowrank import LowRank
+from trace_erasure.pipeline import adapters
+from trace_erasure.pipeline.denoiser import Denoiser
+from trace_erasure.pipeline.fingerprint import digest_of, fingerprint
+from trace_erasure.trace.closed_form import Certificate, redirect
+from trace_erasure.trace.finetune import ADAPTER, StepRecord, Undone, steer, trained
+from trace_erasure.trace.finetune_data import prepare
+
+log = logging.getLogger("trace_erasure")
+
+REDIRECT = "trace_redirect"
+OnStep = Callable[[StepRecord], None]
+
+
+def erase(
+    pipe: Any,
+    concepts: str | Concept | Sequence[str | Concept],
+    *,
+    surrogate: str | None = None,
+    kind: str = "object",
+    closed_form: ClosedForm | None = ClosedForm(),
+    finetune: Finetune | None = None,
+    seed: int = 0,
+    hardening: str = "off",
+    captions: Sequence[str] | None = None,
+    on_step: OnStep | None = None,
+    workdir: str | Path | None = None,
+) -> Erasure:
+    """Erases concepts from a diffusers pipeline; the pipeline itself is left as it was.
+
+    Args:
+        pipe: a text-to-image pipeline of a supported family.
+        concepts: phrases without an article (``"fox"``), or ``Concept`` objects.
+        surrogate, kind: for concepts given as phrases; see ``Concept``.
+        closed_form: settings of stage 1; None leaves it out.
+        finetune: settings of stage 2, ``Finetune()`` for the usual ones; None leaves it out.
+        seed: of every random choice; the same seed gives the same bytes.
+        hardening: ``off``, ``closed_form`` or ``adversarial``, which trains; see ``EraseSpec``.
+        captions: ordinary language of the model's domain; default: the package's list.
+        on_step: called after every training step.
+        workdir: an existing folder that keeps a checkpoint of stage 2, from which a killed run
+            with the same settings resumes.
+
+    Returns:
+        The erasure: ``attach`` it, ``save`` it.
+
+    Raises:
+        InputError: for bad settings, a concept the tokenizer cannot place, an unknown pipeline.
+        NonFiniteError: when training diverges; the pipeline is restored.
+    """
+    listed = [concepts] if isinstance(concepts, str | Concept) else list(concepts)
+    made = [
+        c if isinstance(c, Concept) else Concept(c, surrogate=surrogate, kind=kind) for c in listed
+    ]
+    spec = EraseSpec(tuple(made), closed_form, finetune, seed, hardening)
+    return run(pipe, spec, captions, on_step, workdir)
+
+
+def run(
+    pipe: Any,
+    spec: EraseSpec,
+    captions: Sequence[str] | None = None,
+    on_step: OnStep | None = None,
+    workdir: str | Path | None = None,
+    beside: Sequence[Concept] = (),
+) -> Erasure:
+    """``erase`` with its settings as one ``EraseSpec``.
+
+    ``beside`` are other concepts that will be erased together with these, by ``merge``: nothing
+    of theirs becomes a surrogate or is retained.
+    """
+    started = time.perf_counter()
+    denoiser = Denoiser(pipe)
+    base = fingerprint(pipe)
+    planned = plan(denoiser, spec, captions, beside)
+    closed: dict[str, LowRank] = {}
+    certificate: Certificate | None = None
+    shares: tuple[Share, ...] = ()
+    if (settings := planned.spec.closed_form) is not None:
+        concepts = planned.spec.concepts
+        hardened = spec.hardening != "off"
+        result = redirect(denoiser, concepts, planned.retain, settings, captions, hardened=hardened)
+        closed, certificate = result.delta, result.certificate
+        shares = tuple(map(Share, concepts, result.parts))
+        for stream, margins in result.margins.items():
+            text = " → ".join(f"{margin:.2g}" for margin in margins)
+            log.info("hardened %s, recovery margin: %s", stream, text)
+        log.info("closed form: %.1f s", time.perf_counter() - started)
+    tuned: dict[str, LowRank] = {}
+    record: dict[str, Any] = {}
+    if planned.spec.finetune is not None:
+        checkpoint = Path(workdir) / _checkpoint_name(planned, base) if workdir else None
+        tuned, record = _finetune(
+            denoiser, planned, planned.spec.finetune, closed, on_step, checkpoint
+        )
+        log.info("with the finetune: %.1f s", time.perf_counter() - started)
+    return Erasure(
+        family=denoiser.family.name,
+        base=base,
+        closed_form=closed,
+        finetuned=tuned,
+        record={
+            **heading(planned.spec.concepts),
+            "spec": asdict(planned.spec),
+            "asked": asdict(spec),
+            "certificate": certificate.to_dict() if certificate else None,
+            "finetune": record or None,
+            "retain": list(planned.retain),
+            "versions": versions(),
+        },
+        shares=shares,
+    )
+
+
+def _checkpoint_name(planned: Plan, base: Mapping[str, Any]) -> str:
+    """Names a checkpoint by everything that decides the training, so that no other resumes it."""
+    decides = [asdict(planned.spec), planned.retain, planned.captions, base]
+    return f"finetune-{digest_of(decides)}.safetensors"
+
+
+def _finetune(
+    denoiser: Denoiser,
+    planned: Plan,
+    settings: Finetune,
+    closed: dict[str, LowRank],
+    on_step: OnStep | None,
+    checkpoint: Path | None,
+) -> tuple[dict[str, LowRank], dict[str, Any]]:
+    """Stage 2 on top of ``closed``; whatever happens, the network is given back as it was."""
+    seed = planned.spec.seed
+    concept_prompts, surrogate_prompts, _ = pairs(planned.spec.concepts)
+    ordinary = Random(seed).sample(
+        planned.captions, min(settings.retain_trajectories, len(planned.captions))
+    )
+    if not ordinary:
+        raise InputError("no caption without the concept is left to retain. Pass more captions.")
+    near = list(planned.retain)[: settings.retain_trajectories // 3]
+    retained = [*near, *ordinary[: settings.retain_trajectories - len(near)]]
+    losses: list[float] = []
+    with adapters.frozen(denoiser, REDIRECT, ADAPTER):
+        if closed:
+            adapters.attach(denoiser, closed, REDIRECT)
+        lesson = prepare(denoiser, concept_prompts, surrogate_prompts, retained, settings, seed)
+        undone: Undone | None = None
+        if planned.spec.hardening == "adversarial":
+            undone = partial(adapters.switched_off, denoiser, REDIRECT)
+        training = steer(denoiser, lesson, settings, seed, checkpoint, undone)
+        bar = tqdm(training, "finetune", settings.steps, leave=False, disable=None)
+        for step in bar:
+            bar.n = step.step  # a resumed run begins further on
+            losses.append(step.loss)
+            if on_step is not None:
+                on_step(step)
+        tuned = trained(denoiser)
+    if checkpoint is not None:
+        checkpoint.unlink(missing_ok=True)
+    profile = {"noise_levels": lesson.profile.noise_levels, "energy": lesson.profile.energy}
+    return tuned, {"noise_level": lesson.noise_level, "profile": profile, "final_loss": losses[-1:]}

@@ -1,0 +1,56 @@
+"""A concept as people name it when they do not take care: mistyped, or more than once."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from trace_erasure.concepts.alignment import Columns, concept_columns
+from trace_erasure.concepts.concept import Concept
+from trace_erasure.concepts.typos import slips
+from trace_erasure.pipeline.denoiser import Denoiser
+
+REPEATED = ("{x} {x}", "{x}, {x}", "{x} and {x}", "{x} {x} {x}")
+
+
+def spoken_words(captions: Iterable[str]) -> set[str]:
+    """All words of ``captions``, in lower case."""
+    return {word for text in captions for word in re.findall(r"\w+", text.lower())}
+
+
+def careless(
+    denoiser: Denoiser, concept: Concept, words: set[str], stream: str
+) -> tuple[Columns, ...]:
+    """Columns of ``concept``, which names its surrogate, mistyped and repeated.
+
+    A group for each letter where a finger slips, and one for repetition. Slips take turns through
+    the concept's sentences. None of a concept that is erased beside another thing only.
+
+    Args:
+        words: those that mean something else and have to stay; so do all that are one token.
+    """
+    assert concept.surrogate is not None
+    if concept.only_with is not None:
+        return ()
+    sentences = concept.sentences
+    groups = [
+        [(sentences[i % len(sentences)], text) for i, text in enumerate(part)]
+        for part in (
+            [text for text in made if not _is_said(denoiser, concept.phrase, text, words)]
+            for made in slips(concept.phrase)
+        )
+    ]
+    groups.append([(template, concept.phrase) for template in REPEATED])
+    found = [concept_columns(denoiser, part, concept.surrogate, stream) for part in groups if part]
+    return tuple(columns.select(columns.moved) for columns in found)
+
+
+def _is_said(denoiser: Denoiser, phrase: str, text: str, words: set[str]) -> bool:
+    """Whether the slip has made another word, one that captions or a tokenizer know."""
+    before = phrase.lower().split()
+    new = [word for word in text.lower().split() if word not in before]
+    tokenizers = [tokenizer for tokenizer, _ in denoiser.populations() if tokenizer is not None]
+    return any(
+        word in words or any(len(tokenizer.tokenize(word)) == 1 for tokenizer in tokenizers)
+        for word in new
+    )

@@ -1,0 +1,220 @@
+"""Stage 1 of many concepts at once, from what their artifacts carry."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from itertools import combinations
+
+import torch
+
+from trace_erasure.artifact.merge_statistics import Share
+from trace_erasure.concepts.alignment import keep_columns
+from trace_erasure.concepts.concept import Concept
+from trace_erasure.concepts.second_moment import second_moment
+from trace_erasure.config import Merge
+from trace_erasure.math import closed_form as algebra
+from trace_erasure.math import joint_solve, subspaces
+from trace_erasure.math.column_pairs import Pairs
+from trace_erasure.math.joint_solve import Joint, Trial
+from trace_erasure.math.lowrank import LowRank
+from trace_erasure.pipeline.denoiser import EMPTY, Denoiser
+from trace_erasure.trace.gather_statistics import HALVES, names_of, rest_of
+
+log = logging.getLogger("trace_erasure")
+
+COLLISION = 0.9
+"""Concepts whose leading directions overlap by more than this are named as colliding."""
+
+
+@dataclass(frozen=True)
+class Capacity:
+    """What one stream of text has room for.
+
+    Attributes:
+        width: dimensions of the embedding.
+        mode: ``equality``, or ``ridge`` where there is no room or it is the family's way.
+        directions: conditions a concept, 0 in ridge mode.
+        needed: share of the dimensions that the conditions ask for; in ridge mode the least that
+            an equality would.
+        residuals: by concept, ‖W′C − WS‖ / ‖W(C − S)‖ on its own sentences: 0 exact, 1 no effect.
+        collateral: expected relative squared change of the maps' output on ordinary captions.
+        most: concepts that fit with one condition each.
+        collisions: (concept, concept, overlap of their leading directions), worst first.
+        trials: everything that was tried.
+    """
+
+    width: int
+    mode: str
+    directions: int
+    needed: float
+    residuals: dict[str, float]
+    collateral: float
+    most: int
+    collisions: list[tuple[str, str, float]]
+    trials: list[Trial]
+
+    def to_dict(self) -> dict:
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Together:
+    """The joint edit of each stream, the change of every map, and what there was room for.
+
+    Attributes:
+        solved: the solution of each stream at full strength.
+        edits: the same at the strengths that were asked for.
+        sigmas: Σ of each stream, as it was used.
+        owners: of each part of ``solved``, the number of its share.
+    """
+
+    solved: dict[str, Joint]
+    edits: dict[str, algebra.Edit]
+    sigmas: dict[str, torch.Tensor]
+    owners: list[int]
+    delta: dict[str, LowRank]
+    capacity: dict[str, Capacity]
+
+
+def solve(
+    denoiser: Denoiser,
+    shares: Sequence[Share],
+    strengths: Sequence[float],
+    settings: Merge,
+    captions: Sequence[str],
+) -> Together:
+    """Solves stage 1 for all ``shares``, which carry the same streams.
+
+    Args:
+        strengths: one a share; they scale the result and do not enter the solve.
+        captions: ordinary language for Σ, without the concepts.
+    """
+    solved, edits, sigmas, capacity = {}, {}, {}, {}
+    # A description is a part of its own, at its concept's strength.
+    parts = [len(next(iter(share.streams.values())).described) + 1 for share in shares]
+    owners = [i for i, count in enumerate(parts) for _ in range(count)]
+    delta: dict[str, LowRank] = {}
+    for stream in shares[0].streams:
+        sigma = algebra.regularised(second_moment(denoiser, captions, stream), settings.ridge)
+        sigmas[stream] = sigma
+        maps = denoiser.maps(stream)
+        weights = denoiser.weights(stream, len(sigma))
+        root = subspaces.gram_root([*weights.values()])
+        found = _solve(denoiser, stream, shares, settings, captions, sigma, root)
+        solved[stream], capacity[stream] = found
+        edits[stream] = algebra.compress(solved[stream].at([strengths[i] for i in owners]))
+        for path, weight in weights.items():
+            delta[path] = edits[stream].change(weight).widen(maps[path].in_features)
+    return Together(solved, edits, sigmas, owners, delta, capacity)
+
+
+def _solve(
+    denoiser: Denoiser,
+    stream: str,
+    shares: Sequence[Share],
+    settings: Merge,
+    captions: Sequence[str],
+    sigma: torch.Tensor,
+    root: torch.Tensor,
+) -> tuple[Joint, Capacity]:
+    parts = [share.streams[stream] for share in shares]
+    concepts = [(part.pairs, *part.described) for part in parts]
+    pairs = [one for own in concepts for one in own]
+    populations = len(denoiser.populations(stream))
+    empty = keep_columns(denoiser, [EMPTY], stream)
+    erased = [share.concept for share in shares]
+    known = names_of(denoiser, erased, captions, stream, root)
+    rest = rest_of(parts, empty, known)
+    others = torch.cat([empty[:, :0], *rest.retained], dim=1)
+    general = torch.cat([empty, subspaces.unit(others, root)], dim=1)
+    # All halves share what one concept's have: held one by one they would leave no room to erase.
+    halves = subspaces.principal(torch.cat([*rest.alone], dim=1), root, HALVES)
+    keep = torch.cat([subspaces.principal(general, root, settings.keep * populations), halves], 1)
+    counts = joint_solve.TRIALS if settings.directions is None else (settings.directions,)
+    # As for one concept, see ``plan``: where words hear the concept, an equality comes too late.
+    if settings.mode == "ridge" or (denoiser.family.both_ways and settings.directions is None):
+        counts = ()
+    conditions = [n * populations for n in counts]
+    # A combination's halves would weigh on everybody else's erasure, so it is solved by itself.
+    whole = [i for i, concept in enumerate(erased) if concept.only_with is None]
+    apart = [[i] for i, concept in enumerate(erased) if concept.only_with is not None]
+    groups = [
+        joint_solve.Group(own, rest_of([parts[i] for i in own], empty, known))
+        for own in (whole, *apart)
+        if own
+    ]
+    best, trials = joint_solve.solve(concepts, keep, groups, sigma, root, conditions)
+    taken = next(trial for trial in trials if trial.directions == best.directions)
+    names = [
+        name
+        for share, own in zip(shares, concepts, strict=True)
+        for name in _names(share.concept, len(own))
+    ]
+    collisions = _collisions(names, pairs, root, sigma, populations)
+    room = (joint_solve.ROOM * len(sigma) - keep.shape[1]) / (2 * populations)
+    capacity = Capacity(
+        width=len(sigma),
+        mode=best.mode,
+        directions=best.directions,
+        needed=taken.needed,
+        residuals=dict(zip(names, taken.residuals, strict=True)),
+        collateral=taken.collateral,
+        most=max(0, int(room)),
+        collisions=[found for found in collisions if found[2] > COLLISION],
+        trials=trials,
+    )
+    _say(stream, capacity, len(shares))
+    return best, capacity
+
+
+def _names(concept: Concept, count: int) -> list[str]:
+    """What to call the ``count`` parts of ``concept``: its own, its descriptions', and those that
+    hardening added."""
+    own = [concept.name, *(f"{concept.name}: {x}" for x in concept.descriptions)]
+    return [*own, *(f"{concept.name}, hardened {i + 1}" for i in range(count - len(own)))]
+
+
+def _collisions(
+    names: Sequence[str],
+    pairs: Sequence[Pairs],
+    root: torch.Tensor,
+    sigma: torch.Tensor,
+    count: int,
+) -> list[tuple[str, str, float]]:
+    """Every two concepts by the overlap of their leading directions, worst first."""
+    factor = torch.linalg.cholesky(sigma)
+    leading = [pair.leading(root, count).concept for pair in pairs]
+    found = [
+        (names[i], names[j], joint_solve.overlap(leading[i], leading[j], factor))
+        for i, j in combinations(range(len(names)), 2)
+    ]
+    return sorted(found, key=lambda collision: -collision[2])
+
+
+def _say(stream: str, capacity: Capacity, count: int) -> None:
+    worst = max(capacity.residuals, key=lambda name: capacity.residuals[name])
+    log.info(
+        "%d concepts in %s: %.0f %% of %d dimensions asked for; %s%s; residual %.2f, at worst "
+        "%.2f (%s)",
+        count,
+        stream,
+        100 * capacity.needed,
+        capacity.width,
+        capacity.mode,
+        f" on {capacity.directions} directions each" if capacity.directions else "",
+        sum(capacity.residuals.values()) / count,
+        capacity.residuals[worst],
+        worst,
+    )
+    if capacity.needed > joint_solve.ROOM:
+        log.warning(
+            "%d concepts are beyond the capacity of %s (%d at most): nothing is exact, ridge "
+            "compromise with the residual above",
+            count,
+            stream,
+            capacity.most,
+        )
+    for first, second, overlap in capacity.collisions:
+        log.info("%r and %r collide in %s: overlap %.2f", first, second, stream, overlap)

@@ -1,0 +1,133 @@
+"""Many artifacts into one: a joint closed form, trained parts side by side, one ordinary LoRA."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from trace_erasure.artifact.erasure import Erasure
+from trace_erasure.artifact.provenance import heading, versions
+from trace_erasure.concepts.captions import captions_or_broad
+from trace_erasure.config import Merge
+from trace_erasure.math.lowrank import LowRank, cat, scale
+from trace_erasure.pipeline.denoiser import Denoiser
+from trace_erasure.pipeline.fingerprint import fingerprint
+from trace_erasure.trace import conflicts, joint
+from trace_erasure.trace.integration import integrate
+from trace_erasure.trace.isolation import isolate
+
+log = logging.getLogger("trace_erasure")
+
+
+def merge(
+    artifacts: Sequence[Erasure],
+    pipe: Any,
+    *,
+    strengths: Sequence[float] | None = None,
+    settings: Merge = Merge(),
+    captions: Sequence[str] | None = None,
+    seed: int = 0,
+    dense: bool = False,
+) -> Any:
+    """One erasure of everything that ``artifacts`` erase; the pipeline is left as it was.
+
+    A pure function of the artifacts: to add or to remove one, merge the new list. No artifact is
+    trained again. What one artifact takes for granted and another erases (a surrogate, a word of
+    a sentence, a neighbour to retain) is replaced, and the choice is logged.
+
+    Args:
+        artifacts: made on this base model by ``erase``, not by ``merge``.
+        strengths: one an artifact, 0 to 2, on top of the strength it was saved at.
+        settings: see ``Merge``.
+        captions: ordinary language of the model's domain; default: the package's list.
+        seed: of the integration finetune.
+        dense: give a copy of the pipeline with changed weights instead.
+
+    Returns:
+        An ``Erasure``, or a pipeline where ``dense``.
+
+    Raises:
+        InputError: for artifacts of another model, without columns for a joint solve, or that
+            erase the same thing twice; for strengths out of range.
+        NonFiniteError: when the integration finetune diverges; the pipeline is restored.
+    """
+    started = time.perf_counter()
+    denoiser = Denoiser(pipe)
+    base = fingerprint(pipe)
+    strengths = [1.0] * len(artifacts) if strengths is None else list(strengths)
+    conflicts.check(artifacts, base)
+    conflicts.check_strengths(artifacts, strengths)
+    captions = captions_or_broad(captions)
+    # An artifact of several concepts has one share for each, and one trained part for all.
+    owners = [i for i, artifact in enumerate(artifacts) for _ in artifact.shares]
+    shares = [share for artifact in artifacts for share in artifact.shares]
+    saved = [strengths[i] * artifacts[i].strength for i in owners]
+    settled = conflicts.settle(denoiser, shares, captions)
+    concepts = [share.concept for share in settled]
+    ordinary = conflicts.ordinary(captions, settled)
+    together = joint.solve(denoiser, settled, saved, settings, ordinary)
+
+    parts, talk = isolate(denoiser, [a.finetuned for a in artifacts], owners, together)
+    tuned = cat([scale(part, s) for part, s in zip(parts, strengths, strict=True)])
+    record: dict[str, Any] = {}
+    if settings.integrate is not None:
+        whole = cat([together.delta, tuned])
+        alone = [(a.delta, s) for a, s in zip(artifacts, strengths, strict=True)]
+        extra, record = integrate(
+            denoiser, whole, alone, owners, concepts, ordinary, settings.integrate, seed
+        )
+        tuned = cat([tuned, extra])
+    closed, tuned, lost = _within(together.delta, tuned, settings.rank)
+    erasure = Erasure(
+        family=denoiser.family.name,
+        base=base,
+        closed_form=closed,
+        finetuned=tuned,
+        record={
+            **heading(concepts),
+            "merged": {
+                "parts": [a.name for a in artifacts],
+                "strengths": strengths,
+                "concepts": [asdict(concept) for concept in concepts],
+                "settings": asdict(settings),
+                "capacity": {name: c.to_dict() for name, c in together.capacity.items()},
+                "cross_talk": talk,
+                "discarded": lost,
+                "integrate": record or None,
+                "seed": seed,
+            },
+            "versions": versions(),
+        },
+    )
+    log.info("merged %d concepts: %.1f s", len(concepts), time.perf_counter() - started)
+    return erasure.bake(pipe) if dense else erasure
+
+
+def _within(
+    closed: dict[str, LowRank], tuned: dict[str, LowRank], rank: int | None
+) -> tuple[dict[str, LowRank], dict[str, LowRank], dict[str, float]]:
+    """Both parts within ``rank``, and the share of energy that each had to give up, at worst.
+
+    The closed form has its rank first: what it promises is exact. Without a budget the parts
+    are only freed of rank that they do not need.
+    """
+    lost = {"closed_form": 0.0, "finetuned": 0.0}
+    kept: dict[str, dict[str, LowRank]] = {"closed_form": {}, "finetuned": {}}
+    for name, delta in (("closed_form", closed), ("finetuned", tuned)):
+        for path, change in delta.items():
+            room = min(change.shape)
+            if rank is not None:
+                first = kept["closed_form"].get(path)
+                room = min(room, rank - (first.rank if first is not None else 0))
+            if change.rank > room:
+                change, share = change.truncate(room)
+                lost[name] = max(lost[name], share)
+            if change.rank:
+                kept[name][path] = change
+    for name, share in lost.items():
+        if share > 1e-6:
+            log.warning("rank %s discards %.2g of the energy of %s", rank, share, name)
+    return kept["closed_form"], kept["finetuned"], lost
