@@ -57,10 +57,10 @@ lint: $(READY)
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/pyright
 
 # torch comes first, pinned: a bare `torch` requirement would pull the CUDA build.
-$(READY): pyproject.toml constraints.txt
+$(READY): pyproject.toml world/pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check "torch==2.13.0" -c constraints.txt
-	$(BIN)/pip install --quiet --disable-pip-version-check -e ".[dev]" -c constraints.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check -e ".[dev]" -e world -c constraints.txt
 	touch $(READY)
 
 # Evaluators that bring their weights, so that the tests run them for real.
@@ -75,7 +75,7 @@ clean:
 # interruption: steps that are done are skipped, and training goes on from its checkpoint.
 ART ?= runs/art
 OUT ?= runs/world
-MODELS := src/trace_erasure/models
+MODELS := world/src/trace_erasure_world/models
 TRAIN := $(BIN)/python training
 
 world: $(OUT)/flux.done $(OUT)/resnet.done $(OUT)/regnet.done $(OUT)/clip.done

@@ -1,13 +1,13 @@
 """The guarantees and the behaviour on the model that ships with the package."""
 
-from pathlib import Path
+import sys
 
 import pytest
 import torch
 
-import trace_erasure
 from trace_erasure.concepts.concept import Concept, fill
 from trace_erasure.config import ClosedForm, Finetune
+from trace_erasure.errors import InputError
 from trace_erasure.evaluation import (
     Judge,
     blanked,
@@ -62,9 +62,15 @@ def share(judge, images, names) -> float:
 
 
 def test_everything_shipped_stays_small():
-    folder = Path(trace_erasure.__file__).parent / "models"
+    folder = shipped.models_folder()
     assert sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) < 55 * MEGABYTE
     assert not [f for f in folder.rglob("*") if f.suffix in (".bin", ".pt", ".ckpt", ".pkl")]
+
+
+def test_without_the_weights_the_library_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "trace_erasure_world", None)
+    with pytest.raises(InputError, match="pip install trace-erasure-world"):
+        shipped.load_pipeline("emoji-sd")
 
 
 def test_exact_redirect_theorem_in_float32(pipe):
