@@ -92,7 +92,7 @@ def mace_fusion(pipe: Any, parts: Sequence[Erasure]) -> Erasure:
     artifact does, with the weights that MACE has published."""
     denoiser, settings = Denoiser(pipe), MACE()
     refuse_joint(denoiser, "MACE's fusion")
-    concepts = tuple(share.concept for part in parts for share in part.shares)
+    concepts = tuple(share.concept for part in parts for share in part.merge_statistics)
     job = Job(denoiser, Plan(EraseSpec(concepts), (), ()), captions_or_broad(None), 0, None)
     changes = [part.delta for part in parts]
     one = fused(job, changes, penalty=settings.penalty, ordinary=settings.ordinary)
@@ -101,7 +101,7 @@ def mace_fusion(pipe: Any, parts: Sequence[Erasure]) -> Erasure:
 
 def uce(pipe: Any, parts: Sequence[Erasure]) -> Erasure:
     """UCE of the same concepts, from their names alone."""
-    named = [share.concept for part in parts for share in part.shares]
+    named = [share.concept for part in parts for share in part.merge_statistics]
     return UCE().erase(pipe, [Concept(concept.phrase, kind=concept.kind) for concept in named])
 
 

@@ -333,7 +333,7 @@ def test_the_columns_travel_in_the_header_and_stay_out_of_sight(tmp_path, pipe):
     file = erasure.save(tmp_path / "fox")
     found = Erasure.load(file)
     assert not any("shares" in key for key in read_header(file).metadata)
-    (one,), (two,) = erasure.shares, found.shares
+    (one,), (two,) = erasure.merge_statistics, found.merge_statistics
     assert two.concept == one.concept
     for name, part in one.streams.items():
         torch.testing.assert_close(

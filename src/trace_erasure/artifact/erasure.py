@@ -15,8 +15,8 @@ from typing import Any
 import torch
 
 from trace_erasure.artifact import lora_file
-from trace_erasure.artifact.header import SHARES
-from trace_erasure.artifact.merge_statistics import Share, from_text, to_text
+from trace_erasure.artifact.header import MERGE_STATISTICS
+from trace_erasure.artifact.merge_statistics import MergeStatistics, from_text, to_text
 from trace_erasure.errors import InputError
 from trace_erasure.math.lowrank import Delta, LowRank, cat, scale
 from trace_erasure.pipeline import adapters
@@ -42,7 +42,7 @@ class Erasure:
         record: provenance that JSON can hold (spec, certificate, figures, versions, seed, noise
             levels). ``title``, ``description`` and ``date`` (ISO 8601) in it are what model
             browsers show.
-        shares: what each concept brings to a joint solve with other artifacts; none in an
+        merge_statistics: what each concept brings to a joint solve with other artifacts; none in an
             artifact that is itself the result of one.
 
     Raises ``InputError`` where neither part changes anything.
@@ -53,7 +53,7 @@ class Erasure:
     closed_form: Delta = field(repr=False)
     finetuned: Delta = field(repr=False)
     record: Mapping[str, Any] = field(repr=False)
-    shares: tuple[Share, ...] = field(default=(), repr=False)
+    merge_statistics: tuple[MergeStatistics, ...] = field(default=(), repr=False)
 
     def __post_init__(self) -> None:
         if not any(change.rank for change in self.delta.values()):
@@ -238,8 +238,8 @@ class Erasure:
             date=self.record.get("date"),
             text_width=widths[0] if widths else None,
         )
-        if self.shares:
-            metadata[SHARES] = to_text(self.shares)
+        if self.merge_statistics:
+            metadata[MERGE_STATISTICS] = to_text(self.merge_statistics)
         lora_file.write(path, lora_file.state_dict(delta, family), metadata)
         return path
 
@@ -273,7 +273,9 @@ class Erasure:
             closed_form=closed_form,
             finetuned=finetuned,
             record=provenance["record"],
-            shares=from_text(metadata[SHARES]) if SHARES in metadata else (),
+            merge_statistics=from_text(metadata[MERGE_STATISTICS])
+            if MERGE_STATISTICS in metadata
+            else (),
         )
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from trace_erasure.errors import InputError
 
 PROVENANCE = "trace_erasure"
-SHARES = "trace_erasure.shares"
+MERGE_STATISTICS = "trace_erasure.shares"
 """Columns for joint solves with other artifacts, base64: large, and of no interest to people."""
 LARGEST = 100_000_000
 """Bytes: the safetensors format's own limit for a header."""
@@ -24,7 +24,7 @@ class Header:
 
     Attributes:
         provenance: what made it: ``format``, ``family``, ``base``, ``ranks``, ``record``.
-        metadata: everything else in the header, as other tools read it, but for ``SHARES``.
+        metadata: the other entries of the header, without ``MERGE_STATISTICS``.
         tensors: how many tensors the file holds.
         size: of the file in bytes.
     """
@@ -66,5 +66,5 @@ def read_header(path: str | os.PathLike[str]) -> Header:
             f"{PROVENANCE!r} entry. Give a file that `trace-erasure erase` wrote."
         )
     provenance = json.loads(metadata.pop(PROVENANCE))
-    metadata.pop(SHARES, None)
+    metadata.pop(MERGE_STATISTICS, None)
     return Header(provenance, metadata, len(entries), size)

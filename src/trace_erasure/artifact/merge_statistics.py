@@ -18,8 +18,8 @@ from trace_erasure.math.column_pairs import Pairs
 
 
 @dataclass(frozen=True, eq=False)
-class Part:
-    """A share in one stream of text.
+class StreamStatistics:
+    """What a concept contributes to a joint solve in one stream of text.
 
     Groups of columns are summaries: their squares add up to the mean of what they stand for.
 
@@ -39,28 +39,28 @@ class Part:
 
 
 @dataclass(frozen=True, eq=False)
-class Share:
-    """What one concept brings to a joint solve.
+class MergeStatistics:
+    """What one concept contributes to a joint solve.
 
     Attributes:
         concept: with its surrogate named.
-        streams: stream name to its part.
+        streams: stream name to the statistics of that stream.
     """
 
     concept: Concept
-    streams: Mapping[str, Part]
+    streams: Mapping[str, StreamStatistics]
 
 
 # As text for the header of a file --------------------------------------------------------
 
 
-def to_text(shares: Sequence[Share]) -> str:
+def to_text(statistics: Sequence[MergeStatistics]) -> str:
     """Base64 of a safetensors file in memory, float32: any loader of LoRA files passes over it."""
     tensors: dict[str, Tensor] = {}
     content = []
-    for i, share in enumerate(shares):
+    for i, one in enumerate(statistics):
         parts = {}
-        for name, part in share.streams.items():
+        for name, part in one.streams.items():
             stem = f"{i}.{name}"
             for k, pairs in enumerate((part.pairs, *part.described)):
                 tensors[f"{stem}.{k}.concept"] = pairs.concept
@@ -70,13 +70,13 @@ def to_text(shares: Sequence[Share]) -> str:
             for k, columns in enumerate(part.retained.values()):
                 tensors[f"{stem}.retained.{k}"] = columns
             parts[name] = list(part.retained)
-        content.append({"concept": asdict(share.concept), "retained": parts})
+        content.append({"concept": asdict(one.concept), "retained": parts})
     short = {name: tensor.float().contiguous() for name, tensor in sorted(tensors.items())}
     text = json.dumps(content, sort_keys=True)
     return base64.b64encode(save(short, {"shares": text})).decode("ascii")
 
 
-def from_text(text: str) -> tuple[Share, ...]:
+def from_text(text: str) -> tuple[MergeStatistics, ...]:
     """The inverse of ``to_text``, up to float32. Raises ``InputError`` for anything else."""
     try:
         data = base64.b64decode(text, validate=True)
@@ -91,7 +91,7 @@ def from_text(text: str) -> tuple[Share, ...]:
         ) from error
 
 
-def _share(tensors: Mapping[str, Tensor], i: int, entry: Mapping) -> Share:
+def _share(tensors: Mapping[str, Tensor], i: int, entry: Mapping) -> MergeStatistics:
     concept, streams = Concept(**entry["concept"]), {}
     for name, prompts in entry["retained"].items():
         stem = f"{i}.{name}"
@@ -99,11 +99,11 @@ def _share(tensors: Mapping[str, Tensor], i: int, entry: Mapping) -> Share:
             Pairs(tensors[f"{stem}.{k}.concept"], tensors[f"{stem}.{k}.surrogate"])
             for k in range(1 + len(concept.descriptions))
         ]
-        streams[name] = Part(
+        streams[name] = StreamStatistics(
             pairs[0],
             tuple(pairs[1:]),
             tensors[f"{stem}.before"],
             tensors[f"{stem}.alone"],
             {prompt: tensors[f"{stem}.retained.{k}"] for k, prompt in enumerate(prompts)},
         )
-    return Share(concept, streams)
+    return MergeStatistics(concept, streams)

@@ -40,7 +40,7 @@ def capacity(
     concepts = [one for one in what if isinstance(one, Concept)]
     if not what:
         raise InputError("nothing to erase. Give concepts or artifacts.")
-    shares = [share for artifact in artifacts for share in artifact.shares]
+    shares = [share for artifact in artifacts for share in artifact.merge_statistics]
     if artifacts:
         conflicts.check(artifacts, fingerprint(pipe))
     if concepts:

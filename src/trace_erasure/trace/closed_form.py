@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
-from trace_erasure.artifact.merge_statistics import Part
+from trace_erasure.artifact.merge_statistics import StreamStatistics
 from trace_erasure.concepts.alignment import Columns, Material, join, keep_columns, material
 from trace_erasure.concepts.captions import captions_or_broad
 from trace_erasure.concepts.concept import Concept
@@ -66,7 +66,7 @@ class Redirect:
     edits: dict[str, algebra.Edit]
     delta: dict[str, LowRank]
     certificate: Certificate
-    parts: list[dict[str, Part]]
+    parts: list[dict[str, StreamStatistics]]
     margins: dict[str, list[float]] = field(default_factory=dict)
 
 
@@ -97,7 +97,7 @@ def redirect(
     edits: dict[str, algebra.Edit] = {}
     delta: dict[str, LowRank] = {}
     figures: dict[str, Figures] = {}
-    parts: list[dict[str, Part]] = [{} for _ in concepts]
+    parts: list[dict[str, StreamStatistics]] = [{} for _ in concepts]
     margins: dict[str, list[float]] = {}
     settings = replace(settings, mode=settings.mode or "equality")
     if hardened and settings.mode != "equality":
@@ -196,7 +196,7 @@ def _solve(
     denoiser: Denoiser,
     stream: str,
     parts: Sequence[Material],
-    compact: Sequence[Part],
+    compact: Sequence[StreamStatistics],
     retain: Sequence[str],
     known: Mapping[str, Tensor],
     settings: ClosedForm,

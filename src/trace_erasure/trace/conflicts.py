@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from trace_erasure.artifact.erasure import Erasure
-from trace_erasure.artifact.merge_statistics import Share
+from trace_erasure.artifact.merge_statistics import MergeStatistics
 from trace_erasure.concepts import candidates
 from trace_erasure.concepts.concept import Concept
 from trace_erasure.concepts.resolve import gone
@@ -29,7 +29,7 @@ def check(artifacts: Sequence[Erasure], base: Mapping[str, Any]) -> None:
         raise InputError("nothing to merge. Give at least one artifact.")
     for artifact in artifacts:
         title = artifact.record.get("title", artifact.name)
-        if not artifact.shares:
+        if not artifact.merge_statistics:
             raise InputError(
                 f"{title!r} has no columns for a joint solve: it was merged already, or made "
                 "without stage 1 or by an older version. Merge the artifacts of single concepts."
@@ -40,11 +40,13 @@ def check(artifacts: Sequence[Erasure], base: Mapping[str, Any]) -> None:
                 f"{title!r} was made on another base model ({change}). Use that model, or make "
                 "the erasure again on this one."
             )
-    names = [share.concept.name.lower() for artifact in artifacts for share in artifact.shares]
+    names = [
+        share.concept.name.lower() for artifact in artifacts for share in artifact.merge_statistics
+    ]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise InputError(f"{', '.join(twice)} is erased by two artifacts. Give one of them.")
-    if len({frozenset(share.streams) for a in artifacts for share in a.shares}) > 1:
+    if len({frozenset(share.streams) for a in artifacts for share in a.merge_statistics}) > 1:
         raise InputError(
             "some artifacts redirect the pooled vector and some do not. Make them with the same "
             "closed_form.pooled."
@@ -61,7 +63,7 @@ def check_strengths(artifacts: Sequence[Erasure], strengths: Sequence[float]) ->
         adapters.check_strength(strength)
 
 
-def ordinary(captions: Sequence[str], shares: Sequence[Share]) -> tuple[str, ...]:
+def ordinary(captions: Sequence[str], shares: Sequence[MergeStatistics]) -> tuple[str, ...]:
     """``captions`` that ask for none of the concepts. Raises ``InputError`` where none is left."""
     concepts = [share.concept for share in shares]
     kept = tuple(t for t in captions if not any(concept.forbids(t) for concept in concepts))
@@ -70,7 +72,9 @@ def ordinary(captions: Sequence[str], shares: Sequence[Share]) -> tuple[str, ...
     return kept
 
 
-def settle(denoiser: Denoiser, shares: Sequence[Share], captions: Sequence[str]) -> list[Share]:
+def settle(
+    denoiser: Denoiser, shares: Sequence[MergeStatistics], captions: Sequence[str]
+) -> list[MergeStatistics]:
     """Shares that do not contradict each other: nothing in one names what another erases.
 
     Surrogates that are erased too are proposed anew, words in sentences give way to their
@@ -105,7 +109,7 @@ def settle(denoiser: Denoiser, shares: Sequence[Share], captions: Sequence[str])
             name: replace(part, retained={prompt: part.retained[prompt] for prompt in stays})
             for name, part in share.streams.items()
         }
-        settled.append(Share(concept, streams))
+        settled.append(MergeStatistics(concept, streams))
     return settled
 
 

@@ -14,7 +14,7 @@ from typing import Any
 from tqdm import tqdm
 
 from trace_erasure.artifact.erasure import Erasure
-from trace_erasure.artifact.merge_statistics import Share
+from trace_erasure.artifact.merge_statistics import MergeStatistics
 from trace_erasure.artifact.provenance import heading, versions
 from trace_erasure.concepts.concept import Concept
 from trace_erasure.concepts.resolve import Plan, pairs, plan
@@ -97,13 +97,13 @@ def run(
     planned = plan(denoiser, spec, captions, beside)
     closed: dict[str, LowRank] = {}
     certificate: Certificate | None = None
-    shares: tuple[Share, ...] = ()
+    shares: tuple[MergeStatistics, ...] = ()
     if (settings := planned.spec.closed_form) is not None:
         concepts = planned.spec.concepts
         hardened = spec.hardening != "off"
         result = redirect(denoiser, concepts, planned.retain, settings, captions, hardened=hardened)
         closed, certificate = result.delta, result.certificate
-        shares = tuple(map(Share, concepts, result.parts))
+        shares = tuple(map(MergeStatistics, concepts, result.parts))
         for stream, margins in result.margins.items():
             text = " → ".join(f"{margin:.2g}" for margin in margins)
             log.info("hardened %s, recovery margin: %s", stream, text)
@@ -130,7 +130,7 @@ def run(
             "retain": list(planned.retain),
             "versions": versions(),
         },
-        shares=shares,
+        merge_statistics=shares,
     )
 
 

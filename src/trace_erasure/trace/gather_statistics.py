@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from torch import Tensor
 
-from trace_erasure.artifact.merge_statistics import Part, Share
+from trace_erasure.artifact.merge_statistics import MergeStatistics, StreamStatistics
 from trace_erasure.concepts.alignment import Material, keep_columns_each, material
 from trace_erasure.concepts.candidates import spoken_of
 from trace_erasure.concepts.concept import Concept
@@ -33,7 +33,7 @@ RETAINED = 2
 
 def gather(
     denoiser: Denoiser, concept: Concept, retain: Sequence[str], roots: Mapping[str, Tensor]
-) -> Share:
+) -> MergeStatistics:
     """The share of ``concept``, which names its surrogate.
 
     Args:
@@ -44,7 +44,7 @@ def gather(
         stream: part_of(denoiser, material(denoiser, concept, stream), retain, stream, root)
         for stream, root in roots.items()
     }
-    return Share(concept, streams)
+    return MergeStatistics(concept, streams)
 
 
 def part_of(
@@ -54,14 +54,14 @@ def part_of(
     stream: str,
     root: Tensor,
     exact: bool = False,
-) -> Part:
+) -> StreamStatistics:
     """What ``found`` and the prompts to ``retain`` come to in one stream; ``root`` is G^½.
 
     All of the concept's columns are kept for ``exact`` solves, and otherwise what matters.
     """
     own, populations = found.moved, len(denoiser.populations(stream))
     total = own.weights.sum()
-    return Part(
+    return StreamStatistics(
         Pairs.of(own.concept, own.surrogate, own.weights, None if exact else COLUMNS),
         tuple(
             Pairs.of(one.concept, one.surrogate, one.weights).shortened(
@@ -97,7 +97,7 @@ def names_of(
     return {prompt: summary(columns, root, RETAINED) for prompt, columns in found.items()}
 
 
-def rest_of(parts: Sequence[Part], empty: Tensor, names: Mapping[str, Tensor]) -> Rest:
+def rest_of(parts: Sequence[StreamStatistics], empty: Tensor, names: Mapping[str, Tensor]) -> Rest:
     """What a compromise leaves as it is; ``empty`` are the columns of the empty prompt, ``names``
     those of ``names_of``."""
     # A prompt that several concepts retain counts once.

@@ -9,7 +9,7 @@ from itertools import combinations
 
 import torch
 
-from trace_erasure.artifact.merge_statistics import Share
+from trace_erasure.artifact.merge_statistics import MergeStatistics
 from trace_erasure.concepts.alignment import keep_columns
 from trace_erasure.concepts.concept import Concept
 from trace_erasure.concepts.second_moment import second_moment
@@ -80,7 +80,7 @@ class Together:
 
 def solve(
     denoiser: Denoiser,
-    shares: Sequence[Share],
+    shares: Sequence[MergeStatistics],
     strengths: Sequence[float],
     settings: Merge,
     captions: Sequence[str],
@@ -113,7 +113,7 @@ def solve(
 def _solve(
     denoiser: Denoiser,
     stream: str,
-    shares: Sequence[Share],
+    shares: Sequence[MergeStatistics],
     settings: Merge,
     captions: Sequence[str],
     sigma: torch.Tensor,

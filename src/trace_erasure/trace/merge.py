@@ -62,8 +62,8 @@ def merge(
     conflicts.check_strengths(artifacts, strengths)
     captions = captions_or_broad(captions)
     # An artifact of several concepts has one share for each, and one trained part for all.
-    owners = [i for i, artifact in enumerate(artifacts) for _ in artifact.shares]
-    shares = [share for artifact in artifacts for share in artifact.shares]
+    owners = [i for i, artifact in enumerate(artifacts) for _ in artifact.merge_statistics]
+    shares = [share for artifact in artifacts for share in artifact.merge_statistics]
     saved = [strengths[i] * artifacts[i].strength for i in owners]
     settled = conflicts.settle(denoiser, shares, captions)
     concepts = [share.concept for share in settled]
