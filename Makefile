@@ -15,15 +15,15 @@ test: $(VENV)/.evaluators
 
 # The whole benchmark takes about two hours on two cores, bench-small six minutes; both resume.
 bench: $(READY)
-	$(BIN)/python benchmarks/bench.py
-	$(BIN)/python benchmarks/bench.py --stages
+	$(BIN)/python -m benchmarks erasure
+	$(BIN)/python -m benchmarks erasure --stages
 
 bench-small: $(READY)
-	$(BIN)/python benchmarks/bench.py --small --work runs/bench-small
+	$(BIN)/python -m benchmarks erasure --small --work runs/bench-small
 
 # TRACE beside the other methods, and its parts: at most six hours on two cores; resumes. Two
 # processes of one thread each share every step; the last of them to finish writes its results.
-COMPARE := OMP_NUM_THREADS=1 $(BIN)/python benchmarks/compare.py
+COMPARE := OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks compare
 
 bench-compare: $(READY)
 	for model in emoji-sd emoji-flux; do for verb in sweep table ablate; do \
@@ -31,27 +31,27 @@ bench-compare: $(READY)
 	  $(COMPARE) $$verb --model $$model --shard 1/2; own=$$?; \
 	  wait $$! && [ $$own = 0 ] || exit 1; \
 	done; done
-	$(BIN)/python benchmarks/tables.py
+	$(BIN)/python -m benchmarks tables
 
 # One to fifty concepts at once, one more or less, by halves, together only: both models side by
 # side, at most two hours on two cores; resumes.
 bench-many: $(READY)
 	export OMP_NUM_THREADS=1; for script in many switches combined; do \
-	  $(BIN)/python benchmarks/$$script.py --model emoji-flux & \
-	  $(BIN)/python benchmarks/$$script.py; own=$$?; \
+	  $(BIN)/python -m benchmarks $$script --model emoji-flux & \
+	  $(BIN)/python -m benchmarks $$script; own=$$?; \
 	  wait $$! && [ $$own = 0 ] || exit 1; \
 	done
-	$(BIN)/python benchmarks/tables.py
+	$(BIN)/python -m benchmarks tables
 
 # Two processes of one thread, at most four hours; a second call goes on where the first was stopped.
-ATTACKS = OMP_NUM_THREADS=1 $(BIN)/python benchmarks/attacks.py
+ATTACKS = OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks attacks
 bench-attacks: $(READY)
 	$(ATTACKS) --cheap --shard 0/2 & $(ATTACKS) --cheap --shard 1/2 && wait $$!
 	$(ATTACKS) --shard 0/2 & $(ATTACKS) --shard 1/2 && wait $$!
 
 # Ten minutes on one thread.
 bench-certificates: $(READY)
-	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/certificates.py
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks certificates
 
 lint: $(READY)
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/pyright

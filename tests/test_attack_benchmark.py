@@ -6,7 +6,6 @@ import argparse
 import importlib
 import json
 import math
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -22,8 +21,13 @@ from trace_erasure.config import ClosedForm, EraseSpec
 from trace_erasure.evaluation.runs.records import to_json
 from trace_erasure.testing import tiny_flux, tiny_stable_diffusion
 
-ROOT = Path(__file__).parents[1]
-PARTS = ("attacks", "attack_lab", "attack_methods", "attack_plan", "attack_rows")
+PARTS = {
+    "attacks": "benchmark",
+    "attack_lab": "lab",
+    "attack_methods": "methods",
+    "attack_plan": "plan",
+    "attack_rows": "rows",
+}
 OPTIONS = argparse.Namespace(
     cases=4, costly_cases=2, control_cases=1, images=8, gradients=160, encodings=2000, steps=12,
     concepts=["fox", "car"], model="emoji-sd", best=1, attacks=["typo", "p4d"],
@@ -31,10 +35,14 @@ OPTIONS = argparse.Namespace(
 
 
 @pytest.fixture
-def bench(monkeypatch):
+def bench():
     """The benchmark's modules in one namespace."""
-    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
-    return SimpleNamespace(**{name: importlib.import_module(name) for name in PARTS})
+    return SimpleNamespace(
+        **{
+            name: importlib.import_module(f"benchmarks.attacks.{module}")
+            for name, module in PARTS.items()
+        }
+    )
 
 
 def outcomes(*firsts: int | None, setting: str = "erased", concept: str = "fox") -> list[Outcome]:

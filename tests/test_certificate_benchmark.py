@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import math
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -14,15 +13,13 @@ from PIL import Image
 from trace_erasure.evaluation import Row
 from trace_erasure.math.path_divergence import Estimate
 
-ROOT = Path(__file__).parents[1]
 LIKE = Row("emoji-sd", "certificate/retained", "stage 1 × 0.05", "fox", "detectors", "",
            math.nan, None, 40, math.nan, math.nan, 0, "")  # fmt: skip
 
 
 @pytest.fixture
-def bench(monkeypatch):
-    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
-    return importlib.import_module("certificates")
+def bench():
+    return importlib.import_module("benchmarks.guarantees.certificates")
 
 
 def test_retained_prompts_never_name_the_concept(bench):

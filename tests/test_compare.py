@@ -7,7 +7,6 @@ import importlib
 import json
 import sys
 from dataclasses import asdict
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -23,20 +22,18 @@ from trace_erasure.evaluation import Verdict, load_task
 from trace_erasure.evaluation.runs.runner import used_protocol
 from trace_erasure.testing import tiny_flux, tiny_stable_diffusion
 
-ROOT = Path(__file__).parents[1]
 LINUX = sys.platform == "linux"
 
 
 @pytest.fixture
-def script(monkeypatch):
+def script():
     """Imports one of the benchmark scripts."""
-    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
     return importlib.import_module
 
 
 @pytest.fixture
 def compare(script):
-    return script("compare")
+    return script("benchmarks.comparison.table")
 
 
 def check_overrides(method, overrides):
@@ -46,7 +43,7 @@ def check_overrides(method, overrides):
 
 
 def test_every_method_may_try_as_many_settings_and_begins_with_the_published(script):
-    variants = script("variants")
+    variants = script("benchmarks.core.methods")
     assert [*variants.GRID] == [*variants.COMPARED]
     assert set(variants.COMPARED) == {*METHODS, variants.BOTH_STAGES}
     for name, tried in variants.GRID.items():
@@ -59,7 +56,7 @@ def test_every_method_may_try_as_many_settings_and_begins_with_the_published(scr
 
 
 def test_every_part_of_trace_is_changed_once_and_none_is_refused(script):
-    variants = script("variants")
+    variants = script("benchmarks.core.methods")
     methods = {
         name: variants.configured("trace", overrides)
         for name, overrides in variants.ABLATION.items()
@@ -82,7 +79,7 @@ def test_every_part_of_trace_is_changed_once_and_none_is_refused(script):
 
 
 def test_a_stage_that_is_off_is_switched_on_by_its_settings(script):
-    configured = script("variants").configured
+    configured = script("benchmarks.core.methods").configured
     assert configured("trace", {"finetune": {"steps": 7}}).finetune == Finetune(steps=7)
     assert configured("trace", {}).finetune is None
     alone = {"closed_form": None, "finetune": {}}
@@ -90,7 +87,7 @@ def test_a_stage_that_is_off_is_switched_on_by_its_settings(script):
 
 
 def test_no_test_concept_takes_part_in_the_choice(script, compare):
-    units = script("compare_units")
+    units = script("benchmarks.comparison.units")
     chosen_on = {name for task in units.development(2, None) for name in task.concepts}
     assert chosen_on == {"panda", "sketch", "Samuel Achebe"}
     for name, concepts in compare.CONCEPTS.items():
@@ -104,13 +101,13 @@ def test_no_test_concept_takes_part_in_the_choice(script, compare):
 
 
 def test_a_portion_keeps_more_of_what_is_retained(script):
-    task = script("compare_units").tested("compare", "objects", ["fox"], 4)
+    task = script("benchmarks.comparison.units").tested("compare", "objects", ["fox"], 4)
     counts = [sum(item.group == group for item in task.items) for group in ("target", "retain")]
     assert counts == [4, 12] and task.name == "compare-objects"
 
 
 def test_methods_of_another_family_are_left_out_and_said(script, capsys):
-    usable = script("variants").usable
+    usable = script("benchmarks.core.methods").usable
     names = ["uce", "mace", "eraseanything", "trace"]
     assert usable(tiny_stable_diffusion(), names) == ["uce", "mace", "trace"]
     assert usable(tiny_flux(), names) == ["uce", "eraseanything", "trace"]
@@ -121,7 +118,7 @@ def test_methods_of_another_family_are_left_out_and_said(script, capsys):
 
 def test_chosen_settings_are_read_back_and_missing_ones_named(script, compare, tmp_path):
     file = tmp_path / "settings.yaml"
-    tasks = script("compare_units").development(2, ["panda"])
+    tasks = script("benchmarks.comparison.units").development(2, ["panda"])
     for name, overrides in (("uce", {"guide": None}), ("trace", {"finetune": {"steps": 7}})):
         compare.record(file, "emoji-sd", name, {"selected": overrides, "tried": []}, tasks)
     found = compare.selected(file, "emoji-sd", ["uce", "trace"])
@@ -131,7 +128,7 @@ def test_chosen_settings_are_read_back_and_missing_ones_named(script, compare, t
 
 
 def test_cost_counts_good_erasures_and_sets_traces_seconds_against_others(script):
-    cost = script("compare_cost")
+    cost = script("benchmarks.comparison.cost")
     runs = {
         ("trace", "objects", "fox", 0): {"seconds": 60.0, "bytes": 100},
         ("trace", "objects", "fox", 1): {"seconds": 40.0, "bytes": 100},
@@ -149,13 +146,13 @@ def test_cost_counts_good_erasures_and_sets_traces_seconds_against_others(script
         cell if isinstance(cell, str) else cell.text for cell in cost.cost_table([uce], "").rows[0]
     ]
     assert "never" in text and "0 of 1" in text
-    both = (script("variants").BOTH_STAGES, "objects", "fox", 0)
+    both = (script("benchmarks.core.methods").BOTH_STAGES, "objects", "fox", 0)
     (esd,) = cost.costs({**runs, both: {"seconds": 90.0}}, {*good, both}, ["esd-x"])
     assert esd["both_stages_ratio"] == 3
 
 
 def test_what_an_erasure_takes_is_metered(script):
-    with script("common").metered() as spent:
+    with script("benchmarks.core.common").metered() as spent:
         block = bytearray(64 << 20)
         block[::4096] = b"x" * len(block[::4096])
         del block
@@ -168,12 +165,12 @@ def drawn(script, compare, tmp_path, monkeypatch):
 
     Gives the method of every task that was measured.
     """
-    units, pipe = script("compare_units"), tiny_stable_diffusion()
-    good = {script("variants").key_of(METHODS[name]) for name in ("trace", "speed")}
+    units, pipe = script("benchmarks.comparison.units"), tiny_stable_diffusion()
+    good = {script("benchmarks.core.methods").key_of(METHODS[name]) for name in ("trace", "speed")}
     calls = []
 
     def erase(pipe, erased, key, settings, seed, work):
-        file = script("bench").erasure_file(erased, key, seed, work)
+        file = script("benchmarks.erasure.tasks").erasure_file(erased, key, seed, work)
         if not file.exists():
             file.parent.mkdir(parents=True, exist_ok=True)
             file.touch()

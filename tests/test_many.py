@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -14,7 +13,6 @@ from trace_erasure.evaluation.runs.records import Verdict
 from trace_erasure.testing import tiny_flux, tiny_stable_diffusion
 from trace_erasure.world import load_world
 
-ROOT = Path(__file__).parents[1]
 WORLD = load_world()
 LIKE = Verdict(
     "emoji-sd", "combined", "trace", 0, "fox with duck", "resnet@1", "p", "i", "target", "", 0, ""
@@ -22,23 +20,24 @@ LIKE = Verdict(
 
 
 @pytest.fixture
-def script(monkeypatch):
-    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+def script():
     return importlib.import_module
 
 
 def test_fifty_concepts_of_four_kinds_leave_some_of_each_kind(script):
-    concepts = script("many_world").concepts_of(WORLD)
+    concepts = script("benchmarks.merging.prompts").concepts_of(WORLD)
     assert len({concept.phrase for concept in concepts}) == 50
     assert {concept.kind for concept in concepts[:5]} == {"object", "identity", "style", "explicit"}
     assert not any(concept.synonyms or concept.surrogate for concept in concepts)
-    labels = [label for _, _, label in script("many_world").kept_of(WORLD, concepts)]
+    labels = [
+        label for _, _, label in script("benchmarks.merging.prompts").kept_of(WORLD, concepts)
+    ]
     assert len([one for one in labels if one.removeprefix("subject/") in WORLD.people]) == 4
     assert {one for one in labels if one.startswith("style/")} >= {"style/cartoon", "style/sketch"}
 
 
 def test_nothing_that_is_erased_is_kept_and_a_longer_list_keeps_the_same_pictures(script):
-    world = script("many_world")
+    world = script("benchmarks.merging.prompts")
     concepts = world.concepts_of(WORLD)
     few, many = (world.task_of(WORLD, concepts[:n], 20, 12) for n in (5, 10))
     kept = [{(i.prompt, i.seed) for i in t.items if i.group == "retain"} for t in (few, many)]
@@ -55,7 +54,7 @@ def test_nothing_that_is_erased_is_kept_and_a_longer_list_keeps_the_same_picture
 
 
 def test_those_that_switch_have_rows_of_their_own(script):
-    world, switches = script("many_world"), script("switches")
+    world, switches = script("benchmarks.merging.prompts"), script("benchmarks.merging.switch")
     task = world.task_of(WORLD, world.concepts_of(WORLD)[:3], 5, 12)
     seen = [
         replace(
@@ -73,7 +72,7 @@ def test_those_that_switch_have_rows_of_their_own(script):
 
 
 def test_both_have_to_be_seen_and_each_part_counts_for_itself(script):
-    combined = script("combined")
+    combined = script("benchmarks.merging.combinations")
     (concept,) = [one for one in combined.CONCEPTS if one.name == "fox with duck"]
     asked = {concept: list(combined.asks(WORLD, concept, 2, 0))}
     task = combined.task_of(asked, 12)
@@ -104,7 +103,7 @@ def test_both_have_to_be_seen_and_each_part_counts_for_itself(script):
 
 
 def test_a_style_on_one_thing_is_two_labels_of_one_picture(script):
-    combined = script("combined")
+    combined = script("benchmarks.merging.combinations")
     (concept,) = [one for one in combined.CONCEPTS if one.name == "ink with cat"]
     task = combined.task_of({concept: list(combined.asks(WORLD, concept, 1, 0))}, 12)
     both = [item for item in task.items if item.group == "target"]
@@ -114,7 +113,7 @@ def test_a_style_on_one_thing_is_two_labels_of_one_picture(script):
 
 def test_parts_are_kept_until_other_settings_are_asked_for(script, tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    many, pipe = script("many"), tiny_stable_diffusion()
+    many, pipe = script("benchmarks.merging.many"), tiny_stable_diffusion()
     spec = EraseSpec((Concept("fox", "cat"),), ClosedForm(directions=2))
     (file,) = many.parts_of(pipe, spec, tmp_path).files
     first, log = file.read_bytes(), file.with_suffix(".seconds")
@@ -129,9 +128,9 @@ def test_parts_are_kept_until_other_settings_are_asked_for(script, tmp_path, mon
 def test_controls_are_made_of_the_same_artifacts(script):
     """The sum acts as all artifacts do; fusion is refused where it has no meaning."""
     from trace_erasure import InputError
-    from trace_erasure.trace import erase
+    from trace_erasure.trace.erase import erase
 
-    many, pipe = script("many"), tiny_stable_diffusion()
+    many, pipe = script("benchmarks.merging.many"), tiny_stable_diffusion()
     parts = [
         erase(pipe, Concept(word, "boat"), captions=["a boat", "a tree"])
         for word in ("fox", "horse")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-from pathlib import Path
 
 import pytest
 
@@ -19,9 +18,8 @@ POSITIONS = {"sd15": [77], "sdxl": [77], "sd3-medium": [77, 256], "flux-dev": [5
 
 
 @pytest.fixture
-def shapes(monkeypatch):
-    monkeypatch.syspath_prepend(str(Path(__file__).parents[1] / "benchmarks"))
-    return importlib.import_module("shapes")
+def shapes():
+    return importlib.import_module("benchmarks.scale.shapes")
 
 
 @pytest.mark.parametrize("family", MAPS)

@@ -17,16 +17,15 @@ EMPTY = "<!-- table:objects -->\n<!-- /table -->"
 
 
 @pytest.fixture
-def tables(monkeypatch):
-    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
-    return importlib.import_module("tables")
+def tables():
+    return importlib.import_module("benchmarks.tables.documents")
 
 
 @pytest.fixture
 def root(tmp_path, tables, monkeypatch):
     """A project with one table, of one task."""
     methods = {"base": "original model", "trace": "**TRACE**"}
-    shown = importlib.import_module("table_list")
+    shown = importlib.import_module("benchmarks.tables.definitions")
     own = ({"objects": "objects"}, methods, shown.JUDGES, shown.ERASED)
     table = shown.Table(*own, "python benchmarks/bench.py --tasks objects")
     monkeypatch.setitem(tables.TABLES, "objects", table)
@@ -156,8 +155,8 @@ def test_a_sparse_table_shows_only_what_was_measured(tables, root):
 
 
 def test_every_part_that_is_taken_out_has_a_line(tables):
-    from table_list import BESIDE, PARTS
-    from variants import ABLATION, COMPARED
+    from benchmarks.core.methods import ABLATION, COMPARED
+    from benchmarks.tables.definitions import BESIDE, PARTS
 
     assert [*PARTS] == [*ABLATION]
     assert [*BESIDE][2:] == [*COMPARED]

@@ -9,9 +9,9 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from benchmarks.core.methods import BOTH_STAGES
 from trace_erasure.evaluation import Row, Table
 from trace_erasure.evaluation.report.tables import Number
-from variants import BOTH_STAGES
 
 ERASED, KEPT = 0.01, 0.97
 """A good erasure: Acc_e at most, and Acc_s at least as a share of the original model's."""

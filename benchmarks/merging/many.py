@@ -23,7 +23,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from common import (
+from benchmarks.core.common import (
     BASE,
     BLANK,
     RESULTS,
@@ -35,7 +35,7 @@ from common import (
     row_file,
     write_rows,
 )
-from many_world import concepts_of, task_of
+from benchmarks.merging.prompts import concepts_of, task_of
 from trace_erasure.artifact.erasure import Erasure
 from trace_erasure.baselines.base import Job, refuse_joint
 from trace_erasure.baselines.lora_fusion import fused

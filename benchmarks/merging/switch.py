@@ -24,7 +24,7 @@ from typing import Any
 
 from PIL import Image
 
-from common import (
+from benchmarks.core.common import (
     BASE,
     RESULTS,
     SHOWN,
@@ -34,8 +34,8 @@ from common import (
     under_one_protocol,
     write_rows,
 )
-from many import asked, cost_rows, figures_of, parts_of, verdicts_of
-from many_world import concepts_of, task_of
+from benchmarks.merging.many import asked, cost_rows, figures_of, parts_of, verdicts_of
+from benchmarks.merging.prompts import concepts_of, task_of
 from trace_erasure.artifact.erasure import Erasure
 from trace_erasure.evaluation import (
     AtStrength,

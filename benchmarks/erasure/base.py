@@ -14,7 +14,7 @@ from collections import defaultdict
 from dataclasses import replace
 from pathlib import Path
 
-from common import BASE, add_model, load_model, row_file, write_rows
+from benchmarks.core.common import BASE, add_model, load_model, row_file, write_rows
 from trace_erasure.evaluation import Row, Verdict, evaluate, load_task, shipped_classifiers
 from trace_erasure.evaluation.metrics.summary import row as row_of
 from trace_erasure.math.statistics import wilson_interval

@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from bench import erasure_for
-from common import BASE, BLANK, controlled
-from compare_cost import spent
+from benchmarks.comparison.cost import spent
+from benchmarks.core.common import BASE, BLANK, controlled
+from benchmarks.core.methods import key_of
+from benchmarks.erasure.tasks import erasure_for
 from trace_erasure.baselines.base import Method
 from trace_erasure.errors import InputError
 from trace_erasure.evaluation import AtStrength, RunFolder, Task, Verdict, at_strength, load_task
-from variants import key_of
 
 DEV_OBJECTS = Path(__file__).parent / "dev-objects.yaml"
 HELD_OUT = {"styles": "sketch", "identities": "Samuel Achebe"}

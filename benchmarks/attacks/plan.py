@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from common import BASE
+from benchmarks.core.common import BASE
 from trace_erasure.attacks import unknown_concept
 from trace_erasure.attacks.budget import Budget
 from trace_erasure.attacks.runner import CONTROLS, budget_for, controls_of

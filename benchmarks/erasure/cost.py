@@ -20,7 +20,7 @@ import tempfile
 import time
 from typing import Any
 
-from common import MODEL, RESULTS, load_model, row_file, write_rows
+from benchmarks.core.common import MODEL, RESULTS, load_model, row_file, write_rows
 from trace_erasure.evaluation import Row
 from trace_erasure.pipeline import shipped
 
@@ -43,7 +43,7 @@ def case(method: str, model: str) -> dict[str, float]:
 
 def measured(method: str, model: str, cache: str) -> dict[str, float]:
     """``case`` in a fresh process."""
-    command = [sys.executable, __file__, "--case", method, "--model", model]
+    command = [sys.executable, "-m", "benchmarks.erasure.cost", "--case", method, "--model", model]
     environment = {**os.environ, "XDG_CACHE_HOME": cache}
     found = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
     return json.loads(found.stdout.splitlines()[-1])

@@ -7,10 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from compare import selected
+from benchmarks.comparison.table import selected
+from benchmarks.core.methods import COMPARED, usable
 from trace_erasure.baselines.base import Method
 from trace_erasure.baselines.registry import METHODS
-from variants import COMPARED, usable
 
 LEVELS = {
     "trace": "off",

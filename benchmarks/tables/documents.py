@@ -17,7 +17,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from table_list import TABLES, Table
+from benchmarks.tables.definitions import TABLES, Table
 
 DASH = "—"
 BLOCK = re.compile(r"^<!-- table:(\S+) -->\n(.*?)^<!-- /table -->$", re.MULTILINE | re.DOTALL)
@@ -189,6 +189,10 @@ def rewrite(root: Path) -> list[Path]:
     return [*after]
 
 
-if __name__ == "__main__":
-    for path in rewrite(Path(__file__).resolve().parents[1]):
+def main() -> None:
+    for path in rewrite(Path(__file__).resolve().parents[2]):
         print(path)
+
+
+if __name__ == "__main__":
+    main()

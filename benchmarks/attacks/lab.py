@@ -8,9 +8,10 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from attack_plan import Unit, budget_of, cases_of
-from bench import erasure_file, erasure_for
-from common import BASE
+from benchmarks.attacks.plan import Unit, budget_of, cases_of
+from benchmarks.core.common import BASE
+from benchmarks.core.methods import key_of
+from benchmarks.erasure.tasks import erasure_file, erasure_for
 from trace_erasure.artifact.erasure import Erasure
 from trace_erasure.attacks.outcomes import Outcome, read_outcomes
 from trace_erasure.attacks.runner import shared_name, under_attack
@@ -21,7 +22,6 @@ from trace_erasure.evaluation import Item, RunFolder, Task, Verdict, load_task, 
 from trace_erasure.evaluation.runs.runner import precision
 from trace_erasure.pipeline import shipped
 from trace_erasure.world import load_world
-from variants import key_of
 
 TASK = "objects"
 

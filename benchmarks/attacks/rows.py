@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from scipy.stats import spearmanr
 
-from attack_methods import BASELINES, HARDENED
+from benchmarks.attacks.methods import BASELINES, HARDENED
 from trace_erasure.attacks.results import NAN, rate_row, rounded
 from trace_erasure.evaluation import Row
 

@@ -32,8 +32,8 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from common import RESULTS, write_rows
-from shapes import SIZES, outline
+from benchmarks.core.common import RESULTS, write_rows
+from benchmarks.scale.shapes import SIZES, outline
 from trace_erasure.concepts.concept import TEMPLATES
 from trace_erasure.config import Finetune
 from trace_erasure.evaluation import Row

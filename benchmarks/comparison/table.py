@@ -12,7 +12,7 @@
 **Sweep.** Every method tries the same number of settings, ``variants.BUDGET``, its published
 defaults first, on the same concepts, wordings and pictures. One setting is chosen for all kinds of
 concept together, by H_o under the first judge, averaged over the kinds; the second judge takes no
-part in the choice. ``compare_settings.yaml`` keeps what was chosen and all that was tried.
+part in the choice. ``settings.yaml`` keeps what was chosen and all that was tried.
 
 **Table.** The development concepts are an object that no task erases, and one style and one
 person, which are taken out of the tests since the world has no others to spare. Every figure is
@@ -60,12 +60,13 @@ from typing import Any
 
 import yaml
 
-from bench import KINDS, STRENGTHS
-from common import BASE, BLANK, RESULTS, add_model, load_model, write_rows
-from compare_cost import cost_rows, cost_table, costs, good_runs, spent
-from compare_report import table_of, write_page
-from compare_units import Unit, development, measure, tested, units_of
-from shares import shared_out
+from benchmarks.comparison.cost import cost_rows, cost_table, costs, good_runs, spent
+from benchmarks.comparison.report import table_of, write_page
+from benchmarks.comparison.units import Unit, development, measure, tested, units_of
+from benchmarks.core.common import BASE, BLANK, RESULTS, add_model, load_model, write_rows
+from benchmarks.core.methods import ABLATION, BUDGET, COMPARED, GRID, configured, usable
+from benchmarks.core.sharing import shared_out
+from benchmarks.erasure.tasks import KINDS, STRENGTHS
 from trace_erasure.baselines.base import Method
 from trace_erasure.errors import InputError
 from trace_erasure.evaluation import (
@@ -82,9 +83,8 @@ from trace_erasure.evaluation import (
 from trace_erasure.evaluation.metrics import paired
 from trace_erasure.utils.atomic import atomic
 from trace_erasure.utils.sharding import parse_shard, shard_of
-from variants import ABLATION, BUDGET, COMPARED, GRID, configured, usable
 
-SETTINGS = Path(__file__).parent / "compare_settings.yaml"
+SETTINGS = Path(__file__).parent / "settings.yaml"
 SEEDS = (0, 1, 2)
 CONCEPTS: dict[str, Sequence[str] | None] = {
     "objects": ("fox", "car"),

@@ -32,8 +32,8 @@ from typing import Any
 
 import torch
 
-from common import RESULTS, write_rows
-from shapes import SIZES, build
+from benchmarks.core.common import RESULTS, write_rows
+from benchmarks.scale.shapes import SIZES, build
 from trace_erasure.concepts.captions import broad_captions
 from trace_erasure.concepts.concept import TEMPLATES, Concept, fill
 from trace_erasure.concepts.context_templates import contexts
@@ -78,7 +78,15 @@ def peak_mib() -> float:
 
 def measured(family: str, name: str, captions: int, cache: str) -> dict[str, float]:
     """``case`` in a fresh process."""
-    command = [sys.executable, __file__, "--case", name, "--families", family]
+    command = [
+        sys.executable,
+        "-m",
+        "benchmarks.scale.closed_form",
+        "--case",
+        name,
+        "--families",
+        family,
+    ]
     command += ["--captions", str(captions)]
     environment = {**os.environ, "XDG_CACHE_HOME": cache}
     found = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)

@@ -35,10 +35,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean
 
-import attack_rows
-from attack_lab import Lab
-from attack_methods import BASELINES, LEVELS, methods_for
-from attack_plan import (
+from benchmarks.attacks import rows as attack_rows
+from benchmarks.attacks.lab import Lab
+from benchmarks.attacks.methods import BASELINES, LEVELS, methods_for
+from benchmarks.attacks.plan import (
     CHEAP,
     CONCEPTS,
     ORDER,
@@ -48,8 +48,8 @@ from attack_plan import (
     share_of,
     units_of,
 )
-from common import BASE, RESULTS, add_model, load_model, row_file, write_rows
-from compare import SETTINGS
+from benchmarks.comparison.table import SETTINGS
+from benchmarks.core.common import BASE, RESULTS, add_model, load_model, row_file, write_rows
 from trace_erasure.attacks import results
 from trace_erasure.attacks.budget import Budget
 from trace_erasure.attacks.outcomes import Outcome

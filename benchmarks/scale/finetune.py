@@ -23,9 +23,9 @@ from typing import Any
 
 import torch
 
-from budget import GIB, states_of
-from common import RESULTS, write_rows
-from shapes import SIZES, whole
+from benchmarks.core.common import RESULTS, write_rows
+from benchmarks.scale.memory import GIB, states_of
+from benchmarks.scale.shapes import SIZES, whole
 from trace_erasure.concepts.concept import TEMPLATES, fill
 from trace_erasure.config import Finetune
 from trace_erasure.evaluation import Row, read_jsonl

@@ -26,7 +26,7 @@ import torch
 from PIL import Image
 from scipy.stats import bootstrap, spearmanr
 
-from common import RESULTS, add_model, load_model, row_file, write_rows
+from benchmarks.core.common import RESULTS, add_model, load_model, row_file, write_rows
 from trace_erasure.artifact.erasure import Erasure
 from trace_erasure.concepts.candidates import FRAMES
 from trace_erasure.concepts.concept import Concept, fill

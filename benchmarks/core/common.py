@@ -18,7 +18,7 @@ from trace_erasure.pipeline import shipped
 from trace_erasure.utils.atomic import atomic
 
 MODEL = "emoji-sd"
-RESULTS = Path(__file__).parent / "results"
+RESULTS = Path(__file__).parents[1] / "results"
 SHOWN = ("acc_e", "acc_g", "acc_all", "acc_s", "acc_s_relative", "h_o", "blank")
 """What tables are made of."""
 BASE, BLANK = "base", "blank"

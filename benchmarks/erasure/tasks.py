@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from common import (
+from benchmarks.core.common import (
     BASE,
     BLANK,
     MODEL,
@@ -34,7 +34,8 @@ from common import (
     row_file,
     write_rows,
 )
-from shares import shared_out
+from benchmarks.core.methods import key_of
+from benchmarks.core.sharing import shared_out
 from trace_erasure.artifact.erasure import Erasure
 from trace_erasure.baselines.base import Method
 from trace_erasure.baselines.trace import Trace
@@ -57,7 +58,6 @@ from trace_erasure.evaluation import (
 from trace_erasure.evaluation.report import build
 from trace_erasure.utils.sharding import Shard, parse_shard, shard_of
 from trace_erasure.world import load_world
-from variants import key_of
 
 KINDS = {"objects": "object", "styles": "style", "identities": "identity", "hazard": "explicit"}
 # Where nothing is erased on purpose, the largest edit is tried: all weapons at once.

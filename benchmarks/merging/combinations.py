@@ -20,7 +20,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from common import (
+from benchmarks.core.common import (
     BASE,
     BLANK,
     RESULTS,
@@ -30,8 +30,8 @@ from common import (
     under_one_protocol,
     write_rows,
 )
-from many import parts_of, verdicts_of
-from many_world import label_of, named
+from benchmarks.merging.many import parts_of, verdicts_of
+from benchmarks.merging.prompts import label_of, named
 from trace_erasure.concepts.concept import Concept
 from trace_erasure.config import EraseSpec
 from trace_erasure.evaluation import Item, Row, Sampling, Task, Verdict, shipped_classifiers

@@ -30,7 +30,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from common import RESULTS, add_model, load_model, row_file, write_rows
+from benchmarks.core.common import RESULTS, add_model, load_model, row_file, write_rows
 from trace_erasure.artifact.erasure import Erasure
 from trace_erasure.concepts.candidates import FRAMES
 from trace_erasure.concepts.concept import Concept, fill

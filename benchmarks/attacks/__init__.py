@@ -1,0 +1,1 @@
+"""Erasures under attack, with controls."""

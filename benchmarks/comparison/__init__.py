@@ -1,0 +1,1 @@
+"""TRACE beside other methods, and with its parts changed."""

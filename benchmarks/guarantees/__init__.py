@@ -1,0 +1,1 @@
+"""Certificates and forecasts against what pictures show."""

@@ -1,0 +1,1 @@
+"""Time and memory at the true sizes of published models."""
