@@ -14,7 +14,7 @@ from transformers import (
 from trace_erasure.evaluation.judges.base import ImageClassifierJudge
 from trace_erasure.evaluation.runs.records import Verdict
 from trace_erasure.evaluation.tasks.task import Item, Protocol, Task, items_digest
-from trace_erasure.pipeline.generate import Sampling
+from trace_erasure.pipeline.sampling import Sampling
 
 LABELS = ("subject/fox", "subject/cat", "subject/nothing", "style/cartoon", "style/neon")
 SAMPLING = Sampling(steps=2, guidance_scale=2.0)

@@ -19,18 +19,12 @@ from trace_erasure.attacks.target import Case
 from trace_erasure.attacks.targets import target_of, targets_of, unknown_target
 from trace_erasure.concepts.concept import Concept, recorded
 from trace_erasure.errors import InputError
-from trace_erasure.evaluation import (
-    ImageClassifierJudge,
-    Item,
-    Sampling,
-    Task,
-    to_json_text,
-    to_markdown,
-)
+from trace_erasure.evaluation import ImageClassifierJudge, Item, Task, to_json_text, to_markdown
 from trace_erasure.math.lowrank import LowRank
 from trace_erasure.pipeline import adapters
 from trace_erasure.pipeline.denoiser import Denoiser
 from trace_erasure.pipeline.fingerprint import fingerprint
+from trace_erasure.pipeline.sampling import Sampling
 from trace_erasure.testing import tiny_stable_diffusion
 
 CONCEPT = Concept("fox", "dog", synonyms=("vixen",))

@@ -13,7 +13,7 @@ from rich.console import Console
 from evaluation import save_classifier, save_clip
 from trace_erasure import ClosedForm, Erasure, Finetune
 from trace_erasure.demo import run as demo
-from trace_erasure.pipeline.generate import Sampling
+from trace_erasure.pipeline.sampling import Sampling
 from trace_erasure.testing import tiny_stable_diffusion
 from trace_erasure.world import load_world
 

@@ -25,8 +25,8 @@ from trace_erasure.evaluation import (
     summarise,
 )
 from trace_erasure.evaluation.judges import FaceFeatures
-from trace_erasure.pipeline.generate import Sampling
 from trace_erasure.pipeline.image_store import ImageStore
+from trace_erasure.pipeline.sampling import Sampling
 from trace_erasure.testing import tiny_stable_diffusion
 
 REAL = tuple(name for name in list_tasks() if "/" in name)

@@ -16,8 +16,9 @@ from trace_erasure.evaluation.tasks.task import Item, Task
 from trace_erasure.math.lowrank import LowRank
 from trace_erasure.pipeline.denoiser import Denoiser
 from trace_erasure.pipeline.fingerprint import fingerprint
-from trace_erasure.pipeline.generate import Sampling, generate
+from trace_erasure.pipeline.generate import generate
 from trace_erasure.pipeline.image_store import ImageStore, weights_digest
+from trace_erasure.pipeline.sampling import Sampling
 from trace_erasure.testing import tiny_stable_diffusion
 
 __all__ = ["classifier"]

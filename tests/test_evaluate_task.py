@@ -10,7 +10,7 @@ from evaluation import small_task
 from trace_erasure.errors import InputError
 from trace_erasure.evaluation import list_tasks, load_task
 from trace_erasure.evaluation.tasks.task import GROUPS, Item, Protocol, Task
-from trace_erasure.pipeline.generate import Sampling
+from trace_erasure.pipeline.sampling import Sampling
 from trace_erasure.world import load_world
 
 ALL = ("hazard", "identities", "objects", "retention", "styles")

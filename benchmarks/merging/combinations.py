@@ -34,9 +34,10 @@ from benchmarks.merging.many import parts_of, verdicts_of
 from benchmarks.merging.prompts import label_of, named
 from trace_erasure.concepts.concept import Concept
 from trace_erasure.config import EraseSpec
-from trace_erasure.evaluation import Item, Row, Sampling, Task, Verdict, shipped_classifiers
+from trace_erasure.evaluation import Item, Row, Task, Verdict, shipped_classifiers
 from trace_erasure.evaluation.metrics.summary import row
 from trace_erasure.math.statistics import wilson_interval
+from trace_erasure.pipeline.sampling import Sampling
 from trace_erasure.trace.merge import merge
 from trace_erasure.world import World, load_world, with_article
 from trace_erasure.world.vocabulary import indefinite_article

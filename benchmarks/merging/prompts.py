@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from trace_erasure.concepts.concept import Concept
-from trace_erasure.evaluation import Item, Sampling, Task
+from trace_erasure.evaluation import Item, Task
+from trace_erasure.pipeline.sampling import Sampling
 from trace_erasure.world import World, with_article
 from trace_erasure.world.vocabulary import indefinite_article
 

@@ -14,7 +14,7 @@ from trace_erasure.concepts.concept import Concept, recorded
 from trace_erasure.errors import InputError
 from trace_erasure.evaluation import Task, sees
 from trace_erasure.evaluation.judges.base import Evaluator
-from trace_erasure.math.statistics import spread
+from trace_erasure.utils.sequences import evenly_spaced
 from trace_erasure.utils.words import mentions
 
 Detect = Callable[[Sequence[Image.Image]], Sequence[bool]]
@@ -81,7 +81,7 @@ def targets_of(
                 f"task {task.name!r} expects different things of prompts that name {phrase!r}. "
                 "Choose one of its concepts."
             )
-        cases = [Case(item.prompt, item.seed, item.alias) for item in spread(part, count)]
+        cases = [Case(item.prompt, item.seed, item.alias) for item in evenly_spaced(part, count)]
         words = (synonyms or {}).get(phrase, ())
         found[phrase] = target_of(erasure, cases, sees(judge, part[0]), phrase, words)
     return found

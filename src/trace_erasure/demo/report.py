@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from PIL import Image
 from rich.table import Table as TerminalTable
@@ -19,8 +19,8 @@ from trace_erasure.evaluation.report.tables import Number, Table, number
 from trace_erasure.evaluation.runs.records import Row, Verdict
 from trace_erasure.evaluation.tasks.task import Task
 from trace_erasure.pipeline.image_store import ImageStore
+from trace_erasure.utils.sequences import evenly_spaced
 
-T = TypeVar("T")
 COLUMNS = 6
 CARDS = 12
 METRICS = {"acc_e": "concept seen", "acc_s": "others seen"}
@@ -96,12 +96,6 @@ class Result:
         return [(verdicts, after[item]) for item, verdicts in before.items()]
 
 
-def spread(items: Sequence[T], count: int) -> list[T]:
-    """At most ``count`` of ``items``, evenly: never chosen by their outcome."""
-    count = min(count, len(items))
-    return [items[i * len(items) // count] for i in range(count)]
-
-
 # Terminal and PNG -------------------------------------------------------------------------
 
 
@@ -131,7 +125,7 @@ def sheet(result: Result, store: ImageStore) -> Image.Image:
     def columns(retained: bool) -> list[Column]:
         return [
             Column(before[0].prompt, store.load(before[0].image), store.load(after[0].image))
-            for before, after in spread(result.pairs(retained=retained), COLUMNS)
+            for before, after in evenly_spaced(result.pairs(retained=retained), COLUMNS)
         ]
 
     return contact_sheet([(result.concept, columns(False)), ("neighbours", columns(True))])
@@ -227,7 +221,7 @@ def _about(result: Result, store: ImageStore) -> list[Section]:
 
 def _grid(result: Result, store: ImageStore, *, retained: bool) -> Grid:
     pairs = result.pairs(retained=retained)
-    shown = spread(pairs, CARDS)
+    shown = evenly_spaced(pairs, CARDS)
     cards = []
     for before, after in shown:
         # Judges may disagree: a picture is good only if all of them are content.

@@ -20,7 +20,7 @@ from trace_erasure.concepts.concept import Concept
 from trace_erasure.config import EraseSpec
 from trace_erasure.config_file import slug
 from trace_erasure.demo.contact_sheet import stacked
-from trace_erasure.demo.report import Result, sheet, spread, terminal_table, write
+from trace_erasure.demo.report import Result, sheet, terminal_table, write
 from trace_erasure.errors import InputError
 from trace_erasure.evaluation.judges.base import shipped_judges
 from trace_erasure.evaluation.runs.runner import evaluate
@@ -28,11 +28,12 @@ from trace_erasure.evaluation.tasks.loader import load_task
 from trace_erasure.evaluation.tasks.task import Item, Task
 from trace_erasure.pipeline import shipped
 from trace_erasure.pipeline.fingerprint import difference, fingerprint
-from trace_erasure.pipeline.generate import Sampling
 from trace_erasure.pipeline.image_store import ImageStore
+from trace_erasure.pipeline.sampling import Sampling
 from trace_erasure.trace.erase import run
 from trace_erasure.trace.finetune import StepRecord
 from trace_erasure.utils.atomic import atomic
+from trace_erasure.utils.sequences import evenly_spaced
 from trace_erasure.world import load_world
 
 MODEL = "emoji-sd"
@@ -136,9 +137,11 @@ def demo_task() -> Task:
     pools = {case: near(full[case], case) for case in CASES}
     items: list[Item] = []
     for case in CASES:
-        items += spread([item for item in full[case].items if item.group == "target"], TARGETS)
+        items += evenly_spaced(
+            [item for item in full[case].items if item.group == "target"], TARGETS
+        )
         for other in CASES:
-            kept = pools[other] if other is case else spread(pools[other], FAR)
+            kept = pools[other] if other is case else evenly_spaced(pools[other], FAR)
             items += [replace(item, concept=case.name) for item in kept]
     return Task("demo", 1, tuple(items), Sampling(shipped.STEPS, shipped.GUIDANCE))
 
@@ -148,10 +151,10 @@ def near(task: Task, case: Case) -> list[Item]:
     retained = [item for item in task.items if item.group == "retain"]
     like = [item for item in retained if alike(case, item)]
     if case.concept.kind != "object":
-        return spread(like, NEAR)
+        return evenly_spaced(like, NEAR)
     objects = {f"subject/{thing.name}" for thing in load_world().objects}
     others = [item for item in retained if item.expects[0] in objects and item not in like]
-    return [*spread(like, NEAR // 2), *spread(others, NEAR - NEAR // 2)]
+    return [*evenly_spaced(like, NEAR // 2), *evenly_spaced(others, NEAR - NEAR // 2)]
 
 
 def alike(case: Case, item: Item) -> bool:

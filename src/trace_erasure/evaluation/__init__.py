@@ -38,7 +38,7 @@ from trace_erasure.evaluation.runs.strength import AtStrength, at_strength, curv
 from trace_erasure.evaluation.runs.verdict_files import VerdictFolder, read_verdicts, write_verdicts
 from trace_erasure.evaluation.tasks.loader import list_tasks, load_task
 from trace_erasure.evaluation.tasks.task import Item, Task
-from trace_erasure.pipeline.generate import Sampling
+from trace_erasure.pipeline.sampling import Sampling
 
 __all__ = [
     "CONTROLS",

@@ -11,9 +11,9 @@ from trace_erasure.concepts.concept import Concept, fill, recorded
 from trace_erasure.errors import InputError
 from trace_erasure.guarantees.exact import ExactPart, exact_part
 from trace_erasure.guarantees.path_kl import PathKL, divergence, sampler_name
-from trace_erasure.math.statistics import spread
 from trace_erasure.pipeline import adapters
 from trace_erasure.pipeline.denoiser import Denoiser
+from trace_erasure.utils.sequences import evenly_spaced
 
 NOT_COVERED = (
     "Prompts that are not listed: other words for the concept, other languages, typos, hints and "
@@ -109,7 +109,7 @@ def certify(
         try:
             options: dict[str, Any] = dict(steps=steps, guidance=guidance_scale, gate=gate)
             seeds = range(SEEDS, SEEDS + paths)
-            pairs = spread(_pairs(concepts), paths)
+            pairs = evenly_spaced(_pairs(concepts), paths)
             own, instead = [a for a, _ in pairs], [b for _, b in pairs]
             terms, plan = divergence(
                 denoiser, erasure, own, instead, seeds, label="concept paths", **options
@@ -117,7 +117,7 @@ def certify(
             words = "erased model on concept prompts against the original on surrogate prompts"
             concept = PathKL.of(words, len(own), terms, plan, level)
             if kept:
-                kept = spread(kept, paths)
+                kept = evenly_spaced(kept, paths)
                 terms, plan = divergence(
                     denoiser, erasure, kept, kept, seeds, label="retained paths", **options
                 )

@@ -7,24 +7,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable, Sequence
-from typing import TypeVar
 
 import torch
 from torch import Tensor
 
 Interval = tuple[float, float]
-T = TypeVar("T")
 
 
 def rate(successes: int, n: int) -> float:
     """``successes / n``; ``nan`` when nothing was counted."""
     return successes / n if n else math.nan
-
-
-def spread(items: Sequence[T], most: int) -> list[T]:
-    """At most ``most`` of ``items``, evenly from first to last."""
-    count = min(most, len(items))
-    return [items[i * len(items) // count] for i in range(count)]
 
 
 def wilson_interval(successes: int, n: int, level: float = 0.95) -> Interval:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -14,25 +13,8 @@ from tqdm import tqdm
 from trace_erasure.errors import InputError
 from trace_erasure.pipeline.families.registry import family_of
 from trace_erasure.pipeline.image_store import ImageStore, batch_ids, weights_digest
+from trace_erasure.pipeline.sampling import Sampling
 from trace_erasure.utils.sharding import check_shard
-
-
-@dataclass(frozen=True)
-class Sampling:
-    """How pictures are sampled; ``None`` leaves the choice to the pipeline.
-
-    Attributes:
-        steps: sampler steps.
-        guidance_scale: classifier-free guidance; 1 is none.
-        scheduler: name of a diffusers scheduler class to sample with.
-        height, width: pixels.
-    """
-
-    steps: int = 20
-    guidance_scale: float = 3.5
-    scheduler: str | None = None
-    height: int | None = None
-    width: int | None = None
 
 
 @contextmanager

@@ -21,7 +21,7 @@ from trace_erasure.evaluation.metrics.registry import METRICS
 from trace_erasure.evaluation.tasks.published_prompts import KEYS, read_items
 from trace_erasure.evaluation.tasks.task import Item, Task
 from trace_erasure.evaluation.tasks.templates import check_keys, expand, nearest
-from trace_erasure.pipeline.generate import Sampling
+from trace_erasure.pipeline.sampling import Sampling
 
 ABOUT = ("name", "version", "description", "sampling", "metrics", "judges", "quirks")
 TOP_KEYS = (*ABOUT, "lists", "concepts", "groups", "items", "prompts")

@@ -10,8 +10,8 @@ from functools import cached_property
 from typing import Any
 
 from trace_erasure.errors import InputError
-from trace_erasure.math.statistics import spread
-from trace_erasure.pipeline.generate import Sampling
+from trace_erasure.pipeline.sampling import Sampling
+from trace_erasure.utils.sequences import evenly_spaced
 
 GROUPS = ("target", "synonym", "template", "pair", "hint", "category", "dual", "retain")
 # Everything that reaches the concept by another road than its own name in a trained wording.
@@ -192,5 +192,5 @@ class Task:
         for concept in wanted:
             for group in GROUPS:
                 items = [item for item in self.of(concept) if item.group == group]
-                kept += spread(items, len(items) if per_group is None else per_group)
+                kept += evenly_spaced(items, len(items) if per_group is None else per_group)
         return replace(self, items=tuple(kept))

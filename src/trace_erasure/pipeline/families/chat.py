@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from transformers import BatchEncoding
+from typing import TYPE_CHECKING, Any
 
 from trace_erasure.errors import InputError
+
+if TYPE_CHECKING:
+    from transformers import BatchEncoding
 
 MARK = "\ufffc"
 """Stands for the prompt while its place in the template is looked up."""
@@ -61,6 +62,8 @@ class Chat:
         """One row for one text, rows for a list of them."""
         if isinstance(text, str):
             found = {name: row for name, (row,) in found.items()}
+        from transformers import BatchEncoding
+
         return BatchEncoding(found)
 
     def _within(self, prompt: str, a: int, b: int) -> tuple[int, int]:

@@ -1,14 +1,17 @@
-"""The table of families: one row an architecture, nothing else branches on the model's type."""
+"""The table of families: one row an architecture, nothing else branches on the model's type.
+
+Modules of families import torch where they compute, so that the table can be listed without it.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import Tensor, nn
+if TYPE_CHECKING:
+    from torch import Tensor, nn
 
 TOKENS, POOLED = "tokens", "pooled"
 
@@ -33,6 +36,8 @@ class Conditioning:
 
     @staticmethod
     def cat(parts: list[Conditioning]) -> Conditioning:
+        import torch
+
         pooled = [part.pooled for part in parts if part.pooled is not None]
         return Conditioning(
             torch.cat([part.tokens for part in parts]), torch.cat(pooled) if pooled else None
@@ -207,6 +212,8 @@ class Family:
 
     def linears(self, pipe: Any, pattern: re.Pattern[str]) -> dict[str, nn.Linear]:
         """Linear layers of the network whose path matches, unwrapped from adapters, in order."""
+        from torch import nn
+
         found: dict[str, nn.Linear] = {}
         for path, module in self.network(pipe).named_modules():
             if path.endswith(".base_layer"):

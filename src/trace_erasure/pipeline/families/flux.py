@@ -3,12 +3,7 @@ a rectified flow, with guidance built in (dev) or without any (schnell)."""
 
 from __future__ import annotations
 
-from typing import Any
-
-import numpy as np
-import torch
-import torch.nn.functional as F
-from torch import Tensor
+from typing import TYPE_CHECKING, Any
 
 from trace_erasure.pipeline.families.family import (
     Conditioning,
@@ -18,6 +13,9 @@ from trace_erasure.pipeline.families.family import (
     latent_shape,
 )
 from trace_erasure.pipeline.families.flow import JOINT_ATTENTION, TEXT_ATTENTION, shift, streams
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 T5 = Population("tokenizer_2", longest=512)
 PATCH = 2
@@ -34,11 +32,15 @@ def encode(pipe: Any, prompts: list[str]) -> Conditioning:
 
 def pack(latents: Tensor) -> Tensor:
     """Latents (n, c, h, w) as the network reads them: (n, h/2 · w/2, 4c), a row each 2x2 patch."""
+    import torch.nn.functional as F
+
     return F.pixel_unshuffle(latents, PATCH).flatten(2).mT
 
 
 def unpack(rows: Tensor, height: int, width: int) -> Tensor:
     """The inverse of ``pack`` for latents of ``height`` x ``width``."""
+    import torch.nn.functional as F
+
     return F.pixel_shuffle(rows.mT.unflatten(2, (height // PATCH, width // PATCH)), PATCH)
 
 
@@ -47,6 +49,9 @@ def predict(
 ) -> Tensor:
     """States are latents (n, c, h, w): the sampler moves every number by itself, so that it makes
     no difference whether they are packed, and unpacked ones know their height and width."""
+    import torch
+    import torch.nn.functional as F
+
     height, width = states.shape[-2:]
     network = pipe.transformer
     rows, columns = (torch.arange(side // PATCH) for side in (height, width))
@@ -73,6 +78,8 @@ def state_shape(pipe: Any, height: int | None, width: int | None) -> tuple[int, 
 
 
 def schedule(pipe: Any, steps: int, shape: tuple[int, ...]) -> dict[str, Any]:
+    import numpy as np
+
     return {
         "sigmas": np.linspace(1.0, 1 / steps, steps),
         "mu": shift(pipe.scheduler.config, shape, PATCH, MAX_SHIFT),

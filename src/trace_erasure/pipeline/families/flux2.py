@@ -13,12 +13,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from typing import Any
-
-import numpy as np
-import torch
-import torch.nn.functional as F
-from torch import Tensor
+from typing import TYPE_CHECKING, Any
 
 from trace_erasure.pipeline.families.chat import Chat
 from trace_erasure.pipeline.families.family import (
@@ -31,6 +26,9 @@ from trace_erasure.pipeline.families.family import (
     latent_shape,
 )
 from trace_erasure.pipeline.families.flow import JOINT_ATTENTION, TEXT_ATTENTION, TOKEN_MAP
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 QWEN3 = Population("tokenizer", longest=512, reader=Chat)
 PATCH = 2
@@ -54,11 +52,17 @@ def encode(pipe: Any, prompts: list[str]) -> Conditioning:
 
 def text_positions(count: int) -> Tensor:
     """Position ids (time, row, column, place in the text) of ``count`` tokens, (count, 4)."""
+    import torch
+    import torch.nn.functional as F
+
     return F.pad(torch.arange(count)[:, None], (3, 0))
 
 
 def image_positions(height: int, width: int) -> Tensor:
     """The same of a picture's patches, (height · width, 4)."""
+    import torch
+    import torch.nn.functional as F
+
     return F.pad(torch.cartesian_prod(torch.arange(height), torch.arange(width)), (1, 1))
 
 
@@ -85,6 +89,7 @@ def state_shape(pipe: Any, height: int | None, width: int | None) -> tuple[int, 
 
 def schedule(pipe: Any, steps: int, shape: tuple[int, ...]) -> dict[str, Any]:
     # Here, because it loads the code of language models, which no other family needs.
+    import numpy as np
     from diffusers.pipelines.flux2.pipeline_flux2_klein import compute_empirical_mu
 
     return {
@@ -103,12 +108,16 @@ def statistics(pipe: Any, like: Tensor) -> tuple[Tensor, Tensor]:
 
 def to_latents(pipe: Any, states: Tensor) -> Tensor:
     """States (n, 4c, h/2, w/2) as latents (n, c, h, w)."""
+    import torch.nn.functional as F
+
     mean, deviation = statistics(pipe, states)
     return F.pixel_shuffle(states * deviation + mean, PATCH)
 
 
 def to_states(pipe: Any, latents: Tensor) -> Tensor:
     """The inverse of ``to_latents``."""
+    import torch.nn.functional as F
+
     mean, deviation = statistics(pipe, latents)
     return (F.pixel_unshuffle(latents, PATCH) - mean) / deviation
 

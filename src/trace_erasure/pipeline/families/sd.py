@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any
-
-from torch import Tensor
+from typing import TYPE_CHECKING, Any
 
 from trace_erasure.pipeline.families.family import (
     TOKENS,
@@ -17,6 +15,9 @@ from trace_erasure.pipeline.families.family import (
     labelled,
     latent_shape,
 )
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 CROSS_ATTENTION = re.compile(r".*\.attn2\.to_[kv]")
 UNET_ATTENTION = Attention(

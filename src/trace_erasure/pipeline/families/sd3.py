@@ -3,9 +3,7 @@ reads the two pooled CLIP vectors; the network predicts a rectified flow."""
 
 from __future__ import annotations
 
-from typing import Any
-
-from torch import Tensor
+from typing import TYPE_CHECKING, Any
 
 from trace_erasure.pipeline.families.family import (
     Conditioning,
@@ -16,6 +14,9 @@ from trace_erasure.pipeline.families.family import (
     latent_shape,
 )
 from trace_erasure.pipeline.families.flow import JOINT_ATTENTION, TEXT_ATTENTION, shift, streams
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 T5 = Population("tokenizer_3", longest=256)
 MAX_SHIFT = 1.16

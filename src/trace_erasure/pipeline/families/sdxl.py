@@ -4,10 +4,7 @@ embedding reads the pooled vector of the second."""
 from __future__ import annotations
 
 import re
-from typing import Any
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, Any
 
 from trace_erasure.pipeline.families.family import (
     POOLED,
@@ -20,6 +17,9 @@ from trace_erasure.pipeline.families.family import (
     labelled,
 )
 from trace_erasure.pipeline.families.sd import CROSS_ATTENTION, UNET_ATTENTION, state_shape
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 POOLED_MAP = "add_embedding.linear_1"
 
@@ -39,6 +39,8 @@ def unconditional(pipe: Any) -> Conditioning:
 def predict(
     pipe: Any, states: Tensor, timesteps: Tensor, conditioning: Conditioning, _: float
 ) -> Tensor:
+    import torch
+
     height, width = (side * pipe.vae_scale_factor for side in states.shape[-2:])
     # Original size, crop, target size: as the pipeline has them where nobody asks for others.
     sizes = torch.tensor([height, width, 0, 0, height, width]).to(states)
