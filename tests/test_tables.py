@@ -210,7 +210,7 @@ def test_figures_that_must_not_share_a_table_are_refused(tables, root, second, m
 
 def test_the_projects_own_markers_are_known(tables):
     found = []
-    for file in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
+    for file in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]:
         text = file.read_text("utf-8")
         assert len(tables.BLOCK.findall(text)) == len(tables.OPENING.findall(text)), file
         found += [name for name, _ in tables.BLOCK.findall(text)]

@@ -1,4 +1,4 @@
-"""Writes the measured tables into README.md and docs/*.md, from benchmarks/results/*.jsonl.
+"""Writes the measured tables into README.md and docs/**/*.md, from benchmarks/results/*.jsonl.
 
     python benchmarks/tables.py
 
@@ -167,7 +167,7 @@ def rewrite(root: Path) -> list[Path]:
     """
     rows = read_rows(root / "benchmarks" / "results")
     after: dict[Path, str] = {}
-    for file in [root / "README.md", *sorted((root / "docs").glob("*.md"))]:
+    for file in [root / "README.md", *sorted((root / "docs").rglob("*.md"))]:
         if not file.is_file():
             continue
         before = file.read_text("utf-8")
