@@ -7,8 +7,8 @@ from dataclasses import asdict, replace
 
 import pytest
 
-from evaluation import save_classifier
-from test_cli import call, fails
+from support.cli import call, fails
+from support.evaluation import save_classifier
 from trace_erasure.artifact.erasure import Erasure
 from trace_erasure.attacks import protocol
 from trace_erasure.attacks.budget import Budget

@@ -15,10 +15,9 @@ import torch
 import yaml
 from diffusers import StableDiffusionPipeline
 from PIL import Image
-from typer.testing import CliRunner
 
+from support.cli import call, fails
 from trace_erasure import Erasure
-from trace_erasure.cli import app
 from trace_erasure.config import Finetune
 from trace_erasure.config_file import load_spec
 from trace_erasure.errors import NonFiniteError
@@ -55,21 +54,8 @@ def spec(model, tmp_path):
     return file
 
 
-def call(*arguments):
-    return CliRunner().invoke(app, [str(argument) for argument in arguments])
-
-
 def names(folder):
     return sorted(path.name for path in folder.iterdir()) if folder.exists() else []
-
-
-def fails(result, code=2):
-    """The message of a command that ended with one line."""
-    assert result.exit_code == code, result.output
-    assert result.stdout == ""
-    assert len(result.stderr.strip().splitlines()) == 1
-    assert "Traceback" not in result.stderr
-    return result.stderr
 
 
 def test_help_is_instant_and_loads_no_torch():
@@ -241,7 +227,7 @@ def test_concepts_that_work_against_each_other(model, tmp_path):
 def erased(model, tmp_path_factory):
     """One erasure for the tests that only read it."""
     from trace_erasure import ClosedForm, Concept
-    from trace_erasure.trace import erase
+    from trace_erasure.trace.erase import erase
 
     pipe = StableDiffusionPipeline.from_pretrained(model)
     with pytest.MonkeyPatch.context() as patch:

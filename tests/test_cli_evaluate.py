@@ -7,8 +7,8 @@ import json
 import pytest
 import torch
 
-from evaluation import save_classifier
-from test_cli import call, fails
+from support.cli import call, fails
+from support.evaluation import save_classifier
 from trace_erasure.artifact.erasure import Erasure
 from trace_erasure.evaluation import RunFolder
 from trace_erasure.math.lowrank import LowRank

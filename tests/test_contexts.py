@@ -14,7 +14,7 @@ from trace_erasure.pipeline.denoiser import Denoiser
 from trace_erasure.pipeline.families.registry import family_of
 from trace_erasure.pipeline.shipped import load_pipeline
 from trace_erasure.testing import tiny_flux, tiny_sd3, tiny_sdxl, tiny_stable_diffusion
-from trace_erasure.trace import erase
+from trace_erasure.trace.erase import erase
 
 CAPTIONS = (
     "a cat, neon style",

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
-from evaluation import save_classifier, save_clip
+from support.evaluation import save_classifier, save_clip
 from trace_erasure import ClosedForm, Erasure, Finetune
 from trace_erasure.demo import run as demo
 from trace_erasure.pipeline.sampling import Sampling

@@ -22,7 +22,7 @@ def test_every_method_attack_and_certificate_runs_on_another_device():
 def main() -> None:
     import test_attacks
     import test_methods
-    from pretend_device import NAME, Lists
+    from support.pretend_device import NAME, Lists
     from trace_erasure.artifact.erasure import Erasure
     from trace_erasure.attacks import protocol
     from trace_erasure.attacks.budget import Ledger

@@ -7,8 +7,8 @@ import pytest
 import torch
 from PIL import Image, ImageDraw
 
-from evaluation import save_classifier, save_clip
-from giphy import write_giphy
+from support.evaluation import save_classifier, save_clip
+from support.giphy import write_giphy
 from trace_erasure.errors import InputError
 from trace_erasure.evaluation import ClipJudge, Detector, Judge, judges_for, load_task
 from trace_erasure.evaluation.judges import (

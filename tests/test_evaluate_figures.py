@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from evaluation import verdicts
+from support.evaluation import verdicts
 from trace_erasure.errors import InputError
 from trace_erasure.evaluation import agreement, attack, rows_table, summarise
 from trace_erasure.evaluation.metrics.per_concept import detections

@@ -7,7 +7,7 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 from transformers import CLIPModel, CLIPTokenizer, ResNetForImageClassification
 
-from evaluation import LABELS, save_classifier, save_clip
+from support.evaluation import LABELS, save_classifier, save_clip
 from trace_erasure.errors import InputError
 from trace_erasure.evaluation.judges.base import (
     ClipJudge,

@@ -13,7 +13,7 @@ from dataclasses import replace
 import pytest
 from PIL import Image
 
-from evaluation import verdicts
+from support.evaluation import verdicts
 from trace_erasure.errors import InputError
 from trace_erasure.evaluation import Verdict, read_verdicts, rows_table, write_verdicts
 from trace_erasure.evaluation.report import build

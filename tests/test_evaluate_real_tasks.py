@@ -9,9 +9,9 @@ from dataclasses import asdict, replace
 
 import pytest
 
-from evaluation import save_classifier, save_clip
-from giphy import write_giphy
-from public_lists import CLASSES, UNSPEAKABLE, i2p_rows, without_hashes, write_lists
+from support.evaluation import save_classifier, save_clip
+from support.giphy import write_giphy
+from support.public_lists import CLASSES, UNSPEAKABLE, i2p_rows, without_hashes, write_lists
 from trace_erasure.errors import InputError
 from trace_erasure.evaluation import (
     Reference,
@@ -272,7 +272,7 @@ def test_faces_that_are_lost_are_counted(tmp_path):
 
     from PIL import Image
 
-    from evaluation import verdicts
+    from support.evaluation import verdicts
 
     store = ImageStore(tmp_path)
     for name, level in (("a", 100), ("b", 110), ("c", 240), ("none", 0)):

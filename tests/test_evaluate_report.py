@@ -11,8 +11,7 @@ from xml.etree import ElementTree
 import pytest
 from PIL import Image
 
-from evaluation import verdicts
-from test_evaluate_rows import BETTER, FLAGS
+from support.evaluation import BETTER, FLAGS, verdicts
 from trace_erasure.errors import InputError
 from trace_erasure.evaluation import (
     Card,

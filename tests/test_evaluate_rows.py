@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from evaluation import verdicts
+from support.evaluation import BETTER, FLAGS, verdicts
 from trace_erasure.errors import InputError
 from trace_erasure.evaluation import (
     Row,
@@ -20,16 +20,6 @@ from trace_erasure.evaluation import (
     to_markdown,
 )
 from trace_erasure.math.statistics import h_c, h_o, wilson_interval
-
-# Acc_e 1/4; synonyms 1/2, wordings 0/1, pairs 1/1, so Acc_g 2/4; Acc_s 3/4.
-FLAGS = [
-    *zip(["target"] * 4, [True, False, False, False], strict=True),
-    *zip(["synonym"] * 2, [True, False], strict=True),
-    ("template", False),
-    ("pair", True),
-    *zip(["retain"] * 4, [True, True, True, False], strict=True),
-]
-BETTER = [(group, group == "retain") for group, _ in FLAGS]
 
 
 def figure(rows, metric, concept="fox", **keys):

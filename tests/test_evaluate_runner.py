@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from evaluation import LABELS, classifier, save_clip, small_task
+from support.evaluation import LABELS, classifier, save_clip, small_task
 from trace_erasure.artifact.erasure import Erasure
 from trace_erasure.errors import InputError
 from trace_erasure.evaluation import ClipJudge, blanked, evaluate, random_drift, summarise

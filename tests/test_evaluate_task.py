@@ -6,7 +6,7 @@ from itertools import product
 
 import pytest
 
-from evaluation import small_task
+from support.evaluation import small_task
 from trace_erasure.errors import InputError
 from trace_erasure.evaluation import list_tasks, load_task
 from trace_erasure.evaluation.tasks.task import GROUPS, Item, Protocol, Task

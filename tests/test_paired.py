@@ -8,10 +8,10 @@ from dataclasses import replace
 import pytest
 from scipy.stats import binomtest
 
-from evaluation import verdicts
+from support.evaluation import verdicts
 from trace_erasure.errors import InputError
 from trace_erasure.evaluation import SEVERAL, mcnemar, over_seeds, summarise, to_markdown
-from trace_erasure.evaluation.metrics import paired
+from trace_erasure.evaluation.metrics.paired import paired
 
 
 def run(erased: str, kept: str, **changes):

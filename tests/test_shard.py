@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from evaluation import save_classifier
+from support.evaluation import save_classifier
 from trace_erasure.errors import InputError
 from trace_erasure.evaluation import RunFolder, summarise
 from trace_erasure.testing import tiny_stable_diffusion

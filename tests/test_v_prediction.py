@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from trace_erasure import ClosedForm, Concept, Finetune
 from trace_erasure.pipeline.denoiser import Denoiser
 from trace_erasure.testing import tiny_stable_diffusion
-from trace_erasure.trace import erase
+from trace_erasure.trace.erase import erase
 
 WORDS = ("fox", "dog", "horse", "red")
 SENTENCES = ("a {}", "photo of a {}", "a painting of the {}", "the {}")

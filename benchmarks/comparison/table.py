@@ -80,7 +80,7 @@ from trace_erasure.evaluation import (
     summarise,
     to_markdown,
 )
-from trace_erasure.evaluation.metrics import paired
+from trace_erasure.evaluation.metrics.paired import paired
 from trace_erasure.utils.atomic import atomic
 from trace_erasure.utils.sharding import parse_shard, shard_of
 

@@ -19,6 +19,16 @@ from trace_erasure.pipeline.sampling import Sampling
 LABELS = ("subject/fox", "subject/cat", "subject/nothing", "style/cartoon", "style/neon")
 SAMPLING = Sampling(steps=2, guidance_scale=2.0)
 
+# Acc_e 1/4; synonyms 1/2, wordings 0/1, pairs 1/1, so Acc_g 2/4; Acc_s 3/4.
+FLAGS = [
+    *zip(["target"] * 4, [True, False, False, False], strict=True),
+    *zip(["synonym"] * 2, [True, False], strict=True),
+    ("template", False),
+    ("pair", True),
+    *zip(["retain"] * 4, [True, True, True, False], strict=True),
+]
+BETTER = [(group, group == "retain") for group, _ in FLAGS]
+
 
 def save_classifier(folder, labels=LABELS, seed=0):
     """A random image classifier with the label scheme of the embedded judges, in fp16."""

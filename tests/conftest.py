@@ -1,0 +1,8 @@
+"""What every test gets: one thread, so that two workers use two cores, and tiers by marker."""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
