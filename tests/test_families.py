@@ -22,7 +22,7 @@ from trace_erasure.concepts.concept import Concept, fill
 from trace_erasure.config import ClosedForm, Finetune
 from trace_erasure.config_file import parse_spec
 from trace_erasure.errors import InputError
-from trace_erasure.math.parameterization import Path
+from trace_erasure.math.parameterization import NoisePoint
 from trace_erasure.pipeline import adapters
 from trace_erasure.pipeline.denoiser import Denoiser
 from trace_erasure.pipeline.families import flux
@@ -357,7 +357,7 @@ def test_the_algebra_replays_the_pipeline_s_own_sampling(case):
     denoiser = Denoiser(pipe)
     conditioning = denoiser.encode([PROMPT])
     times = pipe.scheduler.timesteps
-    clean = Path.of(denoiser.prediction, torch.tensor(1.0), torch.tensor(0.0))
+    clean = NoisePoint.of(denoiser.prediction, torch.tensor(1.0), torch.tensor(0.0))
     paths = [*(denoiser.path(t) for t in times), clean]
     assert len(times) == len(expected) == 5
     # An Euler scheduler of a UNet moves x/α = x₀ + (σ/α) ε.

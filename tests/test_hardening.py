@@ -13,7 +13,7 @@ from trace_erasure.config import ClosedForm, EraseSpec, Finetune
 from trace_erasure.errors import InputError
 from trace_erasure.math import closed_form as algebra
 from trace_erasure.math import edit_metrics, subspaces
-from trace_erasure.math.adversarial_rounds import harden, regenerating
+from trace_erasure.math.adversarial_rounds import adversarial_columns, harden
 from trace_erasure.math.cost_frontier import frontier
 from trace_erasure.math.objectives import mean_square
 from trace_erasure.pipeline.denoiser import Denoiser
@@ -58,7 +58,7 @@ def heard(p: dict[str, torch.Tensor]) -> torch.Tensor:
 def test_the_attack_is_the_least_squares_one():
     p = problem()
     edit = algebra.equality(**p, directions=2)
-    found = regenerating(edit, p["concept"], heard(p), penalty=1e-9)
+    found = adversarial_columns(edit, p["concept"], heard(p), penalty=1e-9)
     missed = edit_metrics.output_norm(edit.apply(found) - p["concept"], heard(p))
     moved = edit_metrics.output_norm(p["concept"] - p["surrogate"], heard(p))
     margin = edit_metrics.recovery_margin(edit, p["concept"], p["surrogate"], p["root"])

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trace_erasure.math.lowrank import LowRank, cat, scale
+from trace_erasure.math.lowrank import LowRank, add, scaled
 
 sizes = st.integers(1, 7)
 seeds = st.integers(0, 2**32)
@@ -76,12 +76,12 @@ def test_norm_is_the_frobenius_norm(rank, rows, columns, seed):
 def test_scaling(rank, rows, columns, factor, seed):
     change = low_rank(rank, rows, columns, seed)
     torch.testing.assert_close(change.scale(factor).dense(), factor * change.dense())
-    torch.testing.assert_close(scale({"m": change}, factor)["m"].dense(), factor * change.dense())
+    torch.testing.assert_close(scaled({"m": change}, factor)["m"].dense(), factor * change.dense())
 
 
 def test_deltas_add_module_by_module():
     a, b, c = (low_rank(2, 3, 4, seed) for seed in range(3))
-    total = cat([{"x": a}, {"y": b}, {"x": c}])
+    total = add([{"x": a}, {"y": b}, {"x": c}])
     assert list(total) == ["x", "y"]
     torch.testing.assert_close(total["x"].dense(), a.dense() + c.dense())
     torch.testing.assert_close(total["y"].dense(), b.dense())

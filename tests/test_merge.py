@@ -17,7 +17,7 @@ from trace_erasure.errors import InputError
 from trace_erasure.math import edit_metrics, joint_solve
 from trace_erasure.math.column_pairs import Pairs
 from trace_erasure.math.lowrank import LowRank
-from trace_erasure.math.weighted_ridge import Rest
+from trace_erasure.math.weighted_ridge import Preserved
 from trace_erasure.pipeline import adapters
 from trace_erasure.pipeline.denoiser import Denoiser
 from trace_erasure.testing import tiny_flux, tiny_stable_diffusion
@@ -101,8 +101,10 @@ def random_pairs(count: int, d: int = 40, columns: int = 3, seed: int = 0):
 
 
 def solve(pairs, keep, sigma, root):
-    everybody = joint_solve.Group(range(len(pairs)), Rest(reached=[], alone=[], retained=[keep]))
-    return joint_solve.solve([[one] for one in pairs], keep, [everybody], sigma, root)
+    everybody = joint_solve.RidgeGroup(
+        range(len(pairs)), Preserved(anchors=[], alone=[], retained=[keep])
+    )
+    return joint_solve.solve_jointly([[one] for one in pairs], keep, [everybody], sigma, root)
 
 
 def test_compact_columns_say_the_same_as_all_of_them():
@@ -119,7 +121,7 @@ def test_compact_columns_say_the_same_as_all_of_them():
 @pytest.mark.parametrize("directions", [1, 2, 3])
 def test_every_concept_is_redirected_exactly_on_its_directions(directions):
     pairs, keep, sigma, root = random_pairs(4)
-    solved = joint_solve.equality(pairs, keep, sigma, root, directions)
+    solved = joint_solve.joint_equality(pairs, keep, sigma, root, directions)
     edit = solved.edit
     for pair in (one.leading(root, directions) for one in pairs):
         torch.testing.assert_close(edit.apply(pair.concept), pair.surrogate)
@@ -131,7 +133,7 @@ def test_every_concept_is_redirected_exactly_on_its_directions(directions):
 
 def test_strengths_move_each_concept_by_its_own_share():
     pairs, keep, sigma, root = random_pairs(3)
-    solved = joint_solve.equality(pairs, keep, sigma, root, 3)
+    solved = joint_solve.joint_equality(pairs, keep, sigma, root, 3)
     strengths = (0.0, 0.25, 1.0)
     edit = solved.at(strengths)
     for pair, s in zip(pairs, strengths, strict=True):
@@ -150,7 +152,7 @@ def test_what_costs_least_is_taken_and_everything_tried_is_told():
 def test_beyond_capacity_ridge_takes_over():
     pairs, keep, sigma, root = random_pairs(18)  # 2 · 18 + 4 = 40: every dimension there is
     best, (trial,) = solve(pairs, keep, sigma, root)
-    assert best.mode == trial.mode == "ridge" and trial.needed > joint_solve.ROOM
+    assert best.mode == trial.mode == "ridge" and trial.needed > joint_solve.MOST_CAPACITY
     assert all(0 < residual < 1 for residual in trial.residuals)
     matrix, gram = best.edit.matrix(), root.mT @ root
     for pair, residual in zip(pairs, trial.residuals, strict=True):  # as predicted
@@ -167,7 +169,7 @@ def test_trained_parts_leave_each_other_alone():
     after = {}
     for i, down in enumerate(downs):
         others = torch.cat([c for j, c in enumerate(columns) if j != i], dim=1)
-        new = joint_solve.isolate(down, columns[i], others, sigma)
+        new = joint_solve.isolated_down(down, columns[i], others, sigma)
         torch.testing.assert_close(new @ columns[i], down @ columns[i])
         # Nearest in the metric Σ: what it changes is orthogonal to all that it might change.
         free = torch.linalg.qr(torch.cat([columns[i], others], dim=1), mode="complete").Q[:, 9:]
@@ -360,12 +362,12 @@ def test_capacity_before_any_work(pipe, caplog):
     caplog.set_level(logging.INFO, "trace_erasure")
     concepts = [Concept("fox", "dog"), Concept("cat", "bird")]
     found = capacity(pipe, concepts, captions=CAPTIONS)["tokens"]
-    assert found.mode == "equality" and 0 < found.needed <= joint_solve.ROOM
+    assert found.mode == "equality" and 0 < found.needed <= joint_solve.MOST_CAPACITY
     assert set(found.residuals) == {"fox", "cat"} and found.most > 2
     narrow = tiny_stable_diffusion(width=32, positions=44)
     many = [Concept(word, "boat") for word in ("fox", "cat", "horse", "dog")]
     found = capacity(narrow, many, Merge(keep=24), captions=CAPTIONS)["tokens"]
-    assert found.mode == "ridge" and found.needed > joint_solve.ROOM
+    assert found.mode == "ridge" and found.needed > joint_solve.MOST_CAPACITY
     assert "beyond the capacity" in caplog.text
 
 

@@ -177,7 +177,7 @@ def published_speed(c, anchor, free, hold, rho):
 def test_speed_is_the_published_formula_and_the_constrained_minimum():
     c, anchor, hold = normal(D, 3), normal(D, 3, seed=1), normal(D, 2, seed=2)
     free = torch.linalg.qr(normal(D, 5, seed=3)).Q
-    edit = baseline_edits.constrained(c, anchor, free, hold, 0.4)
+    edit = baseline_edits.speed_edit(c, anchor, free, hold, 0.4)
     change = edit.shift @ edit.read
     rho, p = 0.4 * c.square().mean(), free @ free.mT
     dense = published_speed(c, anchor, free, hold, rho)
@@ -211,7 +211,7 @@ def test_fusion_is_the_minimum_of_what_it_says():
     inputs = [normal(D, 4, seed=20 + i) for i in range(2)]
     keep = normal(D, 9, seed=30)
     sigma = 0.2 * keep @ keep.mT
-    found = baseline_edits.fuse(changes, [c @ c.mT for c in inputs], sigma, 0.3)
+    found = baseline_edits.fused_change(changes, [c @ c.mT for c in inputs], sigma, 0.3)
 
     def loss(change):
         pairs = zip(changes, inputs, strict=True)
@@ -225,7 +225,7 @@ def test_fusion_is_the_minimum_of_what_it_says():
 
 def test_centres_find_the_clusters():
     groups = [normal(2, 1, seed=i) * 50 + normal(2, 6, seed=i + 5) for i in range(3)]
-    found = baseline_edits.centres(torch.cat(groups, dim=1), 3)
+    found = baseline_edits.kmeans_centres(torch.cat(groups, dim=1), 3)
     for group in groups:
         assert (found - group.mean(1, keepdim=True)).norm(dim=0).min() < 1e-9
 
@@ -384,7 +384,7 @@ def test_a_norm_of_nothing_has_a_gradient_of_nothing():
 def test_the_contrast_by_hand():
     near, own = torch.tensor([1.0, 0.0]), torch.tensor([1.0, 1.0], requires_grad=True)
     others = torch.tensor([[0.0, 1.0]])
-    loss = maps.contrast(near, own, others, 0.5)
+    loss = maps.reverse_contrast(near, own, others, 0.5)
     u, i = math.sqrt(0.5) / 0.5, 0.0
     assert loss.item() == pytest.approx(u - math.log(math.exp(u) + math.exp(i)), rel=1e-5)
     # Against the gradient the concept turns away from the near word.

@@ -55,7 +55,7 @@ from trace_erasure.evaluation import (
     summarise,
     to_markdown,
 )
-from trace_erasure.math.lowrank import LowRank, cat
+from trace_erasure.math.lowrank import LowRank, add
 from trace_erasure.pipeline.denoiser import Denoiser
 from trace_erasure.trace.erase_each import erase_each
 from trace_erasure.trace.merge import merge
@@ -84,7 +84,7 @@ class Parts:
 
 def plain_sum(pipe: Any, parts: Sequence[Erasure]) -> Erasure:
     """All artifacts on top of each other, as loading every LoRA would do."""
-    return _one(parts, cat([part.delta for part in parts]), "Sum")
+    return _one(parts, add([part.delta for part in parts]), "Sum")
 
 
 def mace_fusion(pipe: Any, parts: Sequence[Erasure]) -> Erasure:

@@ -18,7 +18,7 @@ from trace_erasure.artifact import lora_file
 from trace_erasure.artifact.header import MERGE_STATISTICS
 from trace_erasure.artifact.merge_statistics import MergeStatistics, from_text, to_text
 from trace_erasure.errors import InputError
-from trace_erasure.math.lowrank import Delta, LowRank, cat, scale
+from trace_erasure.math.lowrank import Delta, LowRank, add, scaled
 from trace_erasure.pipeline import adapters
 from trace_erasure.pipeline.denoiser import Denoiser
 from trace_erasure.pipeline.families import registry
@@ -65,7 +65,7 @@ class Erasure:
     @property
     def delta(self) -> dict[str, LowRank]:
         """Both parts as one change, ranks concatenated, closed-form first."""
-        return cat([self.closed_form, self.finetuned])
+        return add([self.closed_form, self.finetuned])
 
     @property
     def name(self) -> str:
@@ -91,8 +91,8 @@ class Erasure:
         record = {**self.record, "strength": self.strength * strength}
         return replace(
             self,
-            closed_form=scale(self.closed_form, strength),
-            finetuned=scale(self.finetuned, strength),
+            closed_form=scaled(self.closed_form, strength),
+            finetuned=scaled(self.finetuned, strength),
             record=record,
         )
 

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from trace_erasure.attacks.budget import Ledger
 from trace_erasure.attacks.target import Case, Target
-from trace_erasure.math.parameterization import Path as NoisePath
+from trace_erasure.math.parameterization import NoisePoint
 from trace_erasure.pipeline.denoiser import Denoiser
 from trace_erasure.pipeline.families.family import Conditioning
 from trace_erasure.pipeline.sampler import Schedule, sample, schedule, to_pictures, to_states
@@ -40,7 +40,7 @@ class Try:
     states: Tensor | None = None
     plan: Schedule | None = None
     noise_scale: float = 1.0
-    adjust: Callable[[Tensor, NoisePath], Tensor] | None = None
+    adjust: Callable[[Tensor, NoisePoint], Tensor] | None = None
     view: Callable[[Image.Image], Image.Image] | None = None
 
     def alike(self, other: Try) -> bool:

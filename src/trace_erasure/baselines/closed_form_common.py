@@ -12,7 +12,7 @@ from trace_erasure.baselines.last_token import last_columns, moment
 from trace_erasure.concepts.alignment import balance
 from trace_erasure.math import closed_form as algebra
 from trace_erasure.math import subspaces
-from trace_erasure.math.lowrank import LowRank, shortest
+from trace_erasure.math.lowrank import LowRank, compact
 from trace_erasure.pipeline.denoiser import EMPTY, Denoiser
 from trace_erasure.pipeline.families.family import POOLED
 
@@ -56,7 +56,7 @@ def change_of(
     """The change of every map that reads ``stream``, or of those whose path matches ``only``."""
     maps = denoiser.maps(stream)
     return {
-        path: shortest(edit.change(weight)).widen(maps[path].in_features)
+        path: compact(edit.change(weight)).widen(maps[path].in_features)
         for path, weight in denoiser.weights(stream, len(edit.shift)).items()
         if only is None or only.fullmatch(path)
     }

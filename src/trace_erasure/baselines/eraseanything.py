@@ -18,7 +18,7 @@ from trace_erasure.baselines.train import Course, Terms, lora, train
 from trace_erasure.concepts import candidates
 from trace_erasure.concepts.alignment import locate
 from trace_erasure.concepts.concept import Concept, fill
-from trace_erasure.math.attention_maps import contrast, row_norms
+from trace_erasure.math.attention_maps import reverse_contrast, row_norms
 from trace_erasure.math.objectives import mean_square, reverse_cfg
 from trace_erasure.pipeline.denoiser import Denoiser
 from trace_erasure.pipeline.families.family import Conditioning
@@ -291,7 +291,7 @@ class EraseAnything(Baseline):
         kept = denoiser.predict(state.to(clean), times.to(clean), lesson.retained[k], self.guidance)
         return {
             "flow": mean_square(kept.float() - goal.float()).mean(),
-            "contrast": contrast(fixed[0], own, fixed[1:], self.temperature),
+            "contrast": reverse_contrast(fixed[0], own, fixed[1:], self.temperature),
         }
 
 

@@ -10,7 +10,7 @@ from trace_erasure.baselines.base import Job
 from trace_erasure.concepts.alignment import keep_columns
 from trace_erasure.concepts.second_moment import second_moment
 from trace_erasure.math import baseline_edits
-from trace_erasure.math.lowrank import LowRank, shortest
+from trace_erasure.math.lowrank import LowRank, compact
 from trace_erasure.pipeline.families.family import TOKENS
 
 
@@ -40,11 +40,11 @@ def fused(
         for change, moment in pairs:
             if path not in change:
                 keep = keep + moment
-        one = baseline_edits.fuse(
+        one = baseline_edits.fused_change(
             [change for change, _ in own],
             [moment for _, moment in own],
             keep,
             penalty * float(sigma.diagonal().mean()),
         )
-        found[path] = shortest(one).to(torch.float32)
+        found[path] = compact(one).to(torch.float32)
     return found

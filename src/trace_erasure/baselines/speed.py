@@ -20,7 +20,7 @@ from trace_erasure.baselines.closed_form_common import (
 from trace_erasure.baselines.last_token import last_columns, moment
 from trace_erasure.concepts import candidates
 from trace_erasure.concepts.concept import fill
-from trace_erasure.math.baseline_edits import centres, constrained, null_basis
+from trace_erasure.math.baseline_edits import kmeans_centres, null_basis, speed_edit
 from trace_erasure.math.edit_metrics import output_norm
 from trace_erasure.pipeline.families.family import TOKENS
 from trace_erasure.utils.words import mentions
@@ -79,12 +79,12 @@ class SPEED(Baseline):
             retained = self._retained(job, stream, concept, target, maps_gram)
             free = null_basis(moment(retained), self.threshold)
             hold = [
-                torch.cat([part[:, :1], centres(part[:, 1:], self.centres)], dim=1)
+                torch.cat([part[:, :1], kmeans_centres(part[:, 1:], self.centres)], dim=1)
                 if part.shape[1] > 1
                 else part
                 for part in empty_columns(denoiser, stream)
             ]
-            edit = constrained(concept, target, free, torch.cat(hold, dim=1), self.penalty)
+            edit = speed_edit(concept, target, free, torch.cat(hold, dim=1), self.penalty)
             only = denoiser.family.attention.values if stream == TOKENS else None
             delta |= change_of(denoiser, stream, edit, only)
             figures[stream] = {"retained": retained.shape[1], "free": free.shape[1]}

@@ -21,13 +21,13 @@ from trace_erasure.math.subspaces import gram
 
 PENALTY = 1e-3
 """λ relative to the mean diagonal of G: an embedding that is no larger than it needs to be."""
-RISE = 1.02
+LEAST_RISE = 1.02
 """A round that raises the margin by less than this factor is the last, and is not kept."""
-COST = 2.0
+MOST_COST = 2.0
 """Nor is a round kept that takes the expected collateral beyond this factor of the first edit's."""
 
 
-def regenerating(
+def adversarial_columns(
     edit: Edit, concept: Tensor, maps_gram: Tensor, penalty: float = PENALTY
 ) -> Tensor:
     """The embeddings e* for every column of ``concept``, (d, m)."""
@@ -63,9 +63,9 @@ def harden(
     maps_gram = gram([root])
     columns, targets = ([part] for part in redirected)
     margins = [recovery_margin(edit, concept, surrogate, root)]
-    affordable = COST * expected_collateral(edit, second_moment, maps_gram)
+    affordable = MOST_COST * expected_collateral(edit, second_moment, maps_gram)
     for _ in range(rounds):
-        found = regenerating(edit, concept, maps_gram)
+        found = adversarial_columns(edit, concept, maps_gram)
         c, s, _ = leading_pairs(found, surrogate, root, added, weights)
         columns.append(c)
         targets.append(s)
@@ -74,7 +74,7 @@ def harden(
         )
         margin = recovery_margin(solved, concept, surrogate, root)
         spent = expected_collateral(solved, second_moment, maps_gram)
-        if margin < RISE * margins[-1] or spent > affordable:
+        if margin < LEAST_RISE * margins[-1] or spent > affordable:
             break
         edit = replace(solved, discarded=edit.discarded)
         margins.append(margin)

@@ -38,7 +38,7 @@ def row_norms(attention: Tensor, columns: Tensor) -> Tensor:
     return torch.linalg.vector_norm(attention * columns[:, None, None, :], dim=(0, 1, 3)).sum()
 
 
-def contrast(near: Tensor, own: Tensor, others: Tensor, temperature: float) -> Tensor:
+def reverse_contrast(near: Tensor, own: Tensor, others: Tensor, temperature: float) -> Tensor:
     """EraseAnything's reverse self-contrastive loss (Gao et al. 2025, arXiv 2412.20413), a scalar.
 
     log exp(s(n,u)/τ) − log Σ_{j ∈ {u, i₁…i_K}} exp(s(n,j)/τ) with s the cosine: minimising takes

@@ -49,9 +49,7 @@ def null_basis(moment: Tensor, threshold: float) -> Tensor:
     return vectors[:, values < threshold * values.mean()]
 
 
-def constrained(
-    concept: Tensor, anchor: Tensor, free: Tensor, hold: Tensor, penalty: float
-) -> Edit:
+def speed_edit(concept: Tensor, anchor: Tensor, free: Tensor, hold: Tensor, penalty: float) -> Edit:
     """SPEED's edit: it lives in a subspace and leaves given columns exactly as they are.
 
     Minimises ‖W′C − W C_a‖² / m + ρ‖W′ − W‖² among the W′ − W = X Nᵀ with X Nᵀ K = 0. With
@@ -78,7 +76,7 @@ def constrained(
     return Edit(anchor - concept, read @ free.mT, 0.0, 0.0)
 
 
-def fuse(
+def fused_change(
     changes: Sequence[LowRank], moments: Sequence[Tensor], keep: Tensor, penalty: float
 ) -> LowRank:
     """Several changes of one map as a single one that does what each does on its own inputs.
@@ -102,7 +100,7 @@ def fuse(
     return LowRank(torch.cat(downs), torch.cat([change.up.to(keep) for change in changes], dim=1))
 
 
-def centres(points: Tensor, count: int, rounds: int = 20) -> Tensor:
+def kmeans_centres(points: Tensor, count: int, rounds: int = 20) -> Tensor:
     """``count`` k-means centres of the columns of ``points``, (d, count); deterministic.
 
     Starts from the column nearest to the mean, then each time from the farthest one left.

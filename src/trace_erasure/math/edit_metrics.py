@@ -11,7 +11,7 @@ from torch import Tensor
 
 from trace_erasure.math.closed_form import Edit
 from trace_erasure.math.lowrank import LowRank
-from trace_erasure.math.subspaces import RANK_TOLERANCE, UNHEARD, span
+from trace_erasure.math.subspaces import NULL_TOLERANCE, RANK_TOLERANCE, span
 
 
 def output_norm(columns: Tensor, maps_gram: Tensor) -> Tensor:
@@ -45,13 +45,13 @@ def recovery_margin(edit: Edit, concept: Tensor, surrogate: Tensor, root: Tensor
     Positive: no token embedding at all, typed or learned, reproduces the concept's keys and values.
     ``root`` is G^½ as ``gram_root`` gives it.
     """
-    missed = (unsaid(edit, root).mT @ (root @ concept)).norm(dim=0)
+    missed = (unreachable_outputs(edit, root).mT @ (root @ concept)).norm(dim=0)
     moved = (root @ (concept - surrogate)).norm(dim=0)
     relevant = moved > 1e-6 * moved.max()
     return float((missed[relevant] / moved[relevant]).min())
 
 
-def unsaid(edit: Edit, root: Tensor) -> Tensor:
+def unreachable_outputs(edit: Edit, root: Tensor) -> Tensor:
     """An orthonormal basis, (r, j), of what F M cannot give for any embedding, F = ``root``.
 
     These are the y with Mᵀ Fᵀ y = 0. Since Mᵀ = I + readᵀ shiftᵀ, z = Fᵀ y is a combination of the
@@ -67,5 +67,5 @@ def unsaid(edit: Edit, root: Tensor) -> Tensor:
     unit = root / length
     heard = unit @ lost
     _, s, vh = torch.linalg.svd(lost - unit.mT @ heard, full_matrices=False)
-    mix = vh[s <= UNHEARD**0.5].mT
+    mix = vh[s <= NULL_TOLERANCE**0.5].mT
     return torch.linalg.qr(heard @ mix / length).Q

@@ -16,16 +16,16 @@ from trace_erasure.math.column_pairs import Pairs
 from trace_erasure.math.edit_metrics import expected_collateral, output_norm
 from trace_erasure.math.lowrank import LowRank
 from trace_erasure.math.subspaces import gram
-from trace_erasure.math.weighted_ridge import Rest, evened, solved
+from trace_erasure.math.weighted_ridge import Preserved, reweighted, solved
 
-TRIALS = (8, 4, 2, 1)
+DIRECTIONS_TRIED = (8, 4, 2, 1)
 """Directions a concept that are tried where none are asked for."""
-ROOM = 0.9
+MOST_CAPACITY = 0.9
 """Share of the dimensions that conditions may use up; beyond it an exact solve shakes the rest."""
 
 
 @dataclass(frozen=True)
-class Joint:
+class JointEdit:
     """One edit for several concepts.
 
     Attributes:
@@ -52,13 +52,13 @@ class Joint:
         return replace(self.edit, shift=self.edit.shift * self.edit.shift.new_tensor(scale))
 
 
-def equality(
+def joint_equality(
     concepts: Sequence[Pairs],
     keep: Tensor,
     second_moment: Tensor,
     root: Tensor,
     directions: int,
-) -> Joint:
+) -> JointEdit:
     """M c = s, M s = s for ``directions`` leading combinations of every concept, and M R = R.
 
     Where conditions contradict each other, because their columns are dependent, the
@@ -69,29 +69,29 @@ def equality(
     s = torch.cat([pairs.surrogate for pairs in chosen], dim=1)
     inverse, rank = left_inverse(torch.cat([c, s, keep], dim=1), second_moment)
     edit = Edit(s - c, inverse[: c.shape[1]], 0.0, rank / len(keep))
-    return Joint(edit, tuple(pairs.count for pairs in chosen), "equality", directions, chosen)
+    return JointEdit(edit, tuple(pairs.count for pairs in chosen), "equality", directions, chosen)
 
 
 @dataclass(frozen=True)
-class Group:
+class RidgeGroup:
     """Concepts, by their numbers, that share a compromise, and what it leaves as it is."""
 
     concepts: Sequence[int]
-    rest: Rest
+    rest: Preserved
 
 
-def ridge(
+def joint_ridge(
     concepts: Sequence[Sequence[Pairs]],
-    groups: Sequence[Group],
+    groups: Sequence[RidgeGroup],
     second_moment: Tensor,
     root: Tensor,
-) -> Joint:
+) -> JointEdit:
     """The least-squares compromise, which has no limit to the number of concepts; see
     ``compromise.evened``. Groups are solved apart, and their edits add up."""
     chosen: dict[int, list[tuple[Pairs, Tensor, Tensor]]] = {}
     for group in groups:
         own = [concepts[i] for i in group.concepts]
-        pairs, prior = evened(own, group.rest, second_moment, root)
+        pairs, prior = reweighted(own, group.rest, second_moment, root)
         edit, counts = solved(pairs, prior), [one.count for one in pairs]
         rows = zip(pairs, edit.shift.split(counts, 1), edit.read.split(counts), strict=True)
         for i in group.concepts:
@@ -99,10 +99,12 @@ def ridge(
     parts = [part for i in range(len(concepts)) for part in chosen[i]]
     pairs, shifts, reads = zip(*parts, strict=True)
     edit = Edit(torch.cat(shifts, dim=1), torch.cat(reads), 0.0, 0.0)
-    return Joint(edit, tuple(one.count for one in pairs), "ridge", 0, pairs)
+    return JointEdit(edit, tuple(one.count for one in pairs), "ridge", 0, pairs)
 
 
-def needed(concepts: Sequence[Pairs], keep: Tensor, root: Tensor, directions: int) -> float:
+def capacity_needed(
+    concepts: Sequence[Pairs], keep: Tensor, root: Tensor, directions: int
+) -> float:
     """Conditions as a share of the dimensions: 2 a direction and one a kept column.
 
     Counted before any solve, as if none depended on another, so that it is an upper bound.
@@ -136,7 +138,11 @@ class Trial:
 
 
 def measure(
-    joint: Joint, concepts: Sequence[Pairs], second_moment: Tensor, maps_gram: Tensor, share: float
+    joint: JointEdit,
+    concepts: Sequence[Pairs],
+    second_moment: Tensor,
+    maps_gram: Tensor,
+    share: float,
 ) -> Trial:
     """What ``joint`` does to all columns of ``concepts`` and to ordinary ones."""
     missed, moved = [], []
@@ -152,14 +158,14 @@ def measure(
     return Trial(joint.mode, joint.directions, share, residuals, collateral, cost)
 
 
-def solve(
+def solve_jointly(
     concepts: Sequence[Sequence[Pairs]],
     keep: Tensor,
-    groups: Sequence[Group],
+    groups: Sequence[RidgeGroup],
     second_moment: Tensor,
     root: Tensor,
-    directions: Sequence[int] = TRIALS,
-) -> tuple[Joint, list[Trial]]:
+    directions: Sequence[int] = DIRECTIONS_TRIED,
+) -> tuple[JointEdit, list[Trial]]:
     """The joint edit that costs least, and every trial that it was chosen among.
 
     Args:
@@ -174,15 +180,15 @@ def solve(
     """
     maps_gram = gram([root])
     pairs = [one for own in concepts for one in own]
-    found: list[tuple[Joint, Trial]] = []
+    found: list[tuple[JointEdit, Trial]] = []
     for count in directions:
-        share = needed(pairs, keep, root, count)
-        if share <= ROOM:
-            joint = equality(pairs, keep, second_moment, root, count)
+        share = capacity_needed(pairs, keep, root, count)
+        if share <= MOST_CAPACITY:
+            joint = joint_equality(pairs, keep, second_moment, root, count)
             found.append((joint, measure(joint, pairs, second_moment, maps_gram, share)))
     if not found:
-        joint = ridge(concepts, groups, second_moment, root)
-        least = needed(pairs, keep, root, min(directions, default=1))
+        joint = joint_ridge(concepts, groups, second_moment, root)
+        least = capacity_needed(pairs, keep, root, min(directions, default=1))
         found.append((joint, measure(joint, pairs, second_moment, maps_gram, least)))
     best, _ = min(found, key=lambda pair: pair[1].cost)
     return best, [trial for _, trial in found]
@@ -214,7 +220,7 @@ def cross_talk(changes: Mapping[int, LowRank], concepts: Sequence[Tensor]) -> fl
     )
 
 
-def isolate(down: Tensor, own: Tensor, others: Tensor, second_moment: Tensor) -> Tensor:
+def isolated_down(down: Tensor, own: Tensor, others: Tensor, second_moment: Tensor) -> Tensor:
     """``down`` (r, d) with no effect on ``others`` and the same effect on ``own``.
 
     The nearest such matrix in tr[(D′ − D) Σ (D′ − D)ᵀ]. Where the columns leave no room, or depend
@@ -222,7 +228,7 @@ def isolate(down: Tensor, own: Tensor, others: Tensor, second_moment: Tensor) ->
     """
     if others.shape[1] == 0:
         return down
-    if own.shape[1] + others.shape[1] <= ROOM * len(own):
+    if own.shape[1] + others.shape[1] <= MOST_CAPACITY * len(own):
         inverse, _ = left_inverse(torch.cat([own, others], dim=1), second_moment)
         return down - (down @ others) @ inverse[own.shape[1] :]
     held = second_moment + own @ own.mT

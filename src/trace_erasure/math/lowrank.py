@@ -100,7 +100,7 @@ def from_dense(matrix: Tensor) -> LowRank:
     return LowRank(root[:, None] * vh[:rank], u[:, :rank] * root).to(torch.float32)
 
 
-def shortest(change: LowRank) -> LowRank:
+def compact(change: LowRank) -> LowRank:
     """``change``, with its directions merged where there are more than its shape has room for."""
     return change if change.rank <= min(change.shape) else from_dense(change.dense())
 
@@ -109,7 +109,7 @@ Delta = Mapping[str, LowRank]
 """A change to a network: module path of a linear layer to the low-rank change of its weight."""
 
 
-def cat(deltas: Sequence[Delta]) -> dict[str, LowRank]:
+def add(deltas: Sequence[Delta]) -> dict[str, LowRank]:
     """The sum of several changes, module by module, ranks concatenated."""
     result: dict[str, LowRank] = {}
     for delta in deltas:
@@ -118,6 +118,6 @@ def cat(deltas: Sequence[Delta]) -> dict[str, LowRank]:
     return result
 
 
-def scale(delta: Delta, factor: float) -> dict[str, LowRank]:
+def scaled(delta: Delta, factor: float) -> dict[str, LowRank]:
     """``factor`` times a change."""
     return {path: change.scale(factor) for path, change in delta.items()}

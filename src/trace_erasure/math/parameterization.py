@@ -19,7 +19,7 @@ PREDICTIONS = ("epsilon", "v_prediction", "sample", "flow")
 
 
 @dataclass(frozen=True)
-class Path:
+class NoisePoint:
     """The four numbers of one noise level; scalars or tensors that broadcast over states."""
 
     alpha: Tensor
@@ -28,7 +28,7 @@ class Path:
     b: Tensor
 
     @classmethod
-    def of(cls, prediction: str, alpha: Tensor, sigma: Tensor) -> Path:
+    def of(cls, prediction: str, alpha: Tensor, sigma: Tensor) -> NoisePoint:
         """The path of one of ``PREDICTIONS`` at signal ``alpha`` and noise ``sigma``."""
         zero, one = torch.zeros_like(alpha), torch.ones_like(alpha)
         match prediction:
@@ -47,11 +47,11 @@ class Path:
         """σ / (α + σ), from 0 (clean) to 1 (noise): the same meaning for every family."""
         return self.sigma / (self.alpha + self.sigma)
 
-    def expand(self, states: Tensor) -> Path:
+    def expand(self, states: Tensor) -> NoisePoint:
         """The same numbers shaped (n, 1, …) to broadcast over ``states`` (n, …), where they lie."""
         shape = (-1,) + (1,) * (states.ndim - 1)
         parts = (self.alpha, self.sigma, self.a, self.b)
-        return Path(*(value.reshape(shape).to(states.device) for value in parts))
+        return NoisePoint(*(value.reshape(shape).to(states.device) for value in parts))
 
     def split(self, x: Tensor, m: Tensor) -> tuple[Tensor, Tensor]:
         """(x₀, ε) that the output ``m`` implies at the state ``x``."""

@@ -18,19 +18,19 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from trace_erasure.math.parameterization import Path
+from trace_erasure.math.parameterization import NoisePoint
 
 
 @dataclass(frozen=True)
-class Step:
+class SamplerStep:
     """One sampler step from the noise level ``here`` to the cleaner ``there`` (scalars).
 
     x′ = α′ x₀ + √(σ′² − σ̃²) ε + σ̃ z with fresh noise z. ``eta`` 0 is the deterministic sampler
     (DDIM; Euler for a rectified flow), 1 the ancestral one: the same marginals in both.
     """
 
-    here: Path
-    there: Path
+    here: NoisePoint
+    there: NoisePoint
     eta: float = 0.0
 
     @property
@@ -76,7 +76,7 @@ Model = Callable[[Tensor, int], Tensor]
 
 
 def path_divergence(
-    steps: Sequence[Step],
+    steps: Sequence[SamplerStep],
     first: Model,
     second: Model,
     states: Tensor,

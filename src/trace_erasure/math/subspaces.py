@@ -14,7 +14,7 @@ from torch import Tensor
 
 RANK_TOLERANCE = 1e-9
 """Singular values below this share of the largest count as zero: columns that repeat."""
-UNHEARD = 1e-14
+NULL_TOLERANCE = 1e-14
 """Eigenvalues of G below this share of the largest count as zero: directions that no map hears."""
 BLOCK = 512
 """Columns of a Gram matrix that are computed at once."""
@@ -39,9 +39,9 @@ def gram_root(weights: Sequence[Tensor]) -> Tensor:
     if sum(len(weight) for weight in weights) < weights[0].shape[1]:
         stacked = torch.cat([weight.detach().double().cpu() for weight in weights])
         values, vectors = torch.linalg.eigh(gram([stacked.mT]))
-        return vectors[:, values > UNHEARD * values[-1]].mT @ stacked
+        return vectors[:, values > NULL_TOLERANCE * values[-1]].mT @ stacked
     values, vectors = torch.linalg.eigh(gram(weights))
-    heard = values > UNHEARD * values[-1]
+    heard = values > NULL_TOLERANCE * values[-1]
     return values[heard].sqrt()[:, None] * vectors[:, heard].mT
 
 
@@ -70,7 +70,7 @@ def leading_svd(matrix: Tensor, count: int) -> tuple[Tensor, Tensor]:
     return s[:rank], vh[:rank]
 
 
-def principal(columns: Tensor, root: Tensor, count: int | None) -> Tensor:
+def leading_columns(columns: Tensor, root: Tensor, count: int | None) -> Tensor:
     """``count`` combinations of ``columns`` that carry most of their output; None gives them as
     they are. ``root`` is G^½."""
     if count is None:
@@ -81,7 +81,7 @@ def principal(columns: Tensor, root: Tensor, count: int | None) -> Tensor:
     return columns @ (vh.mT / s)
 
 
-def summary(columns: Tensor, root: Tensor, count: int | None) -> Tensor:
+def moment_factor(columns: Tensor, root: Tensor, count: int | None) -> Tensor:
     """At most ``count`` combinations K of ``columns``, as large as they are there: K Kᵀ is the mean
     over the columns, but for directions that hardly reach the output. ``root`` is G^½."""
     if columns.shape[1] == 0:
@@ -93,6 +93,6 @@ def summary(columns: Tensor, root: Tensor, count: int | None) -> Tensor:
     return mean @ vh.mT
 
 
-def unit(columns: Tensor, root: Tensor) -> Tensor:
+def unit_outputs(columns: Tensor, root: Tensor) -> Tensor:
     """``columns``, each scaled to ‖G^½ e‖ = 1; ``root`` is G^½."""
     return columns / (root @ columns).norm(dim=0).clamp(min=1e-300)

@@ -15,32 +15,32 @@ from torch import Tensor
 from trace_erasure.math.closed_form import Edit, ridge_system
 from trace_erasure.math.column_pairs import Pairs
 
-ORDINARY, REACHED, RETAINED, LEAST = 0.1, 0.3, 3.0, 1e-3
+ORDINARY, ANCHORED, RETAINED, PENALTY = 0.1, 0.3, 3.0, 1e-3
 """Beside 1 for all concepts together: α of ordinary language; as shares of it what concepts come
 to, surrogates and empty prompt, and what is retained; and λ, a share of the mean diagonal."""
-MANY = 8
+MOST_SHARING = 8
 """From so many concepts on they weigh more than 1 together, each as much as among so many."""
 ROUNDS = 3
 """Rounds of new weights; more change little."""
 
 
 @dataclass(frozen=True)
-class Rest:
+class Preserved:
     """What a compromise is to leave as it is, each part (d, n) columns of one kind.
 
     Attributes:
-        reached: what the redirect is wrong without, such as the empty prompt.
+        anchors: what the redirect is wrong without, such as the empty prompt.
         alone: what stays although it resembles a concept.
         retained: one part a prompt.
     """
 
-    reached: Sequence[Tensor]
+    anchors: Sequence[Tensor]
     alone: Sequence[Tensor]
     retained: Sequence[Tensor]
 
 
-def evened(
-    concepts: Sequence[Sequence[Pairs]], rest: Rest, second_moment: Tensor, root: Tensor
+def reweighted(
+    concepts: Sequence[Sequence[Pairs]], rest: Preserved, second_moment: Tensor, root: Tensor
 ) -> tuple[list[Pairs], Tensor]:
     """The pairs of a ridge, scaled by their weights, and its prior (d, d).
 
@@ -56,15 +56,15 @@ def evened(
         second_moment: (d, d) Σ, of ordinary language.
         root: G^½.
     """
-    fixed = second_moment + sum(REACHED * part @ part.mT for part in rest.reached)
+    fixed = second_moment + sum(ANCHORED * part @ part.mT for part in rest.anchors)
     fixed = fixed + sum(RETAINED * part @ part.mT for part in rest.alone)
 
     def weighed(missing: Tensor, costing: Tensor) -> tuple[list[Pairs], Tensor]:
-        shares = (missing / min(len(concepts), MANY)).tolist()
+        shares = (missing / min(len(concepts), MOST_SHARING)).tolist()
         pairs = [x.scaled(share) for own, share in zip(concepts, shares, strict=True) for x in own]
-        _, s = joined(pairs)
+        _, s = concatenated(pairs)
         kept = _weighted(rest.retained, costing, len(fixed))
-        return pairs, fixed + REACHED * s @ s.mT + RETAINED * kept @ kept.mT
+        return pairs, fixed + ANCHORED * s @ s.mT + RETAINED * kept @ kept.mT
 
     moved = [[root @ (one.surrogate - one.concept) for one in own] for own in concepts]
     far = [_length(own) for own in moved]
@@ -88,12 +88,12 @@ def evened(
 
 def solved(pairs: Sequence[Pairs], prior: Tensor) -> Edit:
     """The ridge of ``evened`` pairs and prior; its rows stand in the order of their columns."""
-    c, s = joined(pairs)
-    read = torch.linalg.solve(ridge_system(c, prior, LEAST, ORDINARY), c).mT
+    c, s = concatenated(pairs)
+    read = torch.linalg.solve(ridge_system(c, prior, PENALTY, ORDINARY), c).mT
     return Edit(s - c, read, 0.0, 0.0)
 
 
-def joined(pairs: Sequence[Pairs]) -> tuple[Tensor, Tensor]:
+def concatenated(pairs: Sequence[Pairs]) -> tuple[Tensor, Tensor]:
     """C and S of all pairs side by side."""
     both = [(one.concept, one.surrogate) for one in pairs]
     c, s = zip(*both, strict=True)

@@ -11,7 +11,7 @@ from diffusers import DDIMScheduler, FlowMatchEulerDiscreteScheduler
 from torch import Tensor, nn
 
 from trace_erasure.errors import InputError
-from trace_erasure.math.parameterization import Path, guide
+from trace_erasure.math.parameterization import NoisePoint, guide
 from trace_erasure.pipeline.families.family import TOKENS, Conditioning, Family
 from trace_erasure.pipeline.families.registry import family_of
 
@@ -147,14 +147,14 @@ class Denoiser:
 
     # Noise levels -------------------------------------------------------------------------
 
-    def path(self, timesteps: Tensor) -> Path:
+    def path(self, timesteps: Tensor) -> NoisePoint:
         """The (α, σ, a, b) of scheduler timesteps."""
         timesteps = torch.as_tensor(timesteps)
         if self.prediction == "flow":
             sigma = timesteps.double() / self.scheduler.config.num_train_timesteps
-            return Path.of("flow", 1 - sigma, sigma)
+            return NoisePoint.of("flow", 1 - sigma, sigma)
         signal = self.scheduler.alphas_cumprod.double()[timesteps.long().cpu()]
-        return Path.of(self.prediction, signal.sqrt(), (1 - signal).sqrt())
+        return NoisePoint.of(self.prediction, signal.sqrt(), (1 - signal).sqrt())
 
     def noise_levels(self, timesteps: Tensor) -> Tensor:
         return self.path(timesteps).noise_level

@@ -12,8 +12,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from trace_erasure.math.parameterization import Path, guide
-from trace_erasure.math.path_divergence import Step
+from trace_erasure.math.parameterization import NoisePoint, guide
+from trace_erasure.math.path_divergence import SamplerStep
 from trace_erasure.pipeline.denoiser import Denoiser
 from trace_erasure.pipeline.families.family import Conditioning
 
@@ -30,7 +30,7 @@ class Schedule:
 
     timesteps: Tensor
     noise_levels: tuple[float, ...]
-    steps: tuple[Step, ...]
+    steps: tuple[SamplerStep, ...]
 
     def __len__(self) -> int:
         return len(self.steps)
@@ -54,13 +54,13 @@ def schedule(denoiser: Denoiser, steps: int, *, eta: float = 0.0, end: float = 0
     levels = paths.noise_level.tolist()
     kept = [i for i, level in enumerate(levels) if level > end] if end else list(range(len(levels)))
     names = ("alpha", "sigma", "a", "b")
-    points = [Path(*(getattr(paths, name)[i] for name in names)) for i in kept]
+    points = [NoisePoint(*(getattr(paths, name)[i] for name in names)) for i in kept]
     points.append(_end(denoiser, end))
-    found = tuple(Step(a, b, eta) for a, b in pairwise(points))
+    found = tuple(SamplerStep(a, b, eta) for a, b in pairwise(points))
     return Schedule(timesteps[kept], tuple(levels[i] for i in kept), found)
 
 
-def _end(denoiser: Denoiser, level: float) -> Path:
+def _end(denoiser: Denoiser, level: float) -> NoisePoint:
     """The last point of a schedule: at ``level``, or for 0 where the model's own schedule ends."""
     signal, noise = torch.tensor([1 - level, level], dtype=torch.float64)
     if denoiser.prediction != "flow":
@@ -71,7 +71,7 @@ def _end(denoiser: Denoiser, level: float) -> Path:
         else:
             length = (signal.square() + noise.square()).sqrt()
             signal, noise = signal / length, noise / length
-    return Path.of(denoiser.prediction, signal, noise)
+    return NoisePoint.of(denoiser.prediction, signal, noise)
 
 
 def guided(
@@ -104,7 +104,7 @@ def sample(
     generators: Sequence[torch.Generator] = (),
     *,
     noise_scale: float = 1.0,
-    adjust: Callable[[Tensor, Path], Tensor] | None = None,
+    adjust: Callable[[Tensor, NoisePoint], Tensor] | None = None,
 ) -> Tensor:
     """Runs ``plan`` from ``states`` (n, …), at its first noise level, to the end.
 

@@ -19,7 +19,7 @@ from trace_erasure.math import closed_form as algebra
 from trace_erasure.math import edit_metrics, subspaces
 from trace_erasure.math.adversarial_rounds import harden
 from trace_erasure.math.lowrank import LowRank
-from trace_erasure.math.weighted_ridge import LEAST, ORDINARY, evened, joined
+from trace_erasure.math.weighted_ridge import ORDINARY, PENALTY, concatenated, reweighted
 from trace_erasure.pipeline.denoiser import EMPTY, Denoiser
 from trace_erasure.pipeline.families.family import POOLED
 from trace_erasure.trace.certificate import Certificate, Figures, certify
@@ -209,27 +209,27 @@ def _solve(
     # The empty prompt and the words before the concept must stay for the redirect to be exact.
     empty = keep_columns(denoiser, [EMPTY], stream)
     always = torch.cat([empty, *(part.before for part in parts)], dim=1)
-    halves = [subspaces.principal(part.alone, root, HALVES) for part in parts]
+    halves = [subspaces.leading_columns(part.alone, root, HALVES) for part in parts]
     retained = keep_columns(denoiser, retain, stream) if retain else always[:, :0]
     populations = len(denoiser.populations(stream))
     keep = settings.keep * populations
     if _exact(settings):
-        held = torch.cat([always, subspaces.principal(retained, root, keep), *halves], dim=1)
+        held = torch.cat([always, subspaces.leading_columns(retained, root, keep), *halves], dim=1)
     else:
-        general = subspaces.principal(torch.cat([always, retained], dim=1), root, keep)
+        general = subspaces.leading_columns(torch.cat([always, retained], dim=1), root, keep)
         held = torch.cat([general, *halves], dim=1)
     if settings.mode == "equality":
         c, s, discarded = _leading(parts, root, settings.directions, populations)
         edit = replace(algebra.equality(c, s, held, sigma, root), discarded=discarded)
     else:
         own = [(part.pairs, *part.described) for part in compact]
-        pairs, prior = evened(own, rest_of(compact, empty, known), sigma, root)
-        c, s = joined(pairs)
+        pairs, prior = reweighted(own, rest_of(compact, empty, known), sigma, root)
+        c, s = concatenated(pairs)
         edit = algebra.ridge(
             c,
             s,
             prior,
-            penalty=LEAST,
+            penalty=PENALTY,
             preserve=ORDINARY,
             root=root,
             directions=settings.directions and settings.directions * len(parts) * populations,

@@ -11,8 +11,8 @@ from trace_erasure.concepts.alignment import Material, keep_columns_each, materi
 from trace_erasure.concepts.candidates import spoken_of
 from trace_erasure.concepts.concept import Concept
 from trace_erasure.math.column_pairs import Pairs
-from trace_erasure.math.subspaces import gram_root, summary
-from trace_erasure.math.weighted_ridge import Rest
+from trace_erasure.math.subspaces import gram_root, moment_factor
+from trace_erasure.math.weighted_ridge import Preserved
 from trace_erasure.pipeline.denoiser import EMPTY, Denoiser
 
 COLUMNS = 24
@@ -69,10 +69,10 @@ def part_of(
             )
             for one in found.described
         ),
-        summary(found.before, root, None if exact else BEFORE),
-        summary(found.alone, root, None if exact else HALVES),
+        moment_factor(found.before, root, None if exact else BEFORE),
+        moment_factor(found.alone, root, None if exact else HALVES),
         {
-            prompt: summary(columns_of, root, RETAINED)
+            prompt: moment_factor(columns_of, root, RETAINED)
             for prompt, columns_of in keep_columns_each(denoiser, retain, stream).items()
         },
     )
@@ -94,18 +94,20 @@ def names_of(
         return {}
     prompts = spoken_of(captions, concepts)
     found = keep_columns_each(denoiser, prompts, stream)
-    return {prompt: summary(columns, root, RETAINED) for prompt, columns in found.items()}
+    return {prompt: moment_factor(columns, root, RETAINED) for prompt, columns in found.items()}
 
 
-def rest_of(parts: Sequence[StreamStatistics], empty: Tensor, names: Mapping[str, Tensor]) -> Rest:
+def rest_of(
+    parts: Sequence[StreamStatistics], empty: Tensor, names: Mapping[str, Tensor]
+) -> Preserved:
     """What a compromise leaves as it is; ``empty`` are the columns of the empty prompt, ``names``
     those of ``names_of``."""
     # A prompt that several concepts retain counts once.
     retained = {prompt: columns for part in parts for prompt, columns in part.retained.items()}
     retained = {**names, **retained}
     before = [part.before for part in parts if part.before.shape[1]]
-    return Rest(
-        reached=[empty / empty.shape[1] ** 0.5],
+    return Preserved(
+        anchors=[empty / empty.shape[1] ** 0.5],
         alone=[part.alone for part in parts],
         retained=[*before, *retained.values()],
     )

@@ -51,7 +51,7 @@ def isolate(
                 change = changes[i]
                 others = torch.cat([c[:, :0] if j == i else c for j, c in enumerate(columns)], 1)
                 down = change.down.clone()
-                down[:, :width] = algebra.isolate(down[:, :width], columns[i], others, sigma)
+                down[:, :width] = algebra.isolated_down(down[:, :width], columns[i], others, sigma)
                 changes[i] = LowRank(down, change.up)
             after += _talk(changes, columns, width)
             for i in having:

@@ -17,7 +17,7 @@ from trace_erasure.config import Merge
 from trace_erasure.math import closed_form as algebra
 from trace_erasure.math import joint_solve, subspaces
 from trace_erasure.math.column_pairs import Pairs
-from trace_erasure.math.joint_solve import Joint, Trial
+from trace_erasure.math.joint_solve import JointEdit, Trial
 from trace_erasure.math.lowrank import LowRank
 from trace_erasure.pipeline.denoiser import EMPTY, Denoiser
 from trace_erasure.trace.gather_statistics import HALVES, names_of, rest_of
@@ -70,7 +70,7 @@ class Together:
         owners: of each part of ``solved``, the number of its share.
     """
 
-    solved: dict[str, Joint]
+    solved: dict[str, JointEdit]
     edits: dict[str, algebra.Edit]
     sigmas: dict[str, torch.Tensor]
     owners: list[int]
@@ -118,7 +118,7 @@ def _solve(
     captions: Sequence[str],
     sigma: torch.Tensor,
     root: torch.Tensor,
-) -> tuple[Joint, Capacity]:
+) -> tuple[JointEdit, Capacity]:
     parts = [share.streams[stream] for share in shares]
     concepts = [(part.pairs, *part.described) for part in parts]
     pairs = [one for own in concepts for one in own]
@@ -128,11 +128,13 @@ def _solve(
     known = names_of(denoiser, erased, captions, stream, root)
     rest = rest_of(parts, empty, known)
     others = torch.cat([empty[:, :0], *rest.retained], dim=1)
-    general = torch.cat([empty, subspaces.unit(others, root)], dim=1)
+    general = torch.cat([empty, subspaces.unit_outputs(others, root)], dim=1)
     # All halves share what one concept's have: held one by one they would leave no room to erase.
-    halves = subspaces.principal(torch.cat([*rest.alone], dim=1), root, HALVES)
-    keep = torch.cat([subspaces.principal(general, root, settings.keep * populations), halves], 1)
-    counts = joint_solve.TRIALS if settings.directions is None else (settings.directions,)
+    halves = subspaces.leading_columns(torch.cat([*rest.alone], dim=1), root, HALVES)
+    keep = torch.cat(
+        [subspaces.leading_columns(general, root, settings.keep * populations), halves], 1
+    )
+    counts = joint_solve.DIRECTIONS_TRIED if settings.directions is None else (settings.directions,)
     # As for one concept, see ``plan``: where words hear the concept, an equality comes too late.
     if settings.mode == "ridge" or (denoiser.family.both_ways and settings.directions is None):
         counts = ()
@@ -141,11 +143,11 @@ def _solve(
     whole = [i for i, concept in enumerate(erased) if concept.only_with is None]
     apart = [[i] for i, concept in enumerate(erased) if concept.only_with is not None]
     groups = [
-        joint_solve.Group(own, rest_of([parts[i] for i in own], empty, known))
+        joint_solve.RidgeGroup(own, rest_of([parts[i] for i in own], empty, known))
         for own in (whole, *apart)
         if own
     ]
-    best, trials = joint_solve.solve(concepts, keep, groups, sigma, root, conditions)
+    best, trials = joint_solve.solve_jointly(concepts, keep, groups, sigma, root, conditions)
     taken = next(trial for trial in trials if trial.directions == best.directions)
     names = [
         name
@@ -153,7 +155,7 @@ def _solve(
         for name in _names(share.concept, len(own))
     ]
     collisions = _collisions(names, pairs, root, sigma, populations)
-    room = (joint_solve.ROOM * len(sigma) - keep.shape[1]) / (2 * populations)
+    room = (joint_solve.MOST_CAPACITY * len(sigma) - keep.shape[1]) / (2 * populations)
     capacity = Capacity(
         width=len(sigma),
         mode=best.mode,
@@ -208,7 +210,7 @@ def _say(stream: str, capacity: Capacity, count: int) -> None:
         capacity.residuals[worst],
         worst,
     )
-    if capacity.needed > joint_solve.ROOM:
+    if capacity.needed > joint_solve.MOST_CAPACITY:
         log.warning(
             "%d concepts are beyond the capacity of %s (%d at most): nothing is exact, ridge "
             "compromise with the residual above",

@@ -12,7 +12,7 @@ from trace_erasure.artifact.erasure import Erasure
 from trace_erasure.artifact.provenance import heading, versions
 from trace_erasure.concepts.captions import captions_or_broad
 from trace_erasure.config import Merge
-from trace_erasure.math.lowrank import LowRank, cat, scale
+from trace_erasure.math.lowrank import LowRank, add, scaled
 from trace_erasure.pipeline.denoiser import Denoiser
 from trace_erasure.pipeline.fingerprint import fingerprint
 from trace_erasure.trace import conflicts, joint
@@ -71,15 +71,15 @@ def merge(
     together = joint.solve(denoiser, settled, saved, settings, ordinary)
 
     parts, talk = isolate(denoiser, [a.finetuned for a in artifacts], owners, together)
-    tuned = cat([scale(part, s) for part, s in zip(parts, strengths, strict=True)])
+    tuned = add([scaled(part, s) for part, s in zip(parts, strengths, strict=True)])
     record: dict[str, Any] = {}
     if settings.integrate is not None:
-        whole = cat([together.delta, tuned])
+        whole = add([together.delta, tuned])
         alone = [(a.delta, s) for a, s in zip(artifacts, strengths, strict=True)]
         extra, record = integrate(
             denoiser, whole, alone, owners, concepts, ordinary, settings.integrate, seed
         )
-        tuned = cat([tuned, extra])
+        tuned = add([tuned, extra])
     closed, tuned, lost = _within(together.delta, tuned, settings.rank)
     erasure = Erasure(
         family=denoiser.family.name,

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from trace_erasure.attacks.context import Arena, Try
 from trace_erasure.attacks.target import Case
-from trace_erasure.math.parameterization import Path
+from trace_erasure.math.parameterization import NoisePoint
 from trace_erasure.pipeline.sampler import Schedule
 
 SHARE = 0.5
@@ -42,7 +42,7 @@ def inpainting(arena: Arena, case: Case) -> Iterator[Try]:
     while True:
         noise = torch.randn(clean.shape, generator=generator).to(clean)
 
-        def known(states: Tensor, here: Path, noise: Tensor = noise) -> Tensor:
+        def known(states: Tensor, here: NoisePoint, noise: Tensor = noise) -> Tensor:
             given = (here.alpha * clean + here.sigma * noise).to(states.dtype)
             return torch.where(inside, states, given)
 

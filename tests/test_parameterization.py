@@ -10,7 +10,7 @@ from diffusers import DDIMScheduler, FlowMatchEulerDiscreteScheduler
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trace_erasure.math.parameterization import PREDICTIONS, Path, guide
+from trace_erasure.math.parameterization import PREDICTIONS, NoisePoint, guide
 
 predictions = st.sampled_from(PREDICTIONS)
 levels = st.floats(0.02, 0.98)
@@ -23,13 +23,13 @@ def draw(seed: int) -> tuple[torch.Tensor, torch.Tensor]:
     return first, second
 
 
-def path_at(prediction: str, level: float) -> Path:
+def path_at(prediction: str, level: float) -> NoisePoint:
     """A point of the family's own schedule: straight for flow, on the circle for the others."""
     if prediction == "flow":
         alpha, sigma = 1 - level, level
     else:
         alpha, sigma = math.cos(level * math.pi / 2), math.sin(level * math.pi / 2)
-    return Path.of(prediction, *torch.tensor([alpha, sigma], dtype=torch.float64))
+    return NoisePoint.of(prediction, *torch.tensor([alpha, sigma], dtype=torch.float64))
 
 
 @settings(deadline=None, max_examples=60)
@@ -52,7 +52,7 @@ def test_join_inverts_split(prediction, level, seed):
 def test_a_batch_is_its_members(prediction, noise_levels, seed):
     members = [path_at(prediction, level) for level in noise_levels]
     names = ("alpha", "sigma", "a", "b")
-    batch = Path(*(torch.stack([getattr(path, name) for path in members]) for name in names))
+    batch = NoisePoint(*(torch.stack([getattr(path, name) for path in members]) for name in names))
     x, m = (tensor.expand(len(members), 3, 4, 4) for tensor in draw(seed))
     x0, noise = batch.expand(x).split(x, m)
     for i, path in enumerate(members):
@@ -74,7 +74,7 @@ def test_agrees_with_the_ddim_sampler(prediction, timestep):
     scheduler = DDIMScheduler(prediction_type=prediction, clip_sample=False)
     scheduler.set_timesteps(50)
     signal = scheduler.alphas_cumprod[timestep].double()
-    path = Path.of(prediction, signal.sqrt(), (1 - signal).sqrt())
+    path = NoisePoint.of(prediction, signal.sqrt(), (1 - signal).sqrt())
     x, m = draw(timestep)
     stepped = scheduler.step(m, timestep, x)
     torch.testing.assert_close(
@@ -90,7 +90,7 @@ def test_agrees_with_the_flow_sampler():
     x, m = draw(0)
     clean = scheduler.step(m, timestep, x).prev_sample
     torch.testing.assert_close(
-        Path.of("flow", 1 - sigma, sigma).split(x, m)[0], clean.double(), rtol=1e-5, atol=1e-5
+        NoisePoint.of("flow", 1 - sigma, sigma).split(x, m)[0], clean.double(), rtol=1e-5, atol=1e-5
     )
 
 
@@ -102,4 +102,4 @@ def test_guidance_meets_both_ends():
 
 def test_unknown_prediction_names_the_known():
     with pytest.raises(ValueError, match="epsilon, v_prediction, sample, flow"):
-        Path.of("score", torch.ones(()), torch.ones(()))
+        NoisePoint.of("score", torch.ones(()), torch.ones(()))

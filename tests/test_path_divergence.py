@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from trace_erasure.math.parameterization import PREDICTIONS, Path
+from trace_erasure.math.parameterization import PREDICTIONS, NoisePoint
 from trace_erasure.math.path_divergence import (
-    Step,
+    SamplerStep,
     detector_bound,
     mean_estimate,
     path_divergence,
@@ -23,7 +23,7 @@ from trace_erasure.math.path_divergence import (
 D = 3
 
 
-def points(prediction: str, levels: list[float]) -> list[Path]:
+def points(prediction: str, levels: list[float]) -> list[NoisePoint]:
     found = []
     for level in levels:
         if prediction == "flow":
@@ -31,19 +31,19 @@ def points(prediction: str, levels: list[float]) -> list[Path]:
         else:
             length = math.hypot(level, 1 - level)
             alpha, sigma = (1 - level) / length, level / length
-        found.append(Path.of(prediction, *torch.tensor([alpha, sigma], dtype=torch.float64)))
+        found.append(NoisePoint.of(prediction, *torch.tensor([alpha, sigma], dtype=torch.float64)))
     return found
 
 
-def chain(prediction: str, count: int = 8, end: float = 0.05) -> list[Step]:
+def chain(prediction: str, count: int = 8, end: float = 0.05) -> list[SamplerStep]:
     places = points(prediction, torch.linspace(0.98, end, count + 1).tolist())
-    return [Step(a, b, 1.0) for a, b in pairwise(places)]
+    return [SamplerStep(a, b, 1.0) for a, b in pairwise(places)]
 
 
 class Gaussian:
     """The best possible network for data N(mean, spread²) in every coordinate."""
 
-    def __init__(self, steps: list[Step], mean: float, spread: float) -> None:
+    def __init__(self, steps: list[SamplerStep], mean: float, spread: float) -> None:
         self.steps, self.mean, self.spread = steps, mean, spread
 
     def __call__(self, x: Tensor, number: int) -> Tensor:
@@ -75,7 +75,9 @@ def gaussian_kl(first: tuple[Tensor, Tensor], second: tuple[Tensor, Tensor]) -> 
     return float(0.5 * (solved.trace() + quadratic - len(m1) + logs))
 
 
-def estimate(steps: list[Step], first: Gaussian, second: Gaussian, n: int, seed: int) -> Tensor:
+def estimate(
+    steps: list[SamplerStep], first: Gaussian, second: Gaussian, n: int, seed: int
+) -> Tensor:
     generator = torch.Generator().manual_seed(seed)
 
     def noise() -> Tensor:
@@ -118,7 +120,7 @@ def test_a_step_s_divergence_is_the_rise_of_the_signal_to_noise_ratio(prediction
     here, there = points(prediction, [high, high * part])
     generator = torch.Generator().manual_seed(seed)
     x, m, other = torch.randn(3, 2, 5, generator=generator, dtype=torch.float64)
-    step = Step(here, there, 1.0)
+    step = SamplerStep(here, there, 1.0)
     apart = here.split(x, m)[0] - here.split(x, other)[0]
     ratios = [(p.alpha / p.sigma) ** 2 for p in (here, there)]
     expected = 0.5 * (ratios[1] - ratios[0]) * apart.square().sum(1)
@@ -131,7 +133,7 @@ def test_equal_models_have_no_divergence_and_noiseless_steps_an_infinite_one():
     steps = chain("epsilon")
     model = Gaussian(steps, 0.3, 1.0)
     assert float(estimate(steps, model, model, 4, 0).abs().max()) == 0
-    still = Step(steps[0].here, steps[0].there, 0.0)
+    still = SamplerStep(steps[0].here, steps[0].there, 0.0)
     difference = torch.tensor([[0.0], [1.0]])
     assert still.divergence(difference).tolist() == [0.0, math.inf]
 

@@ -12,16 +12,16 @@ from trace_erasure.concepts.concept import Concept
 from trace_erasure.math import joint_solve
 from trace_erasure.math.closed_form import ridge, ridge_system
 from trace_erasure.math.column_pairs import Pairs
-from trace_erasure.math.subspaces import summary, unit
+from trace_erasure.math.subspaces import moment_factor, unit_outputs
 from trace_erasure.math.weighted_ridge import (
-    LEAST,
-    MANY,
+    ANCHORED,
+    MOST_SHARING,
     ORDINARY,
-    REACHED,
+    PENALTY,
     RETAINED,
-    Rest,
-    evened,
-    joined,
+    Preserved,
+    concatenated,
+    reweighted,
 )
 from trace_erasure.pipeline.denoiser import Denoiser
 from trace_erasure.pipeline.families.family import TOKENS
@@ -44,14 +44,14 @@ def problem(seed: int, concepts: int = 4, prompts: int = 6):
     ]
     retained = [draw(WIDTH, 2) * 1.5**i for i in range(prompts)]
     sigma = draw(WIDTH, 3 * WIDTH)
-    rest = Rest([draw(WIDTH, 2)], [draw(WIDTH, 1)], retained)
+    rest = Preserved([draw(WIDTH, 2)], [draw(WIDTH, 1)], retained)
     return own, rest, sigma @ sigma.mT / WIDTH, draw(WIDTH, WIDTH)
 
 
 def errors(pairs, prior, own, rest, root) -> tuple[torch.Tensor, torch.Tensor]:
     """Relative errors on every concept and every retained prompt, from the dense matrix."""
-    c, s = joined(pairs)
-    system = ridge_system(c, prior, LEAST, ORDINARY)
+    c, s = concatenated(pairs)
+    system = ridge_system(c, prior, PENALTY, ORDINARY)
     change = (s - c) @ torch.linalg.solve(system, c).mT
     size = lambda x: float((root @ x).norm())  # noqa: E731
     missed = [
@@ -66,12 +66,12 @@ def errors(pairs, prior, own, rest, root) -> tuple[torch.Tensor, torch.Tensor]:
 @given(seed=st.integers(0, 10_000))
 def test_nobody_is_given_up_for_the_others(seed):
     own, rest, sigma, root = problem(seed)
-    found = errors(*evened(own, rest, sigma, root), own, rest, root)
+    found = errors(*reweighted(own, rest, sigma, root), own, rest, root)
     equal = [pairs.scaled(1 / len(own)) for (pairs,) in own]
-    _, s = joined(equal)
-    reached, alone = rest.reached[0], rest.alone[0]
+    _, s = concatenated(equal)
+    reached, alone = rest.anchors[0], rest.alone[0]
     mean = sum(part @ part.mT for part in rest.retained) / len(rest.retained)
-    prior = sigma + REACHED * (s @ s.mT + reached @ reached.mT)
+    prior = sigma + ANCHORED * (s @ s.mT + reached @ reached.mT)
     prior = prior + RETAINED * (mean + alone @ alone.mT)
     before = errors(equal, prior, own, rest, root)
     for now, then in zip(found, before, strict=True):
@@ -81,24 +81,24 @@ def test_nobody_is_given_up_for_the_others(seed):
 
 def test_one_concept_and_one_prompt_have_the_weights_that_are_documented():
     own, rest, sigma, root = problem(1, concepts=1, prompts=1)
-    pairs, prior = evened(own, rest, sigma, root)
-    c, s = joined(pairs)
+    pairs, prior = reweighted(own, rest, sigma, root)
+    c, s = concatenated(pairs)
     torch.testing.assert_close(c, own[0][0].concept)
     square = lambda x: x @ x.mT  # noqa: E731
-    wanted = sigma + REACHED * (square(s) + square(rest.reached[0]))
+    wanted = sigma + ANCHORED * (square(s) + square(rest.anchors[0]))
     wanted = wanted + RETAINED * (square(rest.alone[0]) + square(rest.retained[0]))
     torch.testing.assert_close(prior, wanted)
 
 
-@pytest.mark.parametrize("count", [3, MANY, 2 * MANY])
+@pytest.mark.parametrize("count", [3, MOST_SHARING, 2 * MOST_SHARING])
 def test_many_concepts_keep_the_weight_that_each_has_among_a_few(count):
     draw = draws(2)
     one = Pairs(draw(WIDTH, 2), draw(WIDTH, 2))
-    pairs, _ = evened(
-        [[one]] * count, Rest([], [], []), torch.eye(WIDTH).double(), torch.eye(WIDTH).double()
+    pairs, _ = reweighted(
+        [[one]] * count, Preserved([], [], []), torch.eye(WIDTH).double(), torch.eye(WIDTH).double()
     )
     for found in pairs:  # alike, so that nothing is left to even out
-        share = 1 / min(count, MANY)
+        share = 1 / min(count, MOST_SHARING)
         torch.testing.assert_close(
             found.concept @ found.concept.mT, share * one.concept @ one.concept.mT
         )
@@ -106,18 +106,20 @@ def test_many_concepts_keep_the_weight_that_each_has_among_a_few(count):
 
 def test_a_joint_compromise_of_one_is_the_ridge_of_that_one():
     own, rest, sigma, root = problem(3, concepts=1)
-    solved = joint_solve.ridge(own, [joint_solve.Group([0], rest)], sigma, root)
-    pairs, prior = evened(own, rest, sigma, root)
-    alone = ridge(*joined(pairs), prior, penalty=LEAST, preserve=ORDINARY)
+    solved = joint_solve.joint_ridge(own, [joint_solve.RidgeGroup([0], rest)], sigma, root)
+    pairs, prior = reweighted(own, rest, sigma, root)
+    alone = ridge(*concatenated(pairs), prior, penalty=PENALTY, preserve=ORDINARY)
     torch.testing.assert_close(solved.edit.matrix(), alone.matrix())
 
 
 def test_groups_are_solved_apart_and_add_up_in_the_concepts_order():
     own, rest, sigma, root = problem(3, concepts=3)
-    groups = [joint_solve.Group([0, 2], rest), joint_solve.Group([1], rest)]
-    found = joint_solve.ridge(own, groups, sigma, root)
-    first = joint_solve.ridge([own[0], own[2]], [joint_solve.Group([0, 1], rest)], sigma, root)
-    second = joint_solve.ridge([own[1]], [joint_solve.Group([0], rest)], sigma, root)
+    groups = [joint_solve.RidgeGroup([0, 2], rest), joint_solve.RidgeGroup([1], rest)]
+    found = joint_solve.joint_ridge(own, groups, sigma, root)
+    first = joint_solve.joint_ridge(
+        [own[0], own[2]], [joint_solve.RidgeGroup([0, 1], rest)], sigma, root
+    )
+    second = joint_solve.joint_ridge([own[1]], [joint_solve.RidgeGroup([0], rest)], sigma, root)
     eye = torch.eye(len(sigma), dtype=sigma.dtype)
     expected = first.edit.matrix() + second.edit.matrix() - eye
     torch.testing.assert_close(found.edit.matrix(), expected)
@@ -142,10 +144,12 @@ def test_concepts_count_alike_however_many_sentences_stand_for_them():
 def test_a_summary_has_the_mean_and_units_have_length_one():
     draw = draws(4)
     columns, root = draw(WIDTH, 5), draw(WIDTH, WIDTH)
-    whole = summary(columns, root, 5)
+    whole = moment_factor(columns, root, 5)
     torch.testing.assert_close(whole @ whole.mT, columns @ columns.mT / 5)
-    short = summary(columns, root, 2)
+    short = moment_factor(columns, root, 2)
     assert short.shape == (WIDTH, 2)
     most = torch.linalg.svdvals(root @ columns)[:2].square().sum() / 5
     torch.testing.assert_close((root @ short).square().sum(), most)
-    torch.testing.assert_close((root @ unit(columns, root)).norm(dim=0), torch.ones(5).double())
+    torch.testing.assert_close(
+        (root @ unit_outputs(columns, root)).norm(dim=0), torch.ones(5).double()
+    )
