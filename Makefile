@@ -1,17 +1,42 @@
 # Two commands set everything up: `make demo` and `make test`.
 PYTHON ?= python3
 VENV := .venv
-BIN := $(VENV)/bin
+BIN := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 READY := $(VENV)/.ready
 
-.PHONY: demo test bench bench-small bench-compare bench-many bench-attacks bench-certificates lint \
-  clean world
+.PHONY: demo test test-fast test-slow lint format types doctest \
+  bench bench-small bench-compare bench-many bench-attacks bench-certificates clean world
 
 demo: $(READY)
 	$(BIN)/trace-erasure demo --out demo-out
 
+# Three tiers, each on two workers of one thread: units in two minutes, everything in fifteen, and
+# what takes longer. Tests of one file share a worker, and with it the models that they load.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+
 test: $(VENV)/.evaluators
-	$(BIN)/python -m pytest
+	$(PYTEST) -m "not study"
+
+test-fast: $(READY)
+	$(PYTEST) -m "not slow and not study"
+
+test-slow: $(VENV)/.evaluators
+	$(PYTEST) -m study
+
+# The gates that .ci/run applies beside the tests.
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(READY)
+	$(BIN)/pyright
+
+doctest: $(READY)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --doctest-modules src/trace_erasure
+
+format: $(READY)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
 
 # The whole benchmark takes about two hours on two cores, bench-small six minutes; both resume.
 bench: $(READY)
@@ -52,9 +77,6 @@ bench-attacks: $(READY)
 # Ten minutes on one thread.
 bench-certificates: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks certificates
-
-lint: $(READY)
-	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/pyright
 
 # torch comes first, pinned: a bare `torch` requirement would pull the CUDA build.
 $(READY): pyproject.toml world/pyproject.toml constraints.txt

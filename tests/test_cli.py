@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import json
-import resource
 import subprocess
 import sys
 from dataclasses import asdict
@@ -65,6 +64,7 @@ def test_help_is_instant_and_loads_no_torch():
         "try: main()\n"
         "finally: assert not {'torch', 'diffusers', 'transformers'} & set(sys.modules)"
     )
+    resource = pytest.importorskip("resource")
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)

@@ -6,7 +6,6 @@ import errno
 import json
 import os
 import pickle
-import resource
 import struct
 import subprocess
 import sys
@@ -291,6 +290,7 @@ def test_file_that_cannot_grow(tmp_path, exists):
     path = tmp_path / "a.safetensors"
     if exists:
         write(path)
+    resource = pytest.importorskip("resource")
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (512, limits[1]))
     try:
