@@ -1,22 +1,33 @@
-"""The shipped models' erasures are the same tensors, whatever moves in the code.
+"""Erasures are the same tensors, whatever moves in the code: closed-form edits of the shipped
+models, and short trainings of tiny random ones.
 
 ``fixtures/erased_tensors.json`` holds, for each erasure, the SHA-256 of its factors on the machine
 that made it, and a sketch of every map's change: three fixed combinations of its outputs at four
 fixed inputs. A hash changes with the processor's rounding, a sketch does not.
+``fixtures/trained_tensors.json`` holds the sketches of the trainings.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from trace_erasure import erase, load_pipeline
+from trace_erasure.baselines.registry import METHODS
+from trace_erasure.concepts.concept import Concept
+from trace_erasure.config import Finetune
 from trace_erasure.math.lowrank import LowRank
+from trace_erasure.testing import tiny_flux, tiny_stable_diffusion
 
-FIXTURES = json.loads((Path(__file__).parent / "fixtures/erased_tensors.json").read_text())
+FOLDER = Path(__file__).parent / "fixtures"
+FIXTURES = json.loads((FOLDER / "erased_tensors.json").read_text())
+TRAINED = json.loads((FOLDER / "trained_tensors.json").read_text())
 KINDS = {"fox": "object", "neon": "style", "Mira Solberg": "identity"}
 
 
@@ -37,9 +48,52 @@ def test_erasures_are_the_same_tensors(model):
     pipe = load_pipeline(model)
     for name, kind in KINDS.items():
         delta = erase(pipe, name, kind=kind).delta
-        expected = FIXTURES[f"{model}/{name}"]["sketch"]
-        assert set(delta) == set(expected)
-        scale = max(torch.tensor(row).abs().max() for row in expected.values())
-        for path, change in delta.items():
-            wanted = torch.tensor(expected[path], dtype=torch.float64)
-            torch.testing.assert_close(sketch(change), wanted, rtol=0, atol=float(1e-4 * scale))
+        assert_sketched(delta, FIXTURES[f"{model}/{name}"]["sketch"])
+
+
+TEMPLATES = ("{x}", "a photo of a {x}")
+CONCEPT = Concept("fox", surrogate="cat", synonyms=("horse",), templates=TEMPLATES)
+CAPTIONS = tuple(f"a picture of a {word}" for word in ("dog", "tree", "house", "red car", "boat"))
+POSITIONS = 48
+SHORT = Finetune(
+    steps=3,
+    batch=2,
+    rank=2,
+    trajectories=2,
+    retain_trajectories=3,
+    sampler_steps=3,
+    noise_level=0.6,
+)
+SETTINGS: dict[str, dict[str, Any]] = {
+    "trace": {"finetune": SHORT},
+    "esd-x": {"steps": 3, "trajectories": 2, "sampler_steps": 3},
+    "mace": {"steps": 3, "pictures": 2, "sampler_steps": 2, "learning_rate": 1e-2},
+    "ant-single": {
+        "steps": 3,
+        "trajectories": 2,
+        "sampler_steps": 4,
+        "noise_level": 0.7,
+        "saliency_steps": 2,
+    },
+    "eraseanything": {"steps": 3, "trajectories": 2, "sampler_steps": 3, "wordings": 4, "kept": 3},
+}
+
+
+def trained(name: str) -> dict[str, LowRank]:
+    """The trained part of three steps of a method on a tiny random pipeline."""
+    make: Callable[..., Any] = tiny_flux if name == "eraseanything" else tiny_stable_diffusion
+    short: Any = replace(METHODS[name], **SETTINGS[name])  # type: ignore[type-var]
+    return short.erase(make(positions=POSITIONS), [CONCEPT], captions=CAPTIONS).finetuned
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_trainings_are_the_same_tensors(name):
+    assert_sketched(trained(name), TRAINED[name])
+
+
+def assert_sketched(delta: Mapping[str, LowRank], expected: Mapping[str, list[float]]) -> None:
+    assert set(delta) == set(expected)
+    scale = max(torch.tensor(row).abs().max() for row in expected.values())
+    for path, change in delta.items():
+        wanted = torch.tensor(expected[path], dtype=torch.float64)
+        torch.testing.assert_close(sketch(change), wanted, rtol=0, atol=float(1e-4 * scale))
