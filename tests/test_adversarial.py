@@ -17,14 +17,14 @@ from trace_erasure.math.lowrank import LowRank
 from trace_erasure.math.objectives import mean_square
 from trace_erasure.pipeline import adapters
 from trace_erasure.pipeline.denoiser import Denoiser
-from trace_erasure.pipeline.rollouts import collect, predictions
+from trace_erasure.pipeline.rollouts import collect_rollouts, predict_at
 from trace_erasure.pipeline.shipped import load_pipeline
 from trace_erasure.testing import tiny_flux, tiny_sd3, tiny_sdxl, tiny_stable_diffusion
 from trace_erasure.trace import finetune as stage2
 from trace_erasure.trace import hardening_search
 from trace_erasure.trace.adversary import regenerate
 from trace_erasure.trace.erase import erase
-from trace_erasure.trace.finetune_data import prepare
+from trace_erasure.trace.finetune_data import prepare_finetune_data
 
 CAPTIONS = [f"a picture of a {word}" for word in ("dog", "tree", "house", "red car", "boat")]
 QUICK = Finetune(
@@ -115,21 +115,24 @@ def test_an_adversary_without_stage_1_meets_the_surrogate_and_others_notice_litt
     asked, instead = ([t.format(x=x) for t in SENTENCES] for x in ("fox", "dog"))
     stage_1 = erase(pipe, "fox", surrogate="dog").closed_form
     adapters.attach(denoiser, stage_1, "stage_1")
-    lesson = prepare(denoiser, asked, instead, broad_captions()[:8], settings, seed=0)
-    undone = partial(adapters.switched_off, denoiser, "stage_1")
-    assert len([*stage2.steer(denoiser, lesson, settings, 0, undone=undone)]) == settings.steps
-    tuned = stage2.trained(denoiser)
+    data = prepare_finetune_data(denoiser, asked, instead, broad_captions()[:8], settings, seed=0)
+    switch_off = partial(adapters.switched_off, denoiser, "stage_1")
+    found = stage2.finetune_adapter(denoiser, data, settings, 0, switch_off=switch_off)
+    assert len(found.losses) == settings.steps
+    tuned = found.delta
     adapters.detach(denoiser, "stage_1")
 
     def states_of(prompt: str):
         said = denoiser.encode([prompt])
-        bank = collect(denoiser, said, [70, 80], steps=12, guidance_scale=3.0, label="test")
-        return bank[(bank.noise_levels <= 0.7).nonzero()[:, 0]], said
+        rollouts = collect_rollouts(
+            denoiser, said, [70, 80], steps=12, guidance_scale=3.0, label="test"
+        )
+        return rollouts[(rollouts.noise_levels <= 0.7).nonzero()[:, 0]], said
 
     fox, other = states_of(asked[0]), states_of("a picture of a red car")
-    e_p, e_r = predictions(denoiser, *fox), predictions(denoiser, *other)
-    e_s = predictions(denoiser, fox[0], denoiser.encode(instead[:1]))
+    e_p, e_r = predict_at(denoiser, *fox), predict_at(denoiser, *other)
+    e_s = predict_at(denoiser, fox[0], denoiser.encode(instead[:1]))
     adapters.attach(denoiser, tuned, "stage_2")  # stage 1 is not there at all
     gap = mean_square(e_p - e_s).mean()
-    assert mean_square(predictions(denoiser, *fox) - e_s).mean() < 0.5 * gap
-    assert mean_square(predictions(denoiser, *other) - e_r).mean() < 0.1 * gap
+    assert mean_square(predict_at(denoiser, *fox) - e_s).mean() < 0.5 * gap
+    assert mean_square(predict_at(denoiser, *other) - e_r).mean() < 0.1 * gap

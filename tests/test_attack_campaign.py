@@ -47,7 +47,7 @@ def item(prompt, group="target", **changes) -> Item:
 
 
 def artifact(pipe, record) -> Erasure:
-    path, linear = next(iter(Denoiser(pipe).token_maps().items()))
+    path, linear = next(iter(Denoiser(pipe).maps().items()))
     weight = linear.weight.detach()
     change = {path: LowRank(weight[:2].clone(), weight[:, :2].clone())}
     return Erasure("stable-diffusion", fingerprint(pipe), change, {}, record)

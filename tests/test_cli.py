@@ -129,17 +129,18 @@ def test_an_interrupted_run_goes_on_to_the_same_bytes(spec, tmp_path, monkeypatc
     assert call("erase", spec, "--out", whole).exit_code == 0
 
     home = importlib.import_module("trace_erasure.trace.erase")
-    monkeypatch.setattr("trace_erasure.trace.finetune.CHECKPOINT_EVERY", 1)
-    steer, done = home.steer, []
+    monkeypatch.setattr("trace_erasure.trace.training.CHECKPOINT_EVERY", 1)
+    finetune, done = home.finetune_adapter, []
 
-    def interrupted(*arguments):
-        for step in steer(*arguments):
+    def interrupted(*arguments, **options):
+        def stop(step):
             done.append(step.step)
-            yield step
             if step.step == 1 and len(done) == 2:
                 raise KeyboardInterrupt
 
-    monkeypatch.setattr(home, "steer", interrupted)
+        return finetune(*arguments, **{**options, "on_step": stop})
+
+    monkeypatch.setattr(home, "finetune_adapter", interrupted)
     message = fails(call("erase", spec, "--out", parts, "--quiet"), 130)
     assert "Interrupted; nothing was written. The same command goes on" in message
     (left,) = names(parts)
@@ -159,11 +160,11 @@ def test_an_interrupted_run_goes_on_to_the_same_bytes(spec, tmp_path, monkeypatc
 
 
 def test_divergence_ends_with_one_line_and_nothing_on_disk(spec, tmp_path, monkeypatch):
-    def diverging(*arguments):
+    def diverging(*arguments, **options):
         raise NonFiniteError("loss term 'late' is nan at step 3.")
-        yield
 
-    monkeypatch.setattr(importlib.import_module("trace_erasure.trace.erase"), "steer", diverging)
+    home = importlib.import_module("trace_erasure.trace.erase")
+    monkeypatch.setattr(home, "finetune_adapter", diverging)
     out = tmp_path / "out"
     assert "nan at step 3" in fails(call("erase", spec, "--out", out, "--quiet"), 1)
     assert not out.exists()

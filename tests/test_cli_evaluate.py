@@ -39,7 +39,7 @@ def world(tmp_path_factory):
     draw = lambda *shape: torch.randn(shape, generator=generator)  # noqa: E731
     change = {
         path: LowRank(draw(2, linear.in_features), draw(linear.out_features, 2))
-        for path, linear in Denoiser(pipe).token_maps().items()
+        for path, linear in Denoiser(pipe).maps().items()
     }
     record = {"spec": {"concepts": [{"phrase": "fox"}]}}
     Erasure("stable-diffusion", fingerprint(pipe), change, {}, record).save(folder / "fox")

@@ -145,7 +145,7 @@ def test_what_no_longer_fits_is_made_again(tiny_world, monkeypatch):
 
 
 def test_an_interrupted_run_keeps_its_records(tiny_world, monkeypatch):
-    monkeypatch.setattr("trace_erasure.trace.finetune.CHECKPOINT_EVERY", 1)
+    monkeypatch.setattr("trace_erasure.trace.training.CHECKPOINT_EVERY", 1)
     once = [True]
     save = demo.save
 

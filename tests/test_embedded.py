@@ -89,7 +89,7 @@ def test_exact_redirect_theorem_in_float32(pipe):
             [0, 1],
             steps=20,
             guidance=3.5,
-            visit=lambda x, *_: visited.append(x.clone()),
+            on_state=lambda x, *_: visited.append(x.clone()),
         )
         return torch.stack(visited)
 

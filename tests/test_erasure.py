@@ -33,7 +33,7 @@ def pipe():
 def make_erasure(pipe, seed: int = 0, size: float = 0.5, **changes) -> Erasure:
     """Random parts of mixed ranks on different layers, some in both parts."""
     generator = torch.Generator().manual_seed(seed)
-    maps = list(Denoiser(pipe).token_maps().items())
+    maps = list(Denoiser(pipe).maps().items())
 
     def part(layers, ranks):
         return {
@@ -119,7 +119,7 @@ def test_three_ways_give_the_same_images(tmp_path, monkeypatch, prediction, lora
     torch.testing.assert_close(generate(plain), images, atol=1e-5, rtol=0)
 
     edited = tiny_stable_diffusion(prediction)
-    maps = Denoiser(edited).token_maps()
+    maps = Denoiser(edited).maps()
     with torch.no_grad():
         for module, change in erasure.delta.items():
             maps[module].weight += change.dense()
@@ -230,7 +230,7 @@ def test_strength_scales_the_change(pipe):
     erasure.attach(pipe, 0.3)
     images = generate(pipe)
     erasure.detach(pipe)
-    maps = Denoiser(pipe).token_maps()
+    maps = Denoiser(pipe).maps()
     with torch.no_grad():
         for module, change in erasure.delta.items():
             maps[module].weight += 0.3 * change.dense()
@@ -375,7 +375,7 @@ def test_own_adapters_survive(pipe, active):
 
 def test_own_adapter_and_erasure_add_up(pipe):
     erasure = make_erasure(pipe)
-    maps = Denoiser(pipe).token_maps()
+    maps = Denoiser(pipe).maps()
     add_own_adapter(pipe)
     pipe.set_adapters(["mine"], [0.7])
     with erasure.attach(pipe):
@@ -453,7 +453,7 @@ def other_words(pipe):
 
 def other_maps(pipe):
     with torch.no_grad():
-        next(iter(Denoiser(pipe).token_maps().values())).weight[0, 0] += 0.1
+        next(iter(Denoiser(pipe).maps().values())).weight[0, 0] += 0.1
     return pipe
 
 

@@ -37,7 +37,7 @@ def files(tmp_path_factory):
     draw = lambda *shape: torch.randn(shape, generator=generator)  # noqa: E731
     change = {
         path: LowRank(draw(2, linear.in_features), draw(linear.out_features, 2))
-        for path, linear in Denoiser(pipe).token_maps().items()
+        for path, linear in Denoiser(pipe).maps().items()
     }
     Erasure("stable-diffusion", fingerprint(pipe), change, {}, {}).save(folder / "erasure")
     return folder

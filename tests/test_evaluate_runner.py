@@ -154,7 +154,7 @@ def test_a_real_erasure_changes_pictures_and_its_strength_keeps_them_apart(class
     draw = lambda *shape: torch.randn(shape, generator=generator)  # noqa: E731
     change = {
         path: LowRank(draw(2, linear.in_features), draw(linear.out_features, 2))
-        for path, linear in Denoiser(pipe).token_maps().items()
+        for path, linear in Denoiser(pipe).maps().items()
     }
     erasure = Erasure("stable-diffusion", fingerprint(pipe), change, {}, {})
     store, task = ImageStore(tmp_path), small_task(["fox"])
@@ -213,7 +213,7 @@ def test_random_drift_is_as_large_as_the_erasure_and_has_no_aim(pipe):
     parts = [
         {
             path: LowRank(draw(rank, linear.in_features), draw(linear.out_features, rank))
-            for path, linear in Denoiser(pipe).token_maps().items()
+            for path, linear in Denoiser(pipe).maps().items()
         }
         for rank in (2, 3)
     ]

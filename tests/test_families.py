@@ -40,7 +40,7 @@ from trace_erasure.testing import (
 from trace_erasure.trace import finetune as stage2
 from trace_erasure.trace.closed_form import forecast, redirect
 from trace_erasure.trace.erase import erase
-from trace_erasure.trace.finetune_data import prepare
+from trace_erasure.trace.finetune_data import prepare_finetune_data
 
 POSITIONS = 48
 CAPTIONS = [f"a picture of a {word}" for word in ("dog", "tree", "house", "red car", "boat")]
@@ -127,7 +127,7 @@ def rollout(denoiser: Denoiser, prompt: str, steps: int = 5, seed: int = 3) -> l
     seen: list[torch.Tensor] = []
     last = denoiser.rollout(
         denoiser.encode([prompt]), denoiser.unconditional(), [seed], steps=steps, guidance=4.0,
-        visit=lambda states, *_: seen.append(states.clone()),
+        on_state=lambda states, *_: seen.append(states.clone()),
     )  # fmt: skip
     return [*seen, last]
 
@@ -483,22 +483,29 @@ def test_a_flow_without_its_schedule_is_refused():
 def test_two_steps_of_training_leave_the_teacher_the_base(case):
     denoiser = Denoiser(case.pipe())
     settings = replace(QUICK, noise_level=case.late)
-    lesson = prepare(
+    data = prepare_finetune_data(
         denoiser, ["a fox", "a photo of a fox"], ["a dog", "a photo of a dog"],
         CAPTIONS, settings, 0,
     )  # fmt: skip
-    assert len(lesson.late) and len(lesson.early)
-    inputs = lesson.bank.states[:1], lesson.bank.timesteps[:1], lesson.concept[[0]]
+    assert len(data.late) and len(data.early)
+    rollouts = data.concept_rollouts
+    inputs = rollouts.states[:1], rollouts.timesteps[:1], data.concept[[0]]
     with torch.no_grad():
         base = denoiser.predict(*inputs)
-    records = list(stage2.steer(denoiser, lesson, settings, seed=0))
-    with torch.no_grad():
-        student = denoiser.predict(*inputs)
-        with denoiser.without_adapters():
-            teacher = denoiser.predict(*inputs)
+    records = []
+    trained, frozen = [], []
+
+    def keep(record):
+        records.append(record)
+        with torch.no_grad():
+            trained.append(denoiser.predict(*inputs))
+            with denoiser.without_adapters():
+                frozen.append(denoiser.predict(*inputs))
+
+    stage2.finetune_adapter(denoiser, data, settings, seed=0, on_step=keep)
     assert [record.step for record in records] == [0, 1]
     assert set(records[0].terms) == {"late", "early", "empty", "retain"}
-    assert torch.equal(teacher, base) and not torch.equal(student, base)
+    assert torch.equal(frozen[-1], base) and not torch.equal(trained[-1], base)
 
 
 # Files ------------------------------------------------------------------------------------

@@ -20,7 +20,7 @@ from trace_erasure.testing import tiny_stable_diffusion
 from trace_erasure.trace import finetune as stage2
 from trace_erasure.trace.closed_form import redirect
 from trace_erasure.trace.erase import erase
-from trace_erasure.trace.finetune_data import Lesson, prepare
+from trace_erasure.trace.finetune_data import FinetuneData, prepare_finetune_data
 
 CAPTIONS = [f"a picture of a {word}" for word in ("dog", "tree", "house", "red car", "boat")]
 QUICK = Finetune(
@@ -48,7 +48,7 @@ def outputs(denoiser: Denoiser, prompt: str, steps: int = 6) -> list[torch.Tenso
         [3],
         steps=steps,
         guidance=4.0,
-        visit=lambda states, *_: seen.append(states.clone()),
+        on_state=lambda states, *_: seen.append(states.clone()),
     )
     return [*seen, last]
 
@@ -90,7 +90,7 @@ def test_strength_scales_the_closed_form_exactly():
     erasure = erase(pipe, "fox", surrogate="cat", finetune=None, captions=CAPTIONS)
     path, change = next(iter(erasure.delta.items()))
     torch.testing.assert_close(change.scale(0.3).dense(), 0.3 * change.dense(), atol=0, rtol=1e-4)
-    layer = Denoiser(pipe).token_maps()[path]
+    layer = Denoiser(pipe).maps()[path]
     x = torch.randn(2, layer.in_features, generator=torch.Generator().manual_seed(0))
     base = layer(x)
     with erasure.attach(pipe, strength=0.3):
@@ -100,8 +100,8 @@ def test_strength_scales_the_closed_form_exactly():
     )
 
 
-def lesson_for(denoiser: Denoiser, settings: Finetune = QUICK) -> Lesson:
-    return prepare(
+def data_for(denoiser: Denoiser, settings: Finetune = QUICK) -> FinetuneData:
+    return prepare_finetune_data(
         denoiser,
         ["a fox", "a picture of a fox"],
         ["a cat", "a picture of a cat"],
@@ -111,31 +111,35 @@ def lesson_for(denoiser: Denoiser, settings: Finetune = QUICK) -> Lesson:
     )
 
 
-def test_the_teacher_is_the_base_and_the_student_is_not():
+def test_the_frozen_model_is_the_base_and_the_trained_one_is_not():
     pipe = tiny_stable_diffusion()
     denoiser = Denoiser(pipe)
-    lesson = lesson_for(denoiser)
-    state, time = lesson.bank.states[:1], lesson.bank.timesteps[:1]
-    base = denoiser.predict(state, time, lesson.concept[[0]])
-    steps = stage2.steer(denoiser, lesson, QUICK, seed=0)
-    next(steps)
-    student = denoiser.predict(state, time, lesson.concept[[0]])
-    with denoiser.without_adapters():
-        teacher = denoiser.predict(state, time, lesson.concept[[0]])
-    assert torch.equal(teacher, base)
-    assert not torch.equal(student, base)
+    data = data_for(denoiser)
+    rollouts = data.concept_rollouts
+    inputs = rollouts.states[:1], rollouts.timesteps[:1], data.concept[[0]]
+    base = denoiser.predict(*inputs)
+    found = []
+
+    def compare(record):
+        trained = denoiser.predict(*inputs)
+        with denoiser.without_adapters():
+            frozen = denoiser.predict(*inputs)
+        found.append((torch.equal(frozen, base), torch.equal(trained, base)))
+
+    stage2.finetune_adapter(denoiser, data, QUICK, seed=0, on_step=compare)
+    assert found == [(True, False)] * QUICK.steps
 
 
 @pytest.mark.parametrize("objective", ["anchor", "reverse_cfg", "margin"])
 def test_every_loss_term_reaches_the_adapter(objective):
     denoiser = Denoiser(tiny_stable_diffusion())
     settings = Finetune(**{**QUICK.__dict__, "objective": objective})
-    lesson = lesson_for(denoiser, settings)
+    data = data_for(denoiser, settings)
     generator = torch.Generator().manual_seed(0)
     parameters = adapters.attach_untrained(denoiser, stage2.ADAPTER, 2, generator)
     for parameter in parameters.values():  # an adapter that is zero hides half of the gradients
         torch.nn.init.normal_(parameter, std=0.3, generator=torch.Generator().manual_seed(1))
-    terms = stage2.losses(denoiser, lesson, settings, torch.Generator().manual_seed(0))
+    terms = stage2.loss_terms(denoiser, data, settings, torch.Generator().manual_seed(0))
     assert set(terms) == {"late", "early", "empty", "retain"}
     for name, value in terms.items():
         gradients = torch.autograd.grad(
@@ -151,45 +155,21 @@ def test_windows_split_by_noise_level_for_every_scheduler():
         denoiser = Denoiser(pipe)
         levels = denoiser.noise_levels(denoiser.timesteps(8))
         assert (levels.diff() < 0).all()  # the sampler goes from noisy to clean
-        lesson = lesson_for(denoiser)
-        late, early = lesson.bank.noise_levels[lesson.late], lesson.bank.noise_levels[lesson.early]
+        data = data_for(denoiser)
+        levels, times = data.concept_rollouts.noise_levels, data.concept_rollouts.timesteps
+        late, early = levels[data.late], levels[data.early]
         assert len(late) and len(early) and late.max() <= 0.6 < early.min()
-        clean, noisy = lesson.bank.timesteps[lesson.late], lesson.bank.timesteps[lesson.early]
+        clean, noisy = times[data.late], times[data.early]
         assert clean.max() < noisy.min()
 
 
 def test_other_windows_steer_at_other_levels():
-    lesson = lesson_for(Denoiser(tiny_stable_diffusion()))
-    late, early = lesson.late.tolist(), lesson.early.tolist()
-    lesson.window = "early"
-    assert (lesson.late.tolist(), lesson.early.tolist()) == (early, late)
-    lesson.window = "all"
-    assert sorted(late + early) == lesson.late.tolist() and not len(lesson.early)
-
-
-def test_a_resumed_run_ends_where_an_uninterrupted_one_does(tmp_path, monkeypatch):
-    monkeypatch.setattr(stage2, "CHECKPOINT_EVERY", 1)
-    options = dict(surrogate="cat", closed_form=None, finetune=QUICK, captions=CAPTIONS)
-    whole = erase(tiny_stable_diffusion(), "fox", **options)
-
-    def stop(record):
-        if record.step == 1:
-            raise KeyboardInterrupt
-
-    pipe = tiny_stable_diffusion()
-    keys = set(pipe.unet.state_dict())
-    with pytest.raises(KeyboardInterrupt):
-        erase(pipe, "fox", **options, workdir=tmp_path, on_step=stop)
-    assert set(pipe.unet.state_dict()) == keys  # given back as it was
-    assert len(list(tmp_path.glob("finetune-*.safetensors"))) == 1
-    steps = []
-    resumed = erase(
-        pipe, "fox", **options, workdir=tmp_path, on_step=lambda r: steps.append(r.step)
-    )
-    assert steps == [2, 3]
-    for path, change in whole.delta.items():
-        assert torch.equal(change.up, resumed.delta[path].up)
-    assert not list(tmp_path.glob("*.safetensors"))
+    data = data_for(Denoiser(tiny_stable_diffusion()))
+    late, early = data.late.tolist(), data.early.tolist()
+    data.window = "early"
+    assert (data.late.tolist(), data.early.tolist()) == (early, late)
+    data.window = "all"
+    assert sorted(late + early) == data.late.tolist() and not len(data.early)
 
 
 def test_the_same_seed_gives_the_same_bytes_and_another_does_not(tmp_path):
@@ -220,10 +200,10 @@ def test_there_is_never_a_second_copy_of_the_network():
 def test_training_stops_at_the_first_non_finite_value_and_names_it():
     pipe = tiny_stable_diffusion()
     denoiser = Denoiser(pipe)
-    lesson = lesson_for(denoiser)
-    lesson.e_r[:] = float("nan")
+    data = data_for(denoiser)
+    data.e_r[:] = float("nan")
     with pytest.raises(NonFiniteError, match=r"'retain' is nan at step 0"):
-        next(stage2.steer(denoiser, lesson, QUICK, seed=0))
+        stage2.finetune_adapter(denoiser, data, QUICK, seed=0)
 
 
 def test_bad_settings_say_what_is_allowed():

@@ -32,8 +32,9 @@ from trace_erasure.evaluation import Row, read_jsonl
 from trace_erasure.pipeline import adapters
 from trace_erasure.pipeline.denoiser import Denoiser
 from trace_erasure.pipeline.rollouts import CHUNK
-from trace_erasure.trace.finetune import ADAPTER, steer
-from trace_erasure.trace.finetune_data import prepare
+from trace_erasure.trace.finetune import finetune_adapter
+from trace_erasure.trace.finetune_data import prepare_finetune_data
+from trace_erasure.trace.training import StepRecord
 
 BATCHES = {"sd15": (8,), "sdxl": (1, 8), "flux-dev": (1, 4)}
 """The default batch, or the largest that fits on 80 GiB."""
@@ -63,13 +64,18 @@ def measured(family: str) -> Iterator[tuple[int, dict[str, float]]]:
             [fill(template, word) for template in TEMPLATES["object"]]
             for word in ("fox", "cat", "dog")
         )
-        with adapters.frozen(denoiser, ADAPTER):
-            lesson = prepare(denoiser, prompts[:FEW], others[:FEW], kept[:FEW], settings, seed=0)
+        with adapters.frozen(denoiser):
+            data = prepare_finetune_data(
+                denoiser, prompts[:FEW], others[:FEW], kept[:FEW], settings, seed=0
+            )
             torch.cuda.reset_peak_memory_stats()
-            ended = []
-            for _ in steer(denoiser, lesson, settings, seed=0):
+            ended: list[float] = []
+
+            def clock(step: StepRecord, ended: list[float] = ended) -> None:
                 torch.cuda.synchronize()
                 ended.append(time.perf_counter())
+
+            finetune_adapter(denoiser, data, settings, seed=0, on_step=clock)
         yield (
             batch,
             {

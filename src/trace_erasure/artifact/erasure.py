@@ -44,6 +44,7 @@ class Erasure:
             browsers show.
         merge_statistics: what each concept brings to a joint solve with other artifacts; none in an
             artifact that is itself the result of one.
+        checkpoints: files from which its training can resume; ``save`` deletes them.
 
     Raises ``InputError`` where neither part changes anything.
     """
@@ -54,6 +55,7 @@ class Erasure:
     finetuned: Delta = field(repr=False)
     record: Mapping[str, Any] = field(repr=False)
     merge_statistics: tuple[MergeStatistics, ...] = field(default=(), repr=False)
+    checkpoints: tuple[Path, ...] = field(default=(), repr=False)
 
     def __post_init__(self) -> None:
         if not any(change.rank for change in self.delta.values()):
@@ -241,6 +243,8 @@ class Erasure:
         if self.merge_statistics:
             metadata[MERGE_STATISTICS] = to_text(self.merge_statistics)
         lora_file.write(path, lora_file.state_dict(delta, family), metadata)
+        for checkpoint in self.checkpoints:
+            checkpoint.unlink(missing_ok=True)
         return path
 
     @classmethod

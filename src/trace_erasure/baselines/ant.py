@@ -10,23 +10,23 @@ import torch
 from torch import Tensor
 
 from trace_erasure.baselines.base import Baseline, Change, Job
-from trace_erasure.baselines.cached_rollouts import States, visited
+from trace_erasure.baselines.cached_rollouts import ConceptRollouts, rollout_concepts
 from trace_erasure.baselines.lora_fusion import fused
-from trace_erasure.baselines.train import Course, Student, Terms, dense, lora, train
+from trace_erasure.baselines.trainable import TrainableChange, dense, lora
 from trace_erasure.concepts.concept import Concept
 from trace_erasure.errors import InputError
 from trace_erasure.math.objectives import mean_square, reverse_cfg
 from trace_erasure.math.parameterization import guide
 from trace_erasure.pipeline.denoiser import Denoiser
 from trace_erasure.pipeline.families.family import TOKENS, Conditioning
-from trace_erasure.trace.finetune import draw
+from trace_erasure.trace.training import Terms, TrainingConfig, draw_indices, train
 
 ADAPTER = "ant_lora"
 
 
 def losses(
     denoiser: Denoiser,
-    states: States,
+    states: ConceptRollouts,
     late: Tensor,
     early: Tensor,
     *,
@@ -40,7 +40,7 @@ def losses(
     """
     index = torch.cat([late, early])
     x, t, concept = states.at(index)
-    both = Conditioning.cat([concept, states.without_prompt(index)])
+    both = Conditioning.cat([concept, states.empty_at(index)])
     named, empty = denoiser.predict(torch.cat([x] * 2), torch.cat([t] * 2), both).float().chunk(2)
     e_0 = states.e_0[index]
     e_p = guide(e_0, states.e_p[index], guidance)
@@ -93,9 +93,9 @@ class _ANT(Baseline):
             "keep_empty": self.early * self.empty,
         }
 
-    def states(self, job: Job, concepts: Sequence[Concept]) -> States:
-        """States with both windows in them. Raises ``InputError`` where one is empty."""
-        states = visited(
+    def states(self, job: Job, concepts: Sequence[Concept]) -> ConceptRollouts:
+        """ConceptRollouts with both windows in them. Raises ``InputError`` where one is empty."""
+        states = rollout_concepts(
             job.denoiser,
             job.prompts(concepts, self.templates),
             trajectories=self.trajectories,
@@ -103,38 +103,39 @@ class _ANT(Baseline):
             guidance_scale=self.guidance_scale,
             seed=job.seed,
         )
-        late = states.bank.noise_levels <= self.noise_level
+        levels = states.rollouts.noise_levels
+        late = levels <= self.noise_level
         if not (late.any() and (~late).any()):
             raise InputError(
                 f"no state of {self.sampler_steps} sampler steps is on one side of noise level "
-                f"{self.noise_level}. Choose a level between "
-                f"{states.bank.noise_levels.min():.2f} and {states.bank.noise_levels.max():.2f}."
+                f"{self.noise_level}. Choose a level between {levels.min():.2f} and "
+                f"{levels.max():.2f}."
             )
         return states
 
-    def terms(self, job: Job, states: States, generator: torch.Generator) -> Terms:
+    def terms(self, job: Job, states: ConceptRollouts, generator: torch.Generator) -> Terms:
         """The loss terms on a random batch from each window."""
-        is_late = states.bank.noise_levels <= self.noise_level
-        late = draw(is_late.nonzero()[:, 0], self.batch, generator)
-        early = draw((~is_late).nonzero()[:, 0], self.batch, generator)
+        is_late = states.rollouts.noise_levels <= self.noise_level
+        late = draw_indices(is_late.nonzero()[:, 0], self.batch, generator)
+        early = draw_indices((~is_late).nonzero()[:, 0], self.batch, generator)
         return losses(job.denoiser, states, late, early, eta=self.eta, guidance=self.guidance)
 
     def fit(
         self,
         job: Job,
-        student: Student,
-        states: States,
+        change: TrainableChange,
+        states: ConceptRollouts,
         part: str,
         masks: Mapping[str, Tensor] | None = None,
     ) -> list[float]:
         return train(
-            student,
+            change.parameters,
             lambda _, generator: self.terms(job, states, generator),
-            Course(self.steps, self.learning_rate, self.weights),
+            TrainingConfig(self.steps, self.learning_rate, self.weights),
             seed=job.seed,
             label=f"{self.NAME} {part}",
             checkpoint=job.checkpoint_of(part),
-            masks=masks,
+            gradient_masks=masks,
         )
 
 
@@ -178,19 +179,21 @@ class ANTSingle(_ANT):
 
     def solve(self, job: Job) -> Change:
         states = self.states(job, job.concepts)
-        with dense(job.denoiser, job.denoiser.family.attention.all) as student:
-            masks = self._masks(job, student, states) if self.salient < 1 else None
-            history = self.fit(job, student, states, "train", masks)
-            return Change(finetuned=student.delta(), figures={"final_loss": history[-1:]})
+        with dense(job.denoiser, job.denoiser.family.attention.all) as change:
+            masks = self._masks(job, change, states) if self.salient < 1 else None
+            history = self.fit(job, change, states, "train", masks)
+            return Change(finetuned=change.delta(), figures={"final_loss": history[-1:]})
 
-    def _masks(self, job: Job, student: Student, states: States) -> dict[str, Tensor]:
+    def _masks(
+        self, job: Job, change: TrainableChange, states: ConceptRollouts
+    ) -> dict[str, Tensor]:
         """1 where a weight is among the salient for every phrase, by parameter."""
-        parameters = list(student.parameters.values())
+        parameters = list(change.parameters.values())
         masks = [torch.ones_like(parameter) for parameter in parameters]
         texts = job.prompts(job.concepts, self.templates)
         for number, said in enumerate(job.by_phrase(job.concepts, self.templates)):
-            own = states.of([i for i, text in enumerate(texts) if text in said])
-            if not len(own.bank):  # more phrases than trajectories
+            own = states.of_prompts([i for i, text in enumerate(texts) if text in said])
+            if not len(own.rollouts):  # more phrases than trajectories
                 continue
             sums = [torch.zeros_like(parameter) for parameter in parameters]
             for step in range(self.saliency_steps):
@@ -202,7 +205,7 @@ class ANTSingle(_ANT):
                     total += gradient.abs()
             for mask, total in zip(masks, sums, strict=True):
                 mask *= most(total, self.salient)
-        return dict(zip(student.parameters, masks, strict=True))
+        return dict(zip(change.parameters, masks, strict=True))
 
 
 def most(values: Tensor, share: float) -> Tensor:
@@ -264,10 +267,10 @@ class ANTMulti(_ANT):
                 job.seed + i,
                 name=ADAPTER,
                 scale=self.alpha / self.rank,
-            ) as student:
-                final += self.fit(job, student, states, str(i))[-1:]
+            ) as change:
+                final += self.fit(job, change, states, str(i))[-1:]
                 changes.append(
-                    {path: x.scale(self.lora_scale) for path, x in student.delta().items()}
+                    {path: x.scale(self.lora_scale) for path, x in change.delta().items()}
                 )
         one = fused(job, changes, penalty=self.penalty, ordinary=self.ordinary)
         return Change(finetuned=one, figures={"final_losses": final})

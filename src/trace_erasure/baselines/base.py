@@ -42,9 +42,11 @@ class Method(Protocol):
             seed: of every random choice; the same seed gives the same bytes.
             captions: ordinary language of the model's domain; None: the package's list.
             workdir: an existing folder for checkpoints, from which a killed run resumes.
+                ``Erasure.save`` deletes them.
 
         Raises:
-            InputError: for a pipeline that the method is not made for, before any work starts.
+            InputError: for a pipeline that the method is not made for, before any work starts;
+                for a checkpoint that is damaged.
             NonFiniteError: when training diverges; the pipeline is restored.
         """
         ...
@@ -154,9 +156,9 @@ class Baseline:
         job = Job(denoiser, planned, captions_or_broad(captions), seed, checkpoint)
         with adapters.frozen(denoiser):
             change = self.solve(job)
+        files: list[Path] = []
         if checkpoint is not None:
-            for file in checkpoint.parent.glob(f"{checkpoint.name}-*.safetensors"):
-                file.unlink()
+            files = sorted(checkpoint.parent.glob(f"{checkpoint.name}-*.safetensors"))
         names = ", ".join(concept.phrase for concept in planned.spec.concepts)
         return Erasure(
             family=denoiser.family.name,
@@ -174,6 +176,7 @@ class Baseline:
                 "figures": change.figures,
                 "versions": versions(),
             },
+            checkpoints=tuple(files),
         )
 
 

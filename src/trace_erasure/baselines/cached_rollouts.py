@@ -1,4 +1,4 @@
-"""Cached states on the concept's trajectories, with what the frozen model predicts there."""
+"""Cached states on the concepts' trajectories, with the frozen model's predictions there."""
 
 from __future__ import annotations
 
@@ -10,41 +10,47 @@ from torch import Tensor
 
 from trace_erasure.pipeline.denoiser import Denoiser
 from trace_erasure.pipeline.families.family import Conditioning
-from trace_erasure.pipeline.rollouts import Bank, collect, predictions
+from trace_erasure.pipeline.rollouts import (
+    Rollouts,
+    collect_rollouts,
+    predict_at,
+    trajectory_seeds,
+)
 
 
 @dataclass(frozen=True)
-class States:
-    """States that the frozen model passes on its way to the concept.
+class ConceptRollouts:
+    """States on the frozen model's trajectories for the concept prompts.
 
     Attributes:
-        bank: the states.
+        rollouts: the states.
         concept, empty: embeddings of the concept prompts and of the empty one.
-        e_p, e_0: the frozen model's outputs at every state for its concept prompt and the empty.
+        e_p, e_0: (n, …) the frozen model's outputs at every state, for the prompt of its
+            trajectory and for the empty one.
     """
 
-    bank: Bank
+    rollouts: Rollouts
     concept: Conditioning
     empty: Conditioning
     e_p: Tensor
     e_0: Tensor
 
     def at(self, index: Tensor) -> tuple[Tensor, Tensor, Conditioning]:
-        """States, timesteps and concept embeddings of entries of the bank."""
-        bank = self.bank
-        return bank.states[index], bank.timesteps[index], self.concept[bank.prompt[index]]
+        """States, timesteps and concept embeddings at ``index``."""
+        own = self.rollouts
+        return own.states[index], own.timesteps[index], self.concept[own.prompt[index]]
 
-    def of(self, prompts: Sequence[int]) -> States:
-        """The states of some prompts' trajectories."""
-        own = torch.isin(self.bank.prompt, torch.tensor(list(prompts))).nonzero()[:, 0]
-        return replace(self, bank=self.bank[own], e_p=self.e_p[own], e_0=self.e_0[own])
+    def of_prompts(self, prompts: Sequence[int]) -> ConceptRollouts:
+        """The states on the trajectories of some prompts."""
+        own = torch.isin(self.rollouts.prompt, torch.tensor(list(prompts))).nonzero()[:, 0]
+        return replace(self, rollouts=self.rollouts[own], e_p=self.e_p[own], e_0=self.e_0[own])
 
-    def without_prompt(self, index: Tensor) -> Conditioning:
-        """The empty prompt as often as there are entries."""
+    def empty_at(self, index: Tensor) -> Conditioning:
+        """The empty prompt's embedding, once for each entry of ``index``."""
         return self.empty[index * 0]
 
 
-def visited(
+def rollout_concepts(
     denoiser: Denoiser,
     prompts: Sequence[str],
     *,
@@ -52,23 +58,26 @@ def visited(
     steps: int,
     guidance_scale: float,
     seed: int,
-    told: float = 1.0,
-) -> States:
-    """Rolls out ``prompts`` in turn by the frozen model.
+    distilled_guidance: float = 1.0,
+) -> ConceptRollouts:
+    """Samples trajectories of the frozen model, ``prompts`` in turn.
 
-    ``told`` is the guidance scale that a network distilled from guidance is told when predicting.
+    Args:
+        trajectories: how many.
+        steps, guidance_scale: of the sampler.
+        distilled_guidance: guidance scale of the recorded outputs, an input of networks with
+            distilled guidance only.
     """
     concept, empty = denoiser.encode(prompts), denoiser.unconditional()
-    seeds = [seed * 100_003 + i for i in range(trajectories)]
     with denoiser.without_adapters():
-        bank = collect(
+        rollouts = collect_rollouts(
             denoiser,
             concept,
-            seeds,
+            trajectory_seeds(seed, trajectories),
             steps=steps,
             guidance_scale=guidance_scale,
             label="concept trajectories",
         )
-        e_p = predictions(denoiser, bank, concept, bank.prompt, told)
-        e_0 = predictions(denoiser, bank, empty, guidance=told)
-    return States(bank, concept, empty, e_p, e_0)
+        e_p = predict_at(denoiser, rollouts, concept, rollouts.prompt, distilled_guidance)
+        e_0 = predict_at(denoiser, rollouts, empty, guidance=distilled_guidance)
+    return ConceptRollouts(rollouts, concept, empty, e_p, e_0)

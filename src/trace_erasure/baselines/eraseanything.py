@@ -13,8 +13,8 @@ from torch import Tensor
 
 from trace_erasure.baselines.attention_hooks import recorded
 from trace_erasure.baselines.base import Baseline, Change, Job, refuse_cross, surrogate_of
-from trace_erasure.baselines.cached_rollouts import States, visited
-from trace_erasure.baselines.train import Course, Terms, lora, train
+from trace_erasure.baselines.cached_rollouts import ConceptRollouts, rollout_concepts
+from trace_erasure.baselines.trainable import lora
 from trace_erasure.concepts import candidates
 from trace_erasure.concepts.alignment import locate
 from trace_erasure.concepts.concept import Concept, fill
@@ -22,7 +22,8 @@ from trace_erasure.math.attention_maps import reverse_contrast, row_norms
 from trace_erasure.math.objectives import mean_square, reverse_cfg
 from trace_erasure.pipeline.denoiser import Denoiser
 from trace_erasure.pipeline.families.family import Conditioning
-from trace_erasure.trace.finetune import draw
+from trace_erasure.pipeline.rollouts import RETAIN_OFFSET, trajectory_seeds
+from trace_erasure.trace.training import Terms, TrainingConfig, draw_indices, train
 from trace_erasure.utils.words import mentions
 
 ADAPTER = "eraseanything"
@@ -70,7 +71,7 @@ class Lesson:
         clean: (n, …) latents of pictures to keep; retained: their prompts.
     """
 
-    states: States
+    states: ConceptRollouts
     owner: Tensor
     spoken: Wordings
     near: Wordings
@@ -177,17 +178,17 @@ class EraseAnything(Baseline):
             self.rank,
             job.seed,
             name=ADAPTER,
-            spread=1 / self.rank,
-        ) as student:
+            init_std=1 / self.rank,
+        ) as change:
             history = train(
-                student,
+                change.parameters,
                 lambda step, generator: self.losses(job.denoiser, lesson, step, generator),
-                Course(self.steps, self.learning_rate, weights, self.weight_decay),
+                TrainingConfig(self.steps, self.learning_rate, weights, self.weight_decay),
                 seed=job.seed,
                 label=self.NAME,
                 checkpoint=job.checkpoint_of("train"),
             )
-            return Change(finetuned=student.delta(), figures={"final_losses": history[-2:]})
+            return Change(finetuned=change.delta(), figures={"final_losses": history[-2:]})
 
     def prepare(self, job: Job) -> Lesson:
         """Everything that the frozen network is asked for before training."""
@@ -212,21 +213,21 @@ class EraseAnything(Baseline):
             unrelated = self._unrelated(job, concept)
             words = random.sample(unrelated, min(UNRELATED, len(unrelated)))
             others += [(fill(frame, word), word, number) for word in words]
-        states = visited(
+        states = rollout_concepts(
             denoiser,
             [prompt for prompt, _, _ in own],
             trajectories=self.trajectories,
             steps=self.sampler_steps,
             guidance_scale=self.guidance_scale,
             seed=job.seed,
-            told=self.guidance,
+            distilled_guidance=self.guidance,
         )
         retained = denoiser.encode(job.retained(self.kept))
         with denoiser.without_adapters():
             clean = denoiser.rollout(
                 retained,
                 states.empty,
-                [job.seed * 100_003 + 50_000 + i for i in range(len(retained))],
+                trajectory_seeds(job.seed, len(retained), RETAIN_OFFSET),
                 steps=self.sampler_steps,
                 guidance=self.guidance_scale,
             )
@@ -252,11 +253,11 @@ class EraseAnything(Baseline):
         self, denoiser: Denoiser, lesson: Lesson, step: int, generator: torch.Generator
     ) -> Terms:
         """The two terms of an even or of an odd step, unweighted, at one random state."""
-        bank, spoken = lesson.states.bank, lesson.spoken
-        j = draw(torch.arange(len(spoken.concept)), 1, generator)
+        bank, spoken = lesson.states.rollouts, lesson.spoken
+        j = draw_indices(torch.arange(len(spoken.concept)), 1, generator)
         concept = int(spoken.concept[j])
         mine = (lesson.owner[bank.prompt] == concept).nonzero()[:, 0]
-        i = draw(mine, 1, generator)
+        i = draw_indices(mine, 1, generator)
         x, t = bank.states[i], bank.timesteps[i]
         wording, columns = spoken.conditioning[j], spoken.columns[j].to(x.device)
         with recorded(denoiser) as maps:
@@ -270,7 +271,7 @@ class EraseAnything(Baseline):
                 "erase": reverse_cfg(e, e_p, e_0, e_0, self.eta).mean(),
                 "attention": row_norms(seen, columns),
             }
-        near = draw(lesson.near.of(concept), 1, generator)
+        near = draw_indices(lesson.near.of(concept), 1, generator)
         rest = lesson.others.of(concept)
         rest = rest[torch.randperm(len(rest), generator=generator)[: self.irrelevant]]
         frozen = Conditioning.cat(
@@ -282,7 +283,7 @@ class EraseAnything(Baseline):
             denoiser.predict(x[[0] * n], t[[0] * n], frozen, self.guidance)
         fixed = word_maps(last(maps), marks)
         own = word_maps(seen, columns)[0]
-        k = draw(torch.arange(len(lesson.clean)), 1, generator)
+        k = draw_indices(torch.arange(len(lesson.clean)), 1, generator)
         clean = lesson.clean[k]
         noise = torch.randn(clean.shape, generator=generator).to(clean)
         level = torch.rand(1, generator=generator, dtype=torch.float64)

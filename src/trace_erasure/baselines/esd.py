@@ -8,11 +8,11 @@ from typing import ClassVar
 import torch
 
 from trace_erasure.baselines.base import Baseline, Change, Job
-from trace_erasure.baselines.cached_rollouts import visited
-from trace_erasure.baselines.train import Course, Terms, dense, train
+from trace_erasure.baselines.cached_rollouts import rollout_concepts
+from trace_erasure.baselines.trainable import dense
 from trace_erasure.errors import InputError
 from trace_erasure.math.objectives import reverse_cfg
-from trace_erasure.trace.finetune import draw
+from trace_erasure.trace.training import Terms, TrainingConfig, draw_indices, train
 
 SUBSETS = ("x", "u")
 
@@ -68,7 +68,7 @@ class ESD(Baseline):
 
     def solve(self, job: Job) -> Change:
         denoiser = job.denoiser
-        states = visited(
+        states = rollout_concepts(
             denoiser,
             job.prompts(job.concepts, self.templates),
             trajectories=self.trajectories,
@@ -76,23 +76,23 @@ class ESD(Baseline):
             guidance_scale=self.guidance_scale,
             seed=job.seed,
         )
-        everywhere = torch.arange(len(states.bank))
+        everywhere = torch.arange(len(states.rollouts))
 
         def losses(_: int, generator: torch.Generator) -> Terms:
-            i = draw(everywhere, self.batch, generator)
+            i = draw_indices(everywhere, self.batch, generator)
             e, e_p, e_0 = denoiser.predict(*states.at(i)).float(), states.e_p[i], states.e_0[i]
             eta = self.negative_guidance - 1
             return {"erase": reverse_cfg(e, e_p, e_0, e_0, eta).mean()}
 
         attention = denoiser.family.attention
         layers = attention.text if self.subset == "x" else attention.image
-        with dense(denoiser, layers) as student:
+        with dense(denoiser, layers) as change:
             history = train(
-                student,
+                change.parameters,
                 losses,
-                Course(self.steps, self.learning_rate, {"erase": 1.0}),
+                TrainingConfig(self.steps, self.learning_rate, {"erase": 1.0}),
                 seed=job.seed,
                 label=f"esd-{self.subset}",
                 checkpoint=job.checkpoint_of("train"),
             )
-            return Change(finetuned=student.delta(), figures={"final_loss": history[-1:]})
+            return Change(finetuned=change.delta(), figures={"final_loss": history[-1:]})

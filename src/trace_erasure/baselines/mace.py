@@ -13,7 +13,7 @@ from trace_erasure.baselines.attention_hooks import recorded
 from trace_erasure.baselines.base import Baseline, Change, Job, refuse_joint, surrogate_of
 from trace_erasure.baselines.closed_form_common import change_of
 from trace_erasure.baselines.lora_fusion import fused
-from trace_erasure.baselines.train import Course, Terms, lora, train
+from trace_erasure.baselines.trainable import lora
 from trace_erasure.concepts import candidates
 from trace_erasure.concepts.alignment import concept_columns, join, locate
 from trace_erasure.concepts.concept import Concept, fill
@@ -24,6 +24,8 @@ from trace_erasure.math.lowrank import LowRank
 from trace_erasure.pipeline import adapters
 from trace_erasure.pipeline.denoiser import Denoiser
 from trace_erasure.pipeline.families.family import TOKENS
+from trace_erasure.pipeline.rollouts import trajectory_seeds
+from trace_erasure.trace.training import Terms, TrainingConfig, train
 
 CLOSED, ADAPTER = "mace_closed", "mace_lora"
 MASK_STEPS = (200, 400, 600, 800)
@@ -174,7 +176,7 @@ class MACE(Baseline):
         denoiser, frame = job.denoiser, candidates.FRAMES[concept.kind]
         turns = [concept.phrases[i % len(concept.phrases)] for i in range(self.pictures)]
         prompts = [fill(frame, phrase) for phrase in turns]
-        seeds = [job.seed * 100_003 + i for i in range(self.pictures)]
+        seeds = trajectory_seeds(job.seed, self.pictures)
         named = denoiser.encode(prompts)
         other = denoiser.encode([fill(frame, surrogate_of(concept))] * self.pictures)
         with denoiser.without_adapters():
@@ -238,12 +240,12 @@ class MACE(Baseline):
             return {"attention": torch.stack(norms).sum()}
 
         layers = denoiser.family.adapters
-        spread, seed = 1 / self.rank, job.seed + number
-        with lora(denoiser, layers, self.rank, seed, name=ADAPTER, spread=spread) as student:
+        init_std, seed = 1 / self.rank, job.seed + number
+        with lora(denoiser, layers, self.rank, seed, name=ADAPTER, init_std=init_std) as change:
             history = train(
-                student,
+                change.parameters,
                 losses,
-                Course(
+                TrainingConfig(
                     self.steps,
                     self.learning_rate,
                     {"attention": 1.0},
@@ -254,4 +256,4 @@ class MACE(Baseline):
                 label=f"mace {concept.phrase}",
                 checkpoint=job.checkpoint_of(str(number)),
             )
-            return student.delta(), history
+            return change.delta(), history

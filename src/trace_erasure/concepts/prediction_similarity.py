@@ -14,7 +14,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from trace_erasure.pipeline.denoiser import EMPTY, Denoiser
-from trace_erasure.pipeline.rollouts import Bank, collect
+from trace_erasure.pipeline.rollouts import Rollouts, collect_rollouts
 from trace_erasure.utils.cache import cached
 
 STATES = 2
@@ -37,7 +37,7 @@ def sketches(
     """
     with denoiser.without_adapters():
         empty = denoiser.encode([EMPTY])
-        bank = collect(denoiser, empty, range(STATES), steps=STEPS, guidance_scale=1.0)
+        bank = collect_rollouts(denoiser, empty, range(STATES), steps=STEPS, guidance_scale=1.0)
         key = hashlib.sha256(repr(list(prompts)).encode())
         for known in (*denoiser.embeddings(prompts[:1]), bank.states.cpu()):
             key.update(known.half().numpy().tobytes())
@@ -52,7 +52,7 @@ def sketches(
 
 
 @torch.no_grad()
-def _predict(denoiser: Denoiser, bank: Bank, prompts: Sequence[str]) -> Tensor:
+def _predict(denoiser: Denoiser, bank: Rollouts, prompts: Sequence[str]) -> Tensor:
     """Count sketches (every number to a random place, with a random sign) of the predictions."""
     conditioning = denoiser.encode(prompts)
     found = torch.zeros(len(prompts), len(VISITS), SKETCH)

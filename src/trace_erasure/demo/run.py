@@ -31,7 +31,7 @@ from trace_erasure.pipeline.fingerprint import difference, fingerprint
 from trace_erasure.pipeline.image_store import ImageStore
 from trace_erasure.pipeline.sampling import Sampling
 from trace_erasure.trace.erase import run
-from trace_erasure.trace.finetune import StepRecord
+from trace_erasure.trace.training import StepRecord
 from trace_erasure.utils.atomic import atomic
 from trace_erasure.utils.sequences import evenly_spaced
 from trace_erasure.world import load_world

@@ -97,7 +97,7 @@ def network_change(
     conditioning, empty = denoiser.encode(prompts), denoiser.unconditional()
     noise = denoiser.initial_states(SEEDS)
     timesteps = _timesteps(denoiser)
-    guided = guidance != 1 and not denoiser.distilled
+    guided = denoiser.needs_unconditional(guidance)
 
     def outputs(label: str) -> Tensor:
         rows = []

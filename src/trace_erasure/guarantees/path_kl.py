@@ -20,7 +20,7 @@ from trace_erasure.math.path_divergence import (
 from trace_erasure.pipeline import adapters
 from trace_erasure.pipeline.denoiser import Denoiser
 from trace_erasure.pipeline.families.family import Conditioning
-from trace_erasure.pipeline.sampler import Schedule, fresh, guided, schedule
+from trace_erasure.pipeline.sampler import Schedule, fresh, schedule
 
 END = 0.03
 """Noise level at which certified sampling stops: at 0 the last step has no noise, and any
@@ -125,7 +125,7 @@ def divergence(
             acts = on and (gate is None or plan.noise_levels[number] <= gate)
             adapters.set_strength(denoiser.pipe, name, strength if acts else 0.0)
             timestep = plan.timesteps[number]
-            return guided(denoiser, states, timestep, conditioning, empty, guidance)
+            return denoiser.predict_guided(states, timestep, conditioning, empty, guidance).output
 
         return predict
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from diffusers import DDIMScheduler, FlowMatchEulerDiscreteScheduler
@@ -16,8 +16,23 @@ from trace_erasure.pipeline.families.family import TOKENS, Conditioning, Family
 from trace_erasure.pipeline.families.registry import family_of
 
 EMPTY = ""
-Guided = tuple[Tensor, Tensor]
-"""The network's outputs for the empty prompt and for the prompts, at the same states."""
+
+
+class GuidedPrediction(NamedTuple):
+    """The network's output m under classifier-free guidance.
+
+    Attributes:
+        output: e₀ + w (e_p − e₀), like the states.
+        unconditional, conditional: e₀ and e_p; None where guidance needs a single pass.
+    """
+
+    output: Tensor
+    unconditional: Tensor | None = None
+    conditional: Tensor | None = None
+
+
+OnState = Callable[[Tensor, Tensor, GuidedPrediction], None]
+"""Called with the states, their timestep and the prediction before each step of a rollout."""
 
 
 class Denoiser:
@@ -74,10 +89,6 @@ class Denoiser:
     def maps(self, stream: str = TOKENS) -> dict[str, nn.Linear]:
         """The layers that read a stream directly, by module path."""
         return self.family.linears(self.pipe, self.family.stream(stream).maps)
-
-    def token_maps(self) -> dict[str, nn.Linear]:
-        """The layers that read token embeddings directly, by module path."""
-        return self.maps(TOKENS)
 
     def weights(self, stream: str, width: int) -> dict[str, Tensor]:
         """The weights with which ``maps`` read the ``width`` numbers of a stream, on the CPU."""
@@ -171,12 +182,47 @@ class Denoiser:
     def predict(
         self, states: Tensor, timesteps: Tensor, conditioning: Conditioning, guidance: float = 1.0
     ) -> Tensor:
-        """The network's output m for a batch; ``timesteps`` is one number or one a state.
+        """The network's output m for a batch, like ``states`` (n, …).
 
-        ``guidance`` is what a network that is distilled from guidance is told; others have none.
+        Args:
+            timesteps: one number, or one for each state.
+            conditioning: one row for each state.
+            guidance: guidance scale, an input of networks with distilled guidance only.
         """
         timesteps = torch.as_tensor(timesteps, device=states.device).expand(len(states))
         return self.family.predict(self.pipe, states, timesteps, conditioning, guidance)
+
+    def needs_unconditional(self, guidance: float) -> bool:
+        """Whether this guidance scale takes a second pass, for the empty prompt."""
+        return guidance != 1 and not self.distilled
+
+    def predict_guided(
+        self,
+        states: Tensor,
+        timesteps: Tensor,
+        conditioning: Conditioning,
+        empty: Conditioning,
+        guidance: float,
+    ) -> GuidedPrediction:
+        """The network's output under classifier-free guidance (Ho and Salimans 2021).
+
+        Both passes run as one batch. There is a single pass at guidance scale 1, and in networks
+        with distilled guidance, which take the scale as an input.
+
+        Args:
+            conditioning: one row for each state, or one for all.
+            empty: one row.
+        """
+        n = len(states)
+        if len(conditioning) == 1:
+            conditioning = conditioning[[0] * n]
+        if not self.needs_unconditional(guidance):
+            return GuidedPrediction(self.predict(states, timesteps, conditioning, guidance))
+        both = Conditioning.cat([empty[[0] * n], conditioning])
+        outputs = self.predict(torch.cat([states] * 2), timesteps, both)
+        unconditional, conditional = outputs.chunk(2)
+        output = guide(unconditional, conditional, guidance)
+        return GuidedPrediction(output, unconditional, conditional)
 
     def initial_states(
         self, seeds: Sequence[int], height: int | None = None, width: int | None = None
@@ -197,31 +243,24 @@ class Denoiser:
         *,
         steps: int,
         guidance: float,
-        visit: Callable[[Tensor, Tensor, Guided | None], None] | None = None,
+        on_state: OnState | None = None,
     ) -> Tensor:
-        """Samples final states with the deterministic sampler of the model's own noise schedule.
+        """Final states (n, …) of the deterministic sampler of the model's own noise schedule.
 
-        ``visit(states, timestep, outputs)`` sees every state before its step, and what the network
-        said there for ``empty`` and for ``conditioning``; None where it was not asked for both.
-        Guidance 1 is unguided. Networks that are distilled from guidance take it as an input and
-        never see ``empty``.
+        Args:
+            conditioning: one row for each seed, or one for all.
+            empty: one row, for ``predict_guided``.
+            seeds: of the initial noise, one for each state.
+            steps: number of sampler steps.
+            guidance: guidance scale; 1 is unguided.
+            on_state: called before every step.
         """
-        n = len(seeds)
-        if len(conditioning) == 1:
-            conditioning = conditioning[[0] * n]
-        both = Conditioning.cat([empty[[0] * n], conditioning])
         states = self.initial_states(seeds)
         for timestep in self.timesteps(steps):
-            outputs: Guided | None = None
-            if guidance == 1 or self.distilled:
-                output = self.predict(states, timestep, conditioning, guidance)
-            else:
-                twice = self.predict(torch.cat([states] * 2), timestep, both)
-                outputs = twice[:n], twice[n:]
-                output = guide(*outputs, guidance)
-            if visit is not None:
-                visit(states, timestep, outputs)
-            states = self.scheduler.step(output, timestep, states, return_dict=False)[0]
+            prediction = self.predict_guided(states, timestep, conditioning, empty, guidance)
+            if on_state is not None:
+                on_state(states, timestep, prediction)
+            states = self.scheduler.step(prediction.output, timestep, states, return_dict=False)[0]
         return states
 
     @contextmanager

@@ -1,4 +1,4 @@
-"""States that a sampler passes through, with the frozen teacher's predictions at each."""
+"""States on sampler trajectories, and the frozen model's predictions at each."""
 
 from __future__ import annotations
 
@@ -11,24 +11,27 @@ from torch import Tensor
 from tqdm import tqdm
 
 from trace_erasure.math.objectives import mean_square
-from trace_erasure.pipeline.denoiser import Denoiser, Guided
+from trace_erasure.pipeline.denoiser import Denoiser, GuidedPrediction
 from trace_erasure.pipeline.families.family import Conditioning
 
 CHUNK = 64
+"""States that go through the network together."""
+RETAIN_OFFSET = 50_000
+"""Distance between the seeds of retained trajectories and of the concept's."""
 
 
 @dataclass(frozen=True)
-class Bank:
-    """Visited states, cached once and reused at every training step.
+class Rollouts:
+    """States on sampler trajectories, cached once and reused at every training step.
 
     Attributes:
         states: (n, …) latents.
         timesteps: (n,) the sampler's timestep at each.
-        noise_levels: (n,) in 0..1.
-        prompt: (n,) index of the prompt whose trajectory it is.
+        noise_levels: (n,) σ/(α+σ) in 0..1.
+        prompt: (n,) index of the prompt that the trajectory is sampled for.
         seeds: (n,) seed of the trajectory.
-        unprompted, prompted: (n, …) the network's outputs at each for the empty prompt and for the
-            trajectory's own, where the rollout asked for both.
+        unconditional, conditional: (n, …) the network's outputs for the empty prompt and for the
+            trajectory's own, where guidance has computed both.
     """
 
     states: Tensor
@@ -36,28 +39,33 @@ class Bank:
     noise_levels: Tensor
     prompt: Tensor
     seeds: Tensor
-    unprompted: Tensor | None = None
-    prompted: Tensor | None = None
+    unconditional: Tensor | None = None
+    conditional: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.states)
 
-    def __getitem__(self, index: Tensor) -> Bank:
-        """Some of the states."""
+    def __getitem__(self, index: Tensor) -> Rollouts:
+        """The states at ``index``."""
         parts: dict[str, Any] = {
             name: None if part is None else part[index] for name, part in vars(self).items()
         }
-        return Bank(**parts)
+        return Rollouts(**parts)
 
     @classmethod
-    def cat(cls, banks: Sequence[Bank]) -> Bank:
-        """Several banks as one."""
-        columns = zip(*(vars(bank).values() for bank in banks), strict=True)
+    def cat(cls, rollouts: Sequence[Rollouts]) -> Rollouts:
+        """Several rollouts as one."""
+        columns = zip(*(vars(one).values() for one in rollouts), strict=True)
         parts: list[Any] = [None if part[0] is None else torch.cat(part) for part in columns]
         return cls(*parts)
 
 
-def collect(
+def trajectory_seeds(seed: int, count: int, offset: int = 0) -> list[int]:
+    """Seeds of ``count`` trajectories; runs with different ``seed`` share none."""
+    return [seed * 100_003 + offset + i for i in range(count)]
+
+
+def collect_rollouts(
     denoiser: Denoiser,
     conditioning: Conditioning,
     seeds: Sequence[int],
@@ -65,26 +73,36 @@ def collect(
     steps: int,
     guidance_scale: float,
     label: str = "rollout",
-) -> Bank:
-    """Rolls out one trajectory a seed, prompts in turn, with adapters as they are."""
+) -> Rollouts:
+    """Samples one trajectory for each seed, prompts in turn, with adapters as they are.
+
+    Args:
+        conditioning: one row for each prompt.
+        steps: number of sampler steps.
+        label: title of the progress bar.
+    """
     prompt = torch.arange(len(seeds)) % len(conditioning)
     empty = denoiser.unconditional()
-    parts: list[Bank] = []
+    parts: list[Rollouts] = []
     for start in tqdm(range(0, len(seeds), CHUNK), desc=label, leave=False, disable=None):
         index = prompt[start : start + CHUNK]
         chunk = torch.tensor(list(seeds[start : start + CHUNK]))
 
-        def visit(
+        def keep(
             states: Tensor,
             timestep: Tensor,
-            outputs: Guided | None,
+            prediction: GuidedPrediction,
             index: Tensor = index,
             chunk: Tensor = chunk,
         ) -> None:
-            times = timestep.cpu().expand(len(states))
+            times = timestep.cpu().expand(len(states)).clone()
             levels = denoiser.noise_levels(times).float()
-            said = (part.float() for part in outputs or ())
-            parts.append(Bank(states.clone(), times.clone(), levels, index, chunk, *said))
+            _, unconditional, conditional = prediction
+            if unconditional is not None and conditional is not None:
+                unconditional, conditional = unconditional.float(), conditional.float()
+            parts.append(
+                Rollouts(states.clone(), times, levels, index, chunk, unconditional, conditional)
+            )
 
         denoiser.rollout(
             conditioning[index],
@@ -92,41 +110,44 @@ def collect(
             chunk.tolist(),
             steps=steps,
             guidance=guidance_scale,
-            visit=visit,
+            on_state=keep,
         )
-    return Bank.cat(parts)
+    return Rollouts.cat(parts)
 
 
 @torch.no_grad()
-def predictions(
+def predict_at(
     denoiser: Denoiser,
-    bank: Bank,
+    rollouts: Rollouts,
     conditioning: Conditioning,
     prompt: Tensor | None = None,
     guidance: float = 1.0,
 ) -> Tensor:
-    """The network's outputs at every state of ``bank``, (n, …), with adapters as they are.
+    """The network's outputs at every state, (n, …) float32, with adapters as they are.
 
-    ``prompt`` indexes ``conditioning``, by default each state's own; a single row serves all.
-    ``guidance`` is what a network that is distilled from guidance is told.
+    Args:
+        conditioning: one row for each prompt, or one for all states.
+        prompt: (n,) row of ``conditioning`` for each state; default: the trajectory's own.
+        guidance: guidance scale, an input of networks with distilled guidance only.
     """
+    n = len(rollouts)
     if prompt is None:
-        prompt = bank.prompt if len(conditioning) > 1 else torch.zeros(len(bank), dtype=torch.long)
+        prompt = rollouts.prompt if len(conditioning) > 1 else torch.zeros(n, dtype=torch.long)
     outputs = [
         denoiser.predict(
-            bank.states[i : i + CHUNK],
-            bank.timesteps[i : i + CHUNK],
+            rollouts.states[i : i + CHUNK],
+            rollouts.timesteps[i : i + CHUNK],
             conditioning[prompt[i : i + CHUNK]],
             guidance,
         )
-        for i in range(0, len(bank), CHUNK)
+        for i in range(0, n, CHUNK)
     ]
     return torch.cat(outputs).float()
 
 
 @dataclass(frozen=True)
-class Profile:
-    """Where along the trajectory a concept is decided.
+class GuidanceProfile:
+    """At which noise levels a concept differs from its surrogate.
 
     Attributes:
         noise_levels: (steps,) noisy to clean.
@@ -146,15 +167,16 @@ class Profile:
         return max(self.noise_levels)
 
 
-def profile(bank: Bank, concept: Tensor, other: Tensor) -> Profile:
-    """The share of the concept's guidance energy at each noise level of ``bank``.
+def guidance_profile(rollouts: Rollouts, concept: Tensor, other: Tensor) -> GuidanceProfile:
+    """The share of the concept's guidance energy at each noise level.
 
-    ``concept`` and ``other`` are teacher outputs at the bank's states, for the concept prompt and
-    for the surrogate (or empty) prompt.
+    Args:
+        concept, other: (n, …) outputs of the frozen model at the states, for the concept prompt
+            and for the surrogate or empty prompt.
     """
     energy = mean_square(concept - other).double().cpu()
-    levels, index = bank.noise_levels.unique(return_inverse=True)
+    levels, index = rollouts.noise_levels.unique(return_inverse=True)
     per_level = torch.zeros(len(levels), dtype=torch.float64).index_add(0, index, energy)
     order = levels.argsort(descending=True)
     share = (per_level / per_level.sum())[order]
-    return Profile(levels[order].tolist(), share.tolist())
+    return GuidanceProfile(levels[order].tolist(), share.tolist())

@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from trace_erasure.math.parameterization import NoisePoint, guide
+from trace_erasure.math.parameterization import NoisePoint
 from trace_erasure.math.path_divergence import SamplerStep
 from trace_erasure.pipeline.denoiser import Denoiser
 from trace_erasure.pipeline.families.family import Conditioning
@@ -74,25 +74,6 @@ def _end(denoiser: Denoiser, level: float) -> NoisePoint:
     return NoisePoint.of(denoiser.prediction, signal, noise)
 
 
-def guided(
-    denoiser: Denoiser,
-    states: Tensor,
-    timestep: Tensor,
-    conditioning: Conditioning,
-    empty: Conditioning,
-    guidance: float,
-) -> Tensor:
-    """The guided output; one row of ``conditioning`` serves every state. ``empty`` has one row."""
-    n = len(states)
-    if len(conditioning) == 1:
-        conditioning = conditioning[[0] * n]
-    if guidance == 1 or denoiser.distilled:
-        return denoiser.predict(states, timestep, conditioning, guidance)
-    both = Conditioning.cat([empty[[0] * n], conditioning])
-    base, own = denoiser.predict(torch.cat([states] * 2), timestep, both).chunk(2)
-    return guide(base, own, guidance)
-
-
 @torch.no_grad()
 def sample(
     denoiser: Denoiser,
@@ -116,8 +97,8 @@ def sample(
     for timestep, step in zip(plan.timesteps, plan.steps, strict=True):
         if adjust is not None:
             states = adjust(states, step.here)
-        output = guided(denoiser, states, timestep, conditioning, empty, guidance)
-        states = step.mean(states, output)
+        prediction = denoiser.predict_guided(states, timestep, conditioning, empty, guidance)
+        states = step.mean(states, prediction.output)
         if step.eta:
             deviation = noise_scale * step.deviation.to(states.dtype)
             states = states + deviation * fresh(states, generators)

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any
-
-from tqdm import tqdm
 
 from trace_erasure.artifact.erasure import Erasure
 from trace_erasure.artifact.merge_statistics import MergeStatistics
@@ -24,14 +22,14 @@ from trace_erasure.math.lowrank import LowRank
 from trace_erasure.pipeline import adapters
 from trace_erasure.pipeline.denoiser import Denoiser
 from trace_erasure.pipeline.fingerprint import digest_of, fingerprint
-from trace_erasure.trace.closed_form import Certificate, redirect
-from trace_erasure.trace.finetune import ADAPTER, StepRecord, Undone, steer, trained
-from trace_erasure.trace.finetune_data import prepare
+from trace_erasure.trace.closed_form import Certificate, Redirect, redirect
+from trace_erasure.trace.finetune import finetune_adapter
+from trace_erasure.trace.finetune_data import prepare_finetune_data
+from trace_erasure.trace.training import OnStep
 
 log = logging.getLogger("trace_erasure")
 
-REDIRECT = "trace_redirect"
-OnStep = Callable[[StepRecord], None]
+CLOSED_FORM_ADAPTER = "trace_closed_form"
 
 
 def erase(
@@ -61,13 +59,14 @@ def erase(
         captions: ordinary language of the model's domain; default: the package's list.
         on_step: called after every training step.
         workdir: an existing folder that keeps a checkpoint of stage 2, from which a killed run
-            with the same settings resumes.
+            with the same settings resumes. ``Erasure.save`` deletes the checkpoint.
 
     Returns:
         The erasure: ``attach`` it, ``save`` it.
 
     Raises:
-        InputError: for bad settings, a concept the tokenizer cannot place, an unknown pipeline.
+        InputError: for bad settings, a concept the tokenizer cannot place, an unknown pipeline, a
+            checkpoint that is damaged.
         NonFiniteError: when training diverges; the pipeline is restored.
     """
     listed = [concepts] if isinstance(concepts, str | Concept) else list(concepts)
@@ -97,21 +96,18 @@ def run(
     planned = plan(denoiser, spec, captions, beside)
     closed: dict[str, LowRank] = {}
     certificate: Certificate | None = None
-    shares: tuple[MergeStatistics, ...] = ()
-    if (settings := planned.spec.closed_form) is not None:
-        concepts = planned.spec.concepts
-        hardened = spec.hardening != "off"
-        result = redirect(denoiser, concepts, planned.retain, settings, captions, hardened=hardened)
-        closed, certificate = result.delta, result.certificate
-        shares = tuple(map(MergeStatistics, concepts, result.parts))
-        for stream, margins in result.margins.items():
-            text = " → ".join(f"{margin:.2g}" for margin in margins)
-            log.info("hardened %s, recovery margin: %s", stream, text)
+    statistics: tuple[MergeStatistics, ...] = ()
+    if planned.spec.closed_form is not None:
+        edit = _closed_form(denoiser, planned, planned.spec.closed_form, captions)
+        closed, certificate = edit.delta, edit.certificate
+        statistics = tuple(map(MergeStatistics, planned.spec.concepts, edit.parts))
         log.info("closed form: %.1f s", time.perf_counter() - started)
     tuned: dict[str, LowRank] = {}
     record: dict[str, Any] = {}
+    checkpoint: Path | None = None
     if planned.spec.finetune is not None:
-        checkpoint = Path(workdir) / _checkpoint_name(planned, base) if workdir else None
+        if workdir is not None:
+            checkpoint = Path(workdir) / _checkpoint_name(planned, base)
         tuned, record = _finetune(
             denoiser, planned, planned.spec.finetune, closed, on_step, checkpoint
         )
@@ -130,8 +126,23 @@ def run(
             "retain": list(planned.retain),
             "versions": versions(),
         },
-        merge_statistics=shares,
+        merge_statistics=statistics,
+        checkpoints=() if checkpoint is None else (checkpoint,),
     )
+
+
+def _closed_form(
+    denoiser: Denoiser, planned: Plan, settings: ClosedForm, captions: Sequence[str] | None
+) -> Redirect:
+    """Stage 1; logs the recovery margins of hardened streams."""
+    hardened = planned.spec.hardening != "off"
+    edit = redirect(
+        denoiser, planned.spec.concepts, planned.retain, settings, captions, hardened=hardened
+    )
+    for stream, margins in edit.margins.items():
+        text = " → ".join(f"{margin:.2g}" for margin in margins)
+        log.info("hardened %s, recovery margin: %s", stream, text)
+    return edit
 
 
 def _checkpoint_name(planned: Plan, base: Mapping[str, Any]) -> str:
@@ -148,33 +159,40 @@ def _finetune(
     on_step: OnStep | None,
     checkpoint: Path | None,
 ) -> tuple[dict[str, LowRank], dict[str, Any]]:
-    """Stage 2 on top of ``closed``; whatever happens, the network is given back as it was."""
+    """Stage 2 on top of ``closed``, and its record; the network is left as it was."""
     seed = planned.spec.seed
     concept_prompts, surrogate_prompts, _ = pairs(planned.spec.concepts)
-    ordinary = Random(seed).sample(
-        planned.captions, min(settings.retain_trajectories, len(planned.captions))
-    )
+    retained = _retained_prompts(planned, settings.retain_trajectories)
+    with adapters.frozen(denoiser, CLOSED_FORM_ADAPTER):
+        if closed:
+            adapters.attach(denoiser, closed, CLOSED_FORM_ADAPTER)
+        data = prepare_finetune_data(
+            denoiser, concept_prompts, surrogate_prompts, retained, settings, seed
+        )
+        adversarial = planned.spec.hardening == "adversarial"
+        found = finetune_adapter(
+            denoiser,
+            data,
+            settings,
+            seed,
+            checkpoint=checkpoint,
+            switch_off=partial(adapters.switched_off, denoiser, CLOSED_FORM_ADAPTER)
+            if adversarial
+            else None,
+            on_step=on_step,
+        )
+    record = {
+        "noise_level": data.noise_level,
+        "profile": {"noise_levels": data.profile.noise_levels, "energy": data.profile.energy},
+        "final_loss": found.losses[-1:],
+    }
+    return found.delta, record
+
+
+def _retained_prompts(planned: Plan, count: int) -> list[str]:
+    """``count`` prompts without the concepts: a third neighbours, the rest ordinary captions."""
+    ordinary = Random(planned.spec.seed).sample(planned.captions, min(count, len(planned.captions)))
     if not ordinary:
         raise InputError("no caption without the concept is left to retain. Pass more captions.")
-    near = list(planned.retain)[: settings.retain_trajectories // 3]
-    retained = [*near, *ordinary[: settings.retain_trajectories - len(near)]]
-    losses: list[float] = []
-    with adapters.frozen(denoiser, REDIRECT, ADAPTER):
-        if closed:
-            adapters.attach(denoiser, closed, REDIRECT)
-        lesson = prepare(denoiser, concept_prompts, surrogate_prompts, retained, settings, seed)
-        undone: Undone | None = None
-        if planned.spec.hardening == "adversarial":
-            undone = partial(adapters.switched_off, denoiser, REDIRECT)
-        training = steer(denoiser, lesson, settings, seed, checkpoint, undone)
-        bar = tqdm(training, "finetune", settings.steps, leave=False, disable=None)
-        for step in bar:
-            bar.n = step.step  # a resumed run begins further on
-            losses.append(step.loss)
-            if on_step is not None:
-                on_step(step)
-        tuned = trained(denoiser)
-    if checkpoint is not None:
-        checkpoint.unlink(missing_ok=True)
-    profile = {"noise_levels": lesson.profile.noise_levels, "energy": lesson.profile.energy}
-    return tuned, {"noise_level": lesson.noise_level, "profile": profile, "final_loss": losses[-1:]}
+    near = list(planned.retain)[: count // 3]
+    return [*near, *ordinary[: count - len(near)]]

@@ -1,188 +1,183 @@
-"""Stage 2: a LoRA that steers late states away from the concept and holds everything else."""
+"""Stage 2: a LoRA that moves late states away from the concept and holds everything else."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from trace_erasure.config import Finetune
-from trace_erasure.errors import NonFiniteError
 from trace_erasure.math.lowrank import LowRank
 from trace_erasure.math.objectives import OBJECTIVES, mean_square
 from trace_erasure.pipeline import adapters
 from trace_erasure.pipeline.denoiser import Denoiser
 from trace_erasure.pipeline.families.family import Conditioning
 from trace_erasure.trace.adversary import regenerate
-from trace_erasure.trace.finetune_data import Lesson
-from trace_erasure.utils.atomic import atomic
+from trace_erasure.trace.finetune_data import FinetuneData
+from trace_erasure.trace.training import OnStep, Terms, TrainingConfig, draw_indices, train
 
-ADAPTER = "trace_steer"
-CHECKPOINT_EVERY = 10
+ADAPTER = "trace_finetune"
 WARMUP = 10
+"""Steps over which the learning rate rises to its peak."""
+MAX_GRAD_NORM = 1.0
 
-Undone = Callable[[], AbstractContextManager[Any]]
-"""Makes a context within which stage 1 has no effect."""
+SwitchOff = Callable[[], AbstractContextManager[Any]]
+"""Makes a context within which the closed-form edit has no effect."""
 
 
 @dataclass(frozen=True)
-class StepRecord:
-    """One training step: the loss, its terms before weighting, and the gradient's norm."""
+class FinetuneResult:
+    """A trained LoRA.
 
-    step: int
-    loss: float
-    terms: dict[str, float]
-    grad_norm: float
+    Attributes:
+        delta: the change of every trained layer by module path, on the CPU.
+        losses: of every step.
+    """
 
-
-def draw(index: Tensor, count: int, generator: torch.Generator) -> Tensor:
-    """``count`` entries of ``index``, with replacement."""
-    return index[torch.randint(len(index), (count,), generator=generator)]
+    delta: dict[str, LowRank]
+    losses: list[float]
 
 
-def losses(
+def finetune_adapter(
     denoiser: Denoiser,
-    lesson: Lesson,
+    data: FinetuneData,
+    settings: Finetune,
+    seed: int,
+    *,
+    label: str = "finetune",
+    checkpoint: Path | None = None,
+    switch_off: SwitchOff | None = None,
+    on_step: OnStep | None = None,
+) -> FinetuneResult:
+    """Trains a LoRA on ``data``; the network has no adapter of this name afterwards.
+
+    While it trains, the LoRA is on the network as the adapter ``ADAPTER``.
+
+    Args:
+        label: title of the progress bar.
+        checkpoint: file that keeps the state of the training, and from which it resumes.
+        switch_off: trains against an adversary, see ``loss_terms``. The LoRA is then on the layers
+            that read the prompt through the text-facing maps only. These layers cannot tell an
+            adversarial embedding, whose edited keys and values are the concept's original ones,
+            from the concept's prompt without the closed-form edit, which they are trained on.
+        on_step: called after every step.
+
+    Raises:
+        NonFiniteError: a loss or gradient is not finite; names the step and the term.
+        InputError: the checkpoint is damaged or belongs to another training.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    layers = None if switch_off is None else denoiser.family.behind_text(denoiser.pipe)
+    parameters = adapters.attach_untrained(denoiser, ADAPTER, settings.rank, generator, layers)
+    config = TrainingConfig(
+        settings.steps,
+        settings.learning_rate,
+        {name: getattr(settings, name) for name in ("late", "early", "empty", "retain")},
+        max_grad_norm=MAX_GRAD_NORM,
+        warmup=WARMUP,
+    )
+    try:
+        losses = train(
+            parameters,
+            lambda _, generator: loss_terms(denoiser, data, settings, generator, switch_off),
+            config,
+            seed=seed,
+            label=label,
+            checkpoint=checkpoint,
+            on_step=on_step,
+        )
+        return FinetuneResult(adapters.change_of(denoiser, ADAPTER), losses)
+    finally:
+        adapters.detach(denoiser, ADAPTER)
+
+
+def loss_terms(
+    denoiser: Denoiser,
+    data: FinetuneData,
     settings: Finetune,
     generator: torch.Generator,
-    undone: Undone | None = None,
-) -> dict[str, Tensor]:
-    """The terms of the loss on one random batch, unweighted; absent windows give no term.
+    switch_off: SwitchOff | None = None,
+) -> Terms:
+    """The terms of the loss on one random batch, unweighted; an empty window has no term.
 
-    With ``undone`` the late states are an adversary's: stage 1 has no effect on them, and their
-    prompts are perturbed so that they bring the concept back (``trace.adversary``). Where stage 1
-    has its effect, every state is held as the early ones are.
+    With ``switch_off`` the late states are an adversary's: the closed-form edit has no effect on
+    them, and their prompts are perturbed so that they regenerate the concept
+    (``trace.adversary``). Where the edit has its effect, every state is held as early ones are.
     """
-    bank, retain = lesson.bank, lesson.retain_bank
-    late = draw(lesson.late, settings.batch, generator) if len(lesson.late) else lesson.late
-    held = lesson.early if undone is None else torch.arange(len(bank))
-    early = draw(held, settings.batch // 2, generator) if len(held) else held
-    void = draw(torch.arange(len(bank)), max(1, settings.batch // 2), generator)
-    kept = draw(torch.arange(len(retain)), 2 * settings.batch, generator)
-    steered = torch.cat([late, early])
-    states = torch.cat([bank.states[steered], bank.states[void], retain.states[kept]])
-    times = torch.cat([bank.timesteps[steered], bank.timesteps[void], retain.timesteps[kept]])
-    single = len(lesson.concept) == 1
-    conditioning = Conditioning.cat(
-        [
-            lesson.concept[torch.zeros_like(steered) if single else bank.prompt[steered]],
-            lesson.empty[torch.zeros_like(void)],
-            lesson.retained[retain.prompt[kept]],
-        ]
-    )
-    n = 0 if undone is None else len(late)
+    batch = _draw_batch(data, settings.batch, generator, hold_all=switch_off is not None)
+    states, times, conditioning = _inputs(data, batch)
+    n = 0 if switch_off is None else len(batch.late)
     output = denoiser.predict(states[n:], times[n:], conditioning[n:]).float()
-    if undone is not None and n:
-        mine = states[:n], times[:n]
-        with undone():
-            attacked = regenerate(denoiser, *mine, conditioning[:n], lesson.e_p[late])
-            output = torch.cat([denoiser.predict(*mine, attacked).float(), output])
-    e_late, e_early, e_void, e_kept = output.split([len(late), len(early), len(void), len(kept)])
-    objective = OBJECTIVES[settings.objective]
+    if switch_off is not None and n:
+        late = states[:n], times[:n]
+        with switch_off():
+            attacked = regenerate(denoiser, *late, conditioning[:n], data.e_p[batch.late])
+            output = torch.cat([denoiser.predict(*late, attacked).float(), output])
+    e_late, e_early, e_empty, e_retain = output.split([len(part) for part in batch.parts])
     terms = {
-        "empty": mean_square(e_void - lesson.e_0[void]).mean(),
-        "retain": mean_square(e_kept - lesson.e_r[kept]).mean(),
+        "empty": mean_square(e_empty - data.e_0[batch.empty]).mean(),
+        "retain": mean_square(e_retain - data.e_r[batch.retain]).mean(),
     }
-    if len(late):
-        goal = (lesson.e_p[late], lesson.e_0[late], lesson.e_s[late])
-        terms["late"] = objective(e_late, *goal, settings.eta).mean()
-    if len(early):
-        terms["early"] = mean_square(e_early - lesson.e_ref[early]).mean()
+    if len(batch.late):
+        objective = OBJECTIVES[settings.objective]
+        targets = (data.e_p[batch.late], data.e_0[batch.late], data.e_s[batch.late])
+        terms["late"] = objective(e_late, *targets, settings.eta).mean()
+    if len(batch.early):
+        terms["early"] = mean_square(e_early - data.e_ref[batch.early]).mean()
     return terms
 
 
-def steer(
-    denoiser: Denoiser,
-    lesson: Lesson,
-    settings: Finetune,
-    seed: int,
-    checkpoint: Path | None = None,
-    undone: Undone | None = None,
-) -> Iterator[StepRecord]:
-    """Trains the adapter ``ADAPTER``, one record a step; resumes from ``checkpoint``.
+@dataclass(frozen=True)
+class _Batch:
+    """Indices of one batch: ``retain`` into the retained states, the others into the concept's."""
 
-    With ``undone`` it learns from an adversary (see ``losses``), and trains layers that see the
-    prompt through the text-facing maps only. They cannot tell an embedding that makes the edited
-    maps say what the original ones said of the concept from stage 1 undone, which they train on.
+    late: Tensor
+    early: Tensor
+    empty: Tensor
+    retain: Tensor
 
-    The batch of a step depends on the seed and the step alone, so a resumed run ends where an
-    uninterrupted one does. Read the result with ``trained(denoiser)``.
+    @property
+    def parts(self) -> tuple[Tensor, ...]:
+        return self.late, self.early, self.empty, self.retain
 
-    Raises:
-        NonFiniteError: a loss or gradient stopped being finite; names the step and the term.
+
+def _draw_batch(
+    data: FinetuneData, size: int, generator: torch.Generator, hold_all: bool
+) -> _Batch:
+    """``size`` late states, half as many early and empty ones, twice as many retained ones.
+
+    With ``hold_all`` states of every noise level count as early.
     """
-    generator = torch.Generator().manual_seed(seed)
-    layers = None if undone is None else denoiser.family.behind_text(denoiser.pipe)
-    parameters = adapters.attach_untrained(denoiser, ADAPTER, settings.rank, generator, layers)
-    optimizer = torch.optim.AdamW(parameters.values(), lr=settings.learning_rate, weight_decay=0.0)
-    first = restore(checkpoint, parameters, optimizer) if checkpoint else 0
-    weights = {name: getattr(settings, name) for name in ("late", "early", "empty", "retain")}
-    for step in range(first, settings.steps):
-        remaining = 0.5 * (1 + math.cos(math.pi * step / settings.steps))
-        for group in optimizer.param_groups:
-            group["lr"] = settings.learning_rate * min(1.0, (step + 1) / WARMUP) * remaining
-        generator = torch.Generator().manual_seed(seed * 1_000_003 + step)
-        terms = losses(denoiser, lesson, settings, generator, undone)
-        for name, value in terms.items():
-            if not torch.isfinite(value):
-                raise NonFiniteError(f"loss term {name!r} is {value.item()} at step {step}.")
-        loss = torch.stack([weights[name] * value for name, value in terms.items()]).sum()
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        norm = torch.nn.utils.clip_grad_norm_(parameters.values(), 1.0)
-        if not torch.isfinite(norm):
-            bad = [
-                n
-                for n, p in parameters.items()
-                if p.grad is not None and not p.grad.isfinite().all()
-            ]
-            raise NonFiniteError(f"gradient of {bad[0]} is not finite at step {step}.")
-        optimizer.step()
-        if checkpoint and (step + 1) % CHECKPOINT_EVERY == 0:
-            store(checkpoint, parameters, optimizer, step + 1)
-        values = {name: float(value.detach()) for name, value in terms.items()}
-        yield StepRecord(step, loss.item(), values, norm.item())
+    everything = torch.arange(len(data.concept_rollouts))
+    held = everything if hold_all else data.early
+    return _Batch(
+        late=draw_indices(data.late, size, generator),
+        early=draw_indices(held, size // 2, generator),
+        empty=draw_indices(everything, max(1, size // 2), generator),
+        retain=draw_indices(torch.arange(len(data.retain_rollouts)), 2 * size, generator),
+    )
 
 
-def trained(denoiser: Denoiser) -> dict[str, LowRank]:
-    """The trained change on the CPU, module by module; removes the adapter from the network."""
-    delta = adapters.change_of(denoiser, ADAPTER)
-    adapters.detach(denoiser, ADAPTER)
-    return delta
-
-
-def store(
-    file: Path, parameters: dict[str, Tensor], optimizer: torch.optim.Optimizer, step: int
-) -> None:
-    """Writes a checkpoint: every parameter with the optimiser's state, and the next step."""
-    tensors = {"step": torch.tensor(step)}
-    for name, parameter in parameters.items():
-        state = optimizer.state[parameter]
-        tensors[f"{name}|value"] = parameter.detach()
-        tensors[f"{name}|mean"], tensors[f"{name}|square"] = state["exp_avg"], state["exp_avg_sq"]
-    with atomic(file) as partial:
-        save_file({key: value.cpu().contiguous() for key, value in tensors.items()}, partial)
-
-
-def restore(file: Path, parameters: dict[str, Tensor], optimizer: torch.optim.Optimizer) -> int:
-    """Reads what ``store`` wrote, if there is any; the step to go on with."""
-    if not file.exists():
-        return 0
-    tensors = load_file(file)
-    step = int(tensors["step"])
-    for name, parameter in parameters.items():
-        with torch.no_grad():
-            parameter.copy_(tensors[f"{name}|value"])
-        optimizer.state[parameter] = {
-            "step": torch.tensor(float(step)),
-            "exp_avg": tensors[f"{name}|mean"].to(parameter),
-            "exp_avg_sq": tensors[f"{name}|square"].to(parameter),
-        }
-    return step
+def _inputs(data: FinetuneData, batch: _Batch) -> tuple[Tensor, Tensor, Conditioning]:
+    """States, timesteps and embeddings of a batch, in the order of its parts."""
+    own, retain = data.concept_rollouts, data.retain_rollouts
+    concept = torch.cat([batch.late, batch.early])
+    index = torch.cat([concept, batch.empty])
+    prompt = torch.zeros_like(concept) if len(data.concept) == 1 else own.prompt[concept]
+    conditioning = Conditioning.cat(
+        [
+            data.concept[prompt],
+            data.empty[torch.zeros_like(batch.empty)],
+            data.retained[retain.prompt[batch.retain]],
+        ]
+    )
+    return (
+        torch.cat([own.states[index], retain.states[batch.retain]]),
+        torch.cat([own.timesteps[index], retain.timesteps[batch.retain]]),
+        conditioning,
+    )

@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import Any
 
 import torch
-from tqdm import tqdm
 
 from trace_erasure.concepts.concept import Concept
 from trace_erasure.concepts.resolve import pairs
@@ -15,9 +14,9 @@ from trace_erasure.config import Finetune
 from trace_erasure.math.lowrank import Delta, LowRank
 from trace_erasure.pipeline import adapters
 from trace_erasure.pipeline.denoiser import Denoiser
-from trace_erasure.pipeline.rollouts import predictions
-from trace_erasure.trace.finetune import ADAPTER, steer, trained
-from trace_erasure.trace.finetune_data import prepare
+from trace_erasure.pipeline.rollouts import predict_at
+from trace_erasure.trace.finetune import finetune_adapter
+from trace_erasure.trace.finetune_data import prepare_finetune_data
 
 MERGED = "trace_merged"
 
@@ -50,24 +49,22 @@ def integrate(
     asked, instead, whose = pairs(concepts)
     settings = replace(settings, trajectories=max(settings.trajectories, len(concepts)))
     retained = list(ordinary[: settings.retain_trajectories])
-    losses: list[float] = []
-    with adapters.frozen(denoiser, MERGED, ADAPTER):
+    with adapters.frozen(denoiser, MERGED):
         adapters.attach(denoiser, whole, MERGED)
-        lesson = prepare(denoiser, asked, instead, retained, settings, seed)
+        data = prepare_finetune_data(denoiser, asked, instead, retained, settings, seed)
         adapters.detach(denoiser, MERGED)
-        lesson.noise_level = 1.0
-        owner = torch.tensor([owners[whose[prompt]] for prompt in lesson.bank.prompt.tolist()])
+        data.noise_level = 1.0
+        owner = torch.tensor(
+            [owners[whose[prompt]] for prompt in data.concept_rollouts.prompt.tolist()]
+        )
         for i, (delta, strength) in enumerate(parts):
             index = (owner == i).nonzero()[:, 0]
             if not len(index):
                 continue
             adapters.attach(denoiser, delta, MERGED, strength)
-            lesson.e_s[index] = predictions(denoiser, lesson.bank[index], lesson.concept)
+            data.e_s[index] = predict_at(denoiser, data.concept_rollouts[index], data.concept)
             adapters.detach(denoiser, MERGED)
         adapters.attach(denoiser, whole, MERGED)
-        goal = replace(settings, objective="anchor", eta=1.0)
-        steps = steer(denoiser, lesson, goal, seed)
-        for step in tqdm(steps, "integrate", settings.steps, leave=False, disable=None):
-            losses.append(step.loss)
-        tuned = trained(denoiser)
-    return tuned, {"first_loss": losses[0], "final_loss": losses[-1]}
+        anchored = replace(settings, objective="anchor", eta=1.0)
+        found = finetune_adapter(denoiser, data, anchored, seed, label="integrate")
+    return found.delta, {"first_loss": found.losses[0], "final_loss": found.losses[-1]}
