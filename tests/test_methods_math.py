@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import replace
 
 import pytest
@@ -338,7 +339,7 @@ def test_esd_aims_where_the_released_convention_says(eta, goal, monkeypatch):
     """η = 1 is the empty prompt's prediction, η = 2 the paper's 1."""
     seen = []
 
-    def spy(student, losses, course, **options):
+    def spy(parameters, losses, config, **options):
         seen.append(losses(0, torch.Generator().manual_seed(0))["erase"].item())
         return [0.0]
 
@@ -351,7 +352,7 @@ def test_esd_aims_where_the_released_convention_says(eta, goal, monkeypatch):
     fixed = replace(
         states, e_p=torch.full_like(states.e_p, 2.0), e_0=torch.full_like(states.e_0, 0.5)
     )
-    monkeypatch.setattr(module, "visited", lambda *_, **__: fixed)
+    monkeypatch.setattr(module, "rollout_concepts", lambda *_, **__: fixed)
     monkeypatch.setattr(module, "train", spy)
     monkeypatch.setattr(Denoiser, "predict", lambda self, x, t, c: torch.full_like(x, 3.0))
     ESD(negative_guidance=eta).solve(job)
@@ -468,12 +469,12 @@ def test_recorded_attention_is_what_the_network_attends_to(build, monkeypatch):
         )
 
 
-def parameters_of(student) -> list[torch.Tensor]:
-    """A student's parameters, away from zero, which would hide half of the gradients."""
-    for i, parameter in enumerate(student.parameters.values()):
+def randomized(parameters: Mapping[str, torch.Tensor]) -> list[torch.Tensor]:
+    """The parameters, away from zero, which would hide half of the gradients."""
+    for i, parameter in enumerate(parameters.values()):
         generator = torch.Generator().manual_seed(i)
         torch.nn.init.normal_(parameter, std=0.3, generator=generator)
-    return list(student.parameters.values())
+    return list(parameters.values())
 
 
 @pytest.mark.parametrize("build", [tiny_flux, tiny_flux2_klein, tiny_sd3])
@@ -484,8 +485,8 @@ def test_every_term_of_eraseanything_reaches_the_lora(build):
     lesson = method.prepare(job)
     denoiser = job.denoiser
     layers = denoiser.family.attention.text_queries_keys
-    with lora(denoiser, layers, 2, 0, name="test") as student:
-        parameters = parameters_of(student)
+    with lora(denoiser, layers, 2, 0, name="test") as change:
+        parameters = randomized(change.parameters)
         terms = {}
         for step in (0, 1):
             terms |= method.losses(denoiser, lesson, step, torch.Generator().manual_seed(1))
@@ -506,11 +507,11 @@ def test_the_teacher_of_eraseanything_is_frozen():
     def erase() -> float:
         return method.losses(denoiser, lesson, 0, torch.Generator().manual_seed(0))["erase"].item()
 
-    with lora(denoiser, layers, 2, 0, name="test") as student:
+    with lora(denoiser, layers, 2, 0, name="test") as change:
         at_first = erase()  # the student is the teacher: ‖2 (e_p − e_0)‖²
         i = torch.randint(0, 1, (1,))
         assert at_first > 0
-        parameters_of(student)
+        randomized(change.parameters)
         before = lesson.states.e_0[i].clone()
         assert erase() != at_first
         assert torch.equal(lesson.states.e_0[i], before)
@@ -531,11 +532,11 @@ def test_maces_loss_reaches_keys(monkeypatch):
     drawn = method._draw(job, job.concepts[0])
     found = {}
 
-    def spy(student, losses, course, **options):
-        parameters = parameters_of(student)
+    def spy(parameters, losses, config, **options):
+        values = randomized(parameters)
         term = losses(0, torch.Generator().manual_seed(0))["attention"]
-        gradients = torch.autograd.grad(term, parameters, allow_unused=True)
-        found.update(zip(student.parameters, gradients, strict=True))
+        gradients = torch.autograd.grad(term, values, allow_unused=True)
+        found.update(zip(parameters, gradients, strict=True))
         return [0.0]
 
     monkeypatch.setattr(mace, "train", spy)
@@ -545,17 +546,17 @@ def test_maces_loss_reaches_keys(monkeypatch):
     assert keys and set(keys) <= set(reached)
 
 
-def test_a_dense_student_is_the_weight_itself():
+def test_a_dense_change_is_the_weight_itself():
     """The difference that is trained acts as the changed weight does."""
     pipe = tiny_stable_diffusion(positions=24)
     denoiser = Denoiser(pipe)
     denoiser.network.requires_grad_(False)
     words = denoiser.encode(["a red fox"])
     state, time = denoiser.initial_states([0]), torch.tensor([500])
-    with dense(denoiser, denoiser.family.attention.all) as student:
-        parameters_of(student)
+    with dense(denoiser, denoiser.family.attention.all) as change:
+        randomized(change.parameters)
         shown = denoiser.predict(state, time, words)
-        delta = student.delta()
-    for path, change in delta.items():
-        pipe.unet.get_submodule(path).weight += change.dense()
+        delta = change.delta()
+    for path, found in delta.items():
+        pipe.unet.get_submodule(path).weight += found.dense()
     torch.testing.assert_close(denoiser.predict(state, time, words), shown, atol=1e-4, rtol=1e-4)
