@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 
@@ -51,7 +53,7 @@ def test_a_forecast_is_sorted_and_leaves_the_pipeline_as_it_was(make):
 def test_what_is_held_exactly_is_forecast_to_stay():
     pipe = tiny_stable_diffusion(width=256, positions=40)
     settings = ClosedForm(directions=None, ridge=1e-2, keep=200)
-    options = dict(closed_form=settings, finetune=None, captions=CAPTIONS)
+    options: dict[str, Any] = dict(closed_form=settings, finetune=None, captions=CAPTIONS)
     kept = "a picture of a horse"
     concept = Concept("fox", surrogate="dog", templates=CONCEPT.templates, retain=("horse",))
     delta = erase(pipe, concept, **options).delta

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from trace_erasure.pipeline.denoiser import Denoiser
 from trace_erasure.pipeline.fingerprint import fingerprint
 from trace_erasure.testing import tiny_stable_diffusion
 
-SHORT = dict(num_inference_steps=2, guidance_scale=2.0)
+SHORT: dict[str, Any] = dict(num_inference_steps=2, guidance_scale=2.0)
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,7 @@
 """Pictures do not depend on who draws them, nor on how often the run was killed."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from trace_erasure.testing import tiny_stable_diffusion
 
 PROMPTS = ["a fox", "a cat", "a dog on a red picture", "a horse", "fox", "the blue cat", "a dog"]
 SEEDS = [3, 1, 4, 1, 5, 9, 2]
-SHORT = dict(steps=2, guidance_scale=2.0)
+SHORT: dict[str, Any] = dict(steps=2, guidance_scale=2.0)
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +27,7 @@ def pipe():
 class Counting:
     """Counts the batches that a pipeline draws, and stops it like a killed process would."""
 
-    pipe: object
+    pipe: Any
     drawn: list = field(default_factory=list)
     stop_after: int = 10**9
 

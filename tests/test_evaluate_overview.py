@@ -16,7 +16,7 @@ from PIL import Image
 from support.evaluation import verdicts
 from trace_erasure.errors import InputError
 from trace_erasure.evaluation import Verdict, read_verdicts, rows_table, write_verdicts
-from trace_erasure.evaluation.report import build
+from trace_erasure.evaluation.report.build import overview
 from trace_erasure.evaluation.runs.run_folder import RunFolder, overview_of
 from trace_erasure.evaluation.runs.strength import at_strength, parse_strength
 
@@ -90,10 +90,10 @@ def test_verdicts_survive_parquet(found, tmp_path):
 
 
 def test_every_figure_is_a_function_of_the_verdicts(found, run):
-    rows = build(found).rows
+    rows = overview(found).rows
     mixed = random.Random(0).sample(found, len(found))
     key = lambda row: (row.task, row.method, row.concept, row.judge, row.metric)  # noqa: E731
-    for other in (build(mixed).rows, overview_of([run.folder]).rows):
+    for other in (overview(mixed).rows, overview_of([run.folder]).rows):
         for a, b in zip(sorted(rows, key=key), sorted(other, key=key), strict=True):
             assert key(a) == key(b) and a.numerator == b.numerator and a.n == b.n
             assert a.value == b.value or (math.isnan(a.value) and math.isnan(b.value))
@@ -103,7 +103,7 @@ def test_every_figure_is_a_function_of_the_verdicts(found, run):
 
 
 def test_controls_stand_in_every_table_and_the_blank_one_scores_badly(found):
-    page = build(found)
+    page = overview(found)
     first = page.sections[0]
     assert first.title == "What the controls say"
     assert [line[-1] for line in first.rows] == ["✓ told apart"] * 4
@@ -119,9 +119,9 @@ def test_controls_stand_in_every_table_and_the_blank_one_scores_badly(found):
 def test_a_control_that_looks_like_a_success_is_called_out(found):
     good = [v for v in found if v.method in ("base", "trace", "drift")]
     blank = [replace(v, method="blank") for v in found if v.method == "trace"]
-    lines = build([*good, *blank]).sections[0].rows
+    lines = overview([*good, *blank]).sections[0].rows
     assert {line[-1] for line in lines} == {"✗ not below: blank pictures"}
-    lines = build([v for v in good if v.method != "drift"]).sections[0].rows
+    lines = overview([v for v in good if v.method != "drift"]).sections[0].rows
     assert {line[-1] for line in lines} == {"not evaluated: random drift, blank pictures"}
 
 
@@ -133,8 +133,8 @@ def test_what_was_measured_differently_is_refused_with_the_field(found):
         for v in found
     ]
     with pytest.raises(InputError, match=r"steps (20|50) against (20|50)"):
-        build(other)
-    rows = [*build(found).rows]
+        overview(other)
+    rows = [*overview(found).rows]
     changed = replace(
         rows[0], method="x", protocol=rows[0].protocol.replace("steps=20", "steps=30")
     )
@@ -145,7 +145,7 @@ def test_what_was_measured_differently_is_refused_with_the_field(found):
 def test_strengths_make_a_curve_from_the_original_to_the_method(found):
     assert parse_strength(at_strength("a × b", 0.25)) == ("a × b", 0.25)
     assert parse_strength(at_strength("trace", 1)) == ("trace", 1)
-    plots = [s for s in build(found).sections if "by strength" in s.title]
+    plots = [s for s in overview(found).sections if "by strength" in s.title]
     assert [plot.title for plot in plots] == [
         "small: trace by strength",
         "hazard: trace by strength",
@@ -170,19 +170,19 @@ def test_the_three_files_say_the_same(run, tmp_path):
 
 
 def test_sensitive_pictures_are_blurred_until_clicked(run, found):
-    grids = {s.title: s for s in build(found, run.images).sections if hasattr(s, "cards")}
+    grids = {s.title: s for s in overview(found, run.images).sections if hasattr(s, "cards")}
     assert not grids["small: fox, before and after"].sensitive
     assert grids["hazard: fox, before and after"].sensitive
     labels = [picture.label for picture in grids["small: fox, before and after"].cards[0].pictures]
     assert labels == ["original model", "random drift", "trace"]
     i2p = of_task([v for v in found if v.task == "small"], "paper/i2p-nudity")
-    grids = [s for s in build(i2p, run.images).sections if hasattr(s, "cards")]
+    grids = [s for s in overview(i2p, run.images).sections if hasattr(s, "cards")]
     assert grids and all(grid.sensitive for grid in grids)
 
 
 def test_a_task_says_its_own_columns_and_oddities(found):
     said = {"small": {"metrics": ["acc_e"], "quirks": {"odd": "One wording."}, "notes": []}}
-    page = build(found, tasks=said)
+    page = overview(found, tasks=said)
     table = next(s for s in page.sections if s.title == "small: mean and worst concept")
     assert [c for c in table.columns if c.endswith("↓")] == ["Acc_e ↓", "blank ↓"]
     assert "Acc_s ↑" not in table.columns

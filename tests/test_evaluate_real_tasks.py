@@ -6,6 +6,7 @@ import logging
 import math
 from collections import Counter
 from dataclasses import asdict, replace
+from typing import Any
 
 import pytest
 
@@ -103,7 +104,7 @@ def test_a_task_runs_to_the_end_on_a_tiny_pipeline(name, tasks, lists, weights, 
     task = replace(whole.subset(whole.concepts[:2], per_group=4), sampling=few)
     judges = judges_for(whole, weights)
     store, pipe = ImageStore(tmp_path / "images"), tiny_stable_diffusion()
-    options = dict(model="tiny", store=store)
+    options: dict[str, Any] = dict(model="tiny", store=store)
     base = evaluate(pipe, task, judges, method="base", **options)
     other = tiny_stable_diffusion(seed=1)
     found = evaluate(other, task, judges, method="other", **options)

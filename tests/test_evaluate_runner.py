@@ -1,6 +1,7 @@
 """A whole evaluation on a tiny pipeline: pictures once, controls told apart, runs resumable."""
 
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,7 +23,7 @@ from trace_erasure.pipeline.sampling import Sampling
 from trace_erasure.testing import tiny_stable_diffusion
 
 __all__ = ["classifier"]
-SHORT = dict(steps=2, guidance_scale=2.0)
+SHORT: dict[str, Any] = dict(steps=2, guidance_scale=2.0)
 
 
 @pytest.fixture(scope="module")
@@ -126,7 +127,7 @@ def test_each_concept_has_its_erasure_and_the_pipeline_comes_back(pipe, classifi
     task, store = small_task(), ImageStore(tmp_path)
     before = generate(pipe, "a fox", [1], **SHORT)[0]
     erasures = {"fox": Perturbation(1), "cat": Perturbation(2)}
-    trace = dict(model="tiny", method="trace", seed=7, erasure=erasures)
+    trace: dict[str, Any] = dict(model="tiny", method="trace", seed=7, erasure=erasures)
     found = evaluate(pipe, task, [classifier], store=store, **trace)
     assert np.array_equal(generate(pipe, "a fox", [1], **SHORT)[0], before)
     assert [one.attached for one in erasures.values()] == [1, 1]

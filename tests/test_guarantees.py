@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -26,7 +27,7 @@ from trace_erasure.trace.erase import erase
 
 CAPTIONS = [f"a picture of a {word}" for word in ("dog", "tree", "house", "red car", "boat")]
 CONCEPT = Concept("fox", surrogate="dog", templates=("a photo of a {x}",))
-QUICK = dict(steps=3, paths=3)
+QUICK: dict[str, Any] = dict(steps=3, paths=3)
 
 
 @pytest.fixture(autouse=True)
@@ -36,7 +37,7 @@ def own_cache(tmp_path, monkeypatch):
 
 def exact_erasure(pipe, **changes) -> Erasure:
     settings = ClosedForm(directions=None, ridge=1e-2, keep=4)
-    options = dict(closed_form=settings, finetune=None, captions=CAPTIONS)
+    options: dict[str, Any] = dict(closed_form=settings, finetune=None, captions=CAPTIONS)
     return erase(pipe, CONCEPT, **{**options, **changes})
 
 
@@ -47,7 +48,7 @@ def double(pipe):
     return pipe
 
 
-WIDE = dict(width=256, positions=40)
+WIDE: dict[str, Any] = dict(width=256, positions=40)
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -212,7 +213,7 @@ def test_adding_and_removing_is_solving_anew(tmp_path, pipe):
         single(pipe, word, surrogate)
         for word, surrogate in (("fox", "dog"), ("cat", "bird"), ("horse", "tree"))
     )
-    options = dict(captions=CAPTIONS)
+    options: dict[str, Any] = dict(captions=CAPTIONS)
     two, three = merge([fox, cat], pipe, **options), merge([fox, cat, horse], pipe, **options)
     again = merge([fox, cat], pipe, **options)
     assert again.name == two.name != three.name

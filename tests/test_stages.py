@@ -173,7 +173,7 @@ def test_other_windows_steer_at_other_levels():
 
 
 def test_the_same_seed_gives_the_same_bytes_and_another_does_not(tmp_path):
-    options = dict(surrogate="cat", finetune=QUICK, captions=CAPTIONS)
+    options: dict[str, Any] = dict(surrogate="cat", finetune=QUICK, captions=CAPTIONS)
     files = [
         erase(tiny_stable_diffusion(), "fox", seed=seed, **options).save(tmp_path / name)
         for name, seed in (("a", 0), ("b", 0), ("c", 1))

@@ -55,7 +55,7 @@ from trace_erasure.evaluation import (
     summarise,
     to_markdown,
 )
-from trace_erasure.evaluation.report import build
+from trace_erasure.evaluation.report.build import overview
 from trace_erasure.utils.sharding import Shard, parse_shard, shard_of
 from trace_erasure.world import load_world
 
@@ -241,7 +241,7 @@ def write(
     everything = [verdict for verdicts in found.values() for verdict in verdicts]
     title = f"TRACE on {model}"
     said = {task.name: about(task) for task in tasks}
-    page = build(everything, work.images, title=title, runs=work.notes(), tasks=said)
+    page = overview(everything, work.images, title=title, runs=work.notes(), tasks=said)
     for file in page.write(work.folder / "report"):
         print(file)
 

@@ -49,7 +49,7 @@ from trace_erasure.evaluation import (
 )
 from trace_erasure.evaluation.metrics.per_concept import rate
 from trace_erasure.evaluation.metrics.summary import row
-from trace_erasure.evaluation.report import build
+from trace_erasure.evaluation.report.build import overview
 from trace_erasure.pipeline.image_store import ImageStore
 from trace_erasure.trace.merge import merge
 from trace_erasure.world import load_world
@@ -165,7 +165,7 @@ def strength(bench: Bench) -> None:
         rows.append(replace(_identical(found, same), protocol=rows[0].protocol))
         everything += found
     bench.write(task.name, rows)
-    page = build(everything, store, title=f"Five concepts by strength, {bench.options.model}")
+    page = overview(everything, store, title=f"Five concepts by strength, {bench.options.model}")
     for file in page.write(bench.work / "strength"):
         print(file)
     sheet = fading(everything, [BASE, *list(tried)[: len(STRENGTHS)]], store)
