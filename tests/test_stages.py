@@ -1,6 +1,7 @@
 """The two stages on a tiny random pipeline: the guarantees that hold for any weights."""
 
 import gc
+from typing import Any
 
 import pytest
 import torch
