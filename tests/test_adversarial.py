@@ -11,8 +11,8 @@ import torch
 from trace_erasure.artifact.erasure import Erasure
 from trace_erasure.concepts.captions import broad_captions
 from trace_erasure.concepts.concept import Concept
-from trace_erasure.concepts.resolve import plan
-from trace_erasure.config import THOROUGH, EraseSpec, Finetune
+from trace_erasure.concepts.resolve import resolve
+from trace_erasure.config import ADVERSARIAL_FINETUNE, EraseConfig, FinetuneConfig
 from trace_erasure.math.lowrank import LowRank
 from trace_erasure.math.objectives import mean_square
 from trace_erasure.pipeline import adapters
@@ -27,7 +27,7 @@ from trace_erasure.trace.erase import erase
 from trace_erasure.trace.finetune_data import prepare_finetune_data
 
 CAPTIONS = [f"a picture of a {word}" for word in ("dog", "tree", "house", "red car", "boat")]
-QUICK = Finetune(
+QUICK = FinetuneConfig(
     steps=2, batch=2, rank=2, trajectories=2, retain_trajectories=2, sampler_steps=3,
     noise_level=0.6,
 )  # fmt: skip
@@ -97,10 +97,10 @@ def test_the_training_leaves_the_text_facing_maps_to_stage_1(make, tmp_path, mon
 
 def test_it_brings_its_own_training_unless_told_otherwise():
     denoiser = Denoiser(tiny_stable_diffusion())
-    spec = EraseSpec((Concept("fox", surrogate="dog"),), hardening="adversarial")
-    assert plan(denoiser, spec, CAPTIONS).spec.finetune == THOROUGH
-    assert plan(denoiser, replace(spec, finetune=QUICK), CAPTIONS).spec.finetune == QUICK
-    assert plan(denoiser, replace(spec, hardening="closed_form"), CAPTIONS).spec.finetune is None
+    spec = EraseConfig((Concept("fox", surrogate="dog"),), hardening="adversarial")
+    assert resolve(denoiser, spec, CAPTIONS).spec.finetune == ADVERSARIAL_FINETUNE
+    assert resolve(denoiser, replace(spec, finetune=QUICK), CAPTIONS).spec.finetune == QUICK
+    assert resolve(denoiser, replace(spec, hardening="closed_form"), CAPTIONS).spec.finetune is None
 
 
 def test_an_adversary_without_stage_1_meets_the_surrogate_and_others_notice_little(monkeypatch):
@@ -109,8 +109,8 @@ def test_an_adversary_without_stage_1_meets_the_surrogate_and_others_notice_litt
     pipe = load_pipeline("emoji-sd")
     denoiser = Denoiser(pipe)
     settings = replace(
-        THOROUGH, steps=12, batch=4, trajectories=4, retain_trajectories=8, sampler_steps=6,
-        noise_level=0.7,
+        ADVERSARIAL_FINETUNE, steps=12, batch=4, trajectories=4, retain_trajectories=8,
+        sampler_steps=6, noise_level=0.7,
     )  # fmt: skip
     asked, instead = ([t.format(x=x) for t in SENTENCES] for x in ("fox", "dog"))
     stage_1 = erase(pipe, "fox", surrogate="dog").closed_form

@@ -17,7 +17,7 @@ from trace_erasure.attacks.target import Case
 from trace_erasure.baselines.registry import METHODS
 from trace_erasure.baselines.trace import Trace
 from trace_erasure.concepts.concept import Concept
-from trace_erasure.config import ClosedForm, EraseSpec
+from trace_erasure.config import ClosedFormConfig, EraseConfig
 from trace_erasure.evaluation.runs.records import to_json
 from trace_erasure.testing import tiny_flux, tiny_stable_diffusion
 
@@ -114,7 +114,7 @@ def test_methods_are_trace_at_three_levels_and_the_baselines_of_the_family(bench
     assert found["trace, hardened"] == Trace(hardening="closed_form")
     assert found["trace, adversarial"] == Trace(hardening="adversarial")
     for name in bench.attack_methods.LEVELS:  # none is refused
-        EraseSpec((Concept("fox"),), **vars(found[name]))
+        EraseConfig((Concept("fox"),), **vars(found[name]))
     flux = bench.attack_methods.methods_for(tiny_flux(), "emoji-flux", names, None)
     assert "eraseanything" in flux and "mace" not in flux
     file = tmp_path / "settings.yaml"
@@ -126,8 +126,12 @@ def test_methods_are_trace_at_three_levels_and_the_baselines_of_the_family(bench
     names = ["trace, hardened", "trace, adversarial", "uce"]
     chosen = bench.attack_methods.methods_for(tiny_stable_diffusion(), "emoji-sd", names, file)
     assert [*chosen] == names and chosen["uce"].guide is None
-    assert chosen["trace, hardened"] == Trace(ClosedForm(directions=3), hardening="closed_form")
-    assert chosen["trace, adversarial"] == Trace(ClosedForm(directions=3), hardening="adversarial")
+    assert chosen["trace, hardened"] == Trace(
+        ClosedFormConfig(directions=3), hardening="closed_form"
+    )
+    assert chosen["trace, adversarial"] == Trace(
+        ClosedFormConfig(directions=3), hardening="adversarial"
+    )
     # Whose settings nobody asks for need not have been chosen.
     file.write_text("emoji-sd:\n  uce: {selected: {guide: null}}\n")
     assert bench.attack_methods.methods_for(tiny_stable_diffusion(), "emoji-sd", ["uce"], file) == {

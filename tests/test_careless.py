@@ -13,8 +13,8 @@ from trace_erasure.attacks.methods.wording import misspell
 from trace_erasure.concepts.alignment import concept_columns
 from trace_erasure.concepts.captions import captions_or_broad
 from trace_erasure.concepts.concept import KINDS, TEMPLATES, TOGETHER, Concept
-from trace_erasure.concepts.typos import KINDS as SLIPS
-from trace_erasure.concepts.typos import slip, slips
+from trace_erasure.concepts.typos import TYPO_KINDS as SLIPS
+from trace_erasure.concepts.typos import typos_by_position, with_typo
 from trace_erasure.evaluation import Item, sees, shipped_classifiers
 from trace_erasure.pipeline.denoiser import Denoiser
 from trace_erasure.pipeline.generate import generate
@@ -31,18 +31,18 @@ WORDS = st.text("abcdefghijklmnop ", min_size=2, max_size=12).map(str.strip).fil
 @given(WORDS, st.integers(0, 2**40))
 @settings(deadline=None)
 def test_every_slip_that_an_attacker_makes_is_listed(word, seed):
-    listed = {text for part in slips(word) for text in part}
+    listed = {text for part in typos_by_position(word) for text in part}
     wrong = misspell(word, torch.Generator().manual_seed(seed))
     # Only a slip on a space itself is not.
     spaces = [place for place, letter in enumerate(word) if letter == " "]
-    on_space = {slip(word, k, i, x) for i in spaces for k in SLIPS for x in ascii_lowercase}
+    on_space = {with_typo(word, k, i, x) for i in spaces for k in SLIPS for x in ascii_lowercase}
     assert wrong in {word, *listed, *on_space}
     assert word not in listed
 
 
 @given(WORDS)
 def test_slips_are_told_apart_by_the_letter_and_made_once(word):
-    parts = slips(word)
+    parts = typos_by_position(word)
     assert len(parts) <= len(word.replace(" ", ""))
     every = [text for part in parts for text in part]
     assert len(set(every)) == len(every)
@@ -50,10 +50,10 @@ def test_slips_are_told_apart_by_the_letter_and_made_once(word):
 
 
 def test_slips():
-    made = {kind: slip("house", kind, 1, "x") for kind in SLIPS}
+    made = {kind: with_typo("house", kind, 1, "x") for kind in SLIPS}
     assert made == {"swap": "huose", "drop": "huse", "double": "hoouse", "replace": "hxuse"}
-    assert slip("ab", "drop", 0, "x") == "xb" and slip("ab", "swap", 1, "x") == "ax"
-    assert [len(part) for part in slips("fox")] == [28, 28, 27]
+    assert with_typo("ab", "drop", 0, "x") == "xb" and with_typo("ab", "swap", 1, "x") == "ax"
+    assert [len(part) for part in typos_by_position("fox")] == [28, 28, 27]
 
 
 def test_words_that_mean_something_else_stay():
@@ -115,7 +115,9 @@ def test_a_hardened_erasure_hears_what_is_mistyped():
     pipe = load_pipeline("emoji-sd")
     pipe.set_progress_bar_config(disable=True)
     words = spoken_words(captions_or_broad(None))
-    prompts = [f"a {text}" for part in slips("fox") for text in part if text not in words][::2]
+    prompts = [
+        f"a {text}" for part in typos_by_position("fox") for text in part if text not in words
+    ][::2]
     judge = shipped_classifiers()[0]
     detect = sees(judge, Item("a fox", 0, "target", "fox", ("subject/fox",)))
 

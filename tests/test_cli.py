@@ -17,8 +17,8 @@ from PIL import Image
 
 from support.cli import call, fails
 from trace_erasure import Erasure
-from trace_erasure.config import Finetune
-from trace_erasure.config_file import load_spec
+from trace_erasure.config import FinetuneConfig
+from trace_erasure.config_file import load_config
 from trace_erasure.errors import NonFiniteError
 from trace_erasure.testing import tiny_stable_diffusion
 
@@ -83,9 +83,9 @@ def test_erase_writes_a_lora_and_its_spec(spec, tmp_path):
     assert "fox → dog" in " ".join(result.stdout.split())
     erasure = Erasure.load(out / "fox.safetensors")
     assert erasure.closed_form and erasure.finetuned
-    resolved = load_spec(out / "fox.yaml").erase
+    resolved = load_config(out / "fox.yaml").erase
     assert resolved.seed == 5
-    assert resolved.finetune == load_spec(spec).erase.finetune
+    assert resolved.finetune == load_config(spec).erase.finetune
     assert resolved.concepts[0].surrogate == "dog"
     pipe = tiny_stable_diffusion()
     pipe.load_lora_weights(out / "fox.safetensors")  # as any other tool would
@@ -116,7 +116,7 @@ def test_dry_run_shows_the_resolved_spec_and_writes_nothing(spec, tmp_path):
 
 def test_stage_2_is_trained_where_it_is_asked_for(model, spec, tmp_path):
     asked = ["--model", model, "--concept", "fox", "--surrogate", "dog", "--dry-run"]
-    for given, wanted in (([], None), (["--finetune"], asdict(Finetune()))):
+    for given, wanted in (([], None), (["--finetune"], asdict(FinetuneConfig()))):
         shown = yaml.safe_load(call("erase", *asked, *given).stdout)
         assert shown["finetune"] == wanted
     out = tmp_path / "out"
@@ -227,14 +227,14 @@ def test_concepts_that_work_against_each_other(model, tmp_path):
 @pytest.fixture(scope="module")
 def erased(model, tmp_path_factory):
     """One erasure for the tests that only read it."""
-    from trace_erasure import ClosedForm, Concept
+    from trace_erasure import ClosedFormConfig, Concept
     from trace_erasure.trace.erase import erase
 
     pipe = StableDiffusionPipeline.from_pretrained(model)
     with pytest.MonkeyPatch.context() as patch:
         folder = tmp_path_factory.mktemp("erased")
         patch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
-        settings = ClosedForm(keep=2)
+        settings = ClosedFormConfig(keep=2)
         erasure = erase(
             pipe, Concept("fox", "dog"), closed_form=settings, finetune=None, captions=CAPTIONS
         )
@@ -340,7 +340,7 @@ def test_validate_writes_out_every_default(spec, tmp_path):
     assert result.exit_code == 0, result.output
     again = tmp_path / "again.yaml"
     again.write_text(result.stdout, "utf-8")
-    assert load_spec(again) == load_spec(spec)
+    assert load_config(again) == load_config(spec)
     assert "learning_rate: 0.001" in result.stdout
     spec.write_text("model: a\nconcept: [fox]\n", "utf-8")
     assert "unknown key 'concept'; the nearest is 'concepts'" in fails(call("validate", spec))

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from trace_erasure.concepts.concept import Concept
-from trace_erasure.config import ClosedForm
+from trace_erasure.config import ClosedFormConfig
 from trace_erasure.guarantees.forecast import forecast, network_change, outlook, text_change
 from trace_erasure.pipeline.denoiser import Denoiser
 from trace_erasure.testing import tiny_flux, tiny_stable_diffusion
@@ -28,7 +28,7 @@ def own_cache(tmp_path, monkeypatch):
 
 def test_the_text_figure_is_that_of_the_edit():
     denoiser = Denoiser(tiny_stable_diffusion())
-    result = redirect(denoiser, [CONCEPT], [], ClosedForm(), CAPTIONS)
+    result = redirect(denoiser, [CONCEPT], [], ClosedFormConfig(), CAPTIONS)
     expected = edit_forecast(denoiser, result.edits, CAPTIONS)
     found = text_change(denoiser, result.delta, CAPTIONS)
     for prompt, value in zip(CAPTIONS, found.tolist(), strict=True):
@@ -52,7 +52,7 @@ def test_a_forecast_is_sorted_and_leaves_the_pipeline_as_it_was(make):
 
 def test_what_is_held_exactly_is_forecast_to_stay():
     pipe = tiny_stable_diffusion(width=256, positions=40)
-    settings = ClosedForm(directions=None, ridge=1e-2, keep=200)
+    settings = ClosedFormConfig(directions=None, ridge=1e-2, keep=200)
     options: dict[str, Any] = dict(closed_form=settings, finetune=None, captions=CAPTIONS)
     kept = "a picture of a horse"
     concept = Concept("fox", surrogate="dog", templates=CONCEPT.templates, retain=("horse",))

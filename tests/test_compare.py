@@ -16,7 +16,7 @@ from PIL import Image
 from trace_erasure.baselines.registry import METHODS
 from trace_erasure.baselines.trace import Trace
 from trace_erasure.concepts.concept import Concept
-from trace_erasure.config import EraseSpec, Finetune
+from trace_erasure.config import EraseConfig, FinetuneConfig
 from trace_erasure.errors import InputError
 from trace_erasure.evaluation import Verdict, load_task
 from trace_erasure.evaluation.runs.runner import used_protocol
@@ -75,15 +75,15 @@ def test_every_part_of_trace_is_changed_once_and_none_is_refused(script):
         for overrides in variants.GRID[name]
     ]
     for method in (*methods.values(), *chosen):
-        EraseSpec((Concept("fox"),), method.closed_form, method.finetune)
+        EraseConfig((Concept("fox"),), method.closed_form, method.finetune)
 
 
 def test_a_stage_that_is_off_is_switched_on_by_its_settings(script):
     configured = script("benchmarks.core.methods").configured
-    assert configured("trace", {"finetune": {"steps": 7}}).finetune == Finetune(steps=7)
+    assert configured("trace", {"finetune": {"steps": 7}}).finetune == FinetuneConfig(steps=7)
     assert configured("trace", {}).finetune is None
     alone = {"closed_form": None, "finetune": {}}
-    assert configured("trace", alone) == Trace(closed_form=None, finetune=Finetune())
+    assert configured("trace", alone) == Trace(closed_form=None, finetune=FinetuneConfig())
 
 
 def test_no_test_concept_takes_part_in_the_choice(script, compare):

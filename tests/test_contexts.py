@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 import torch
 
-from trace_erasure import ClosedForm, Concept
-from trace_erasure.concepts.concept import TEMPLATES, fill
-from trace_erasure.concepts.context_templates import contexts
-from trace_erasure.concepts.resolve import plan, settled
-from trace_erasure.config import EraseSpec
+from trace_erasure import ClosedFormConfig, Concept
+from trace_erasure.concepts.concept import TEMPLATES, fill_template
+from trace_erasure.concepts.context_templates import caption_templates
+from trace_erasure.concepts.resolve import resolve, with_mode
+from trace_erasure.config import EraseConfig
 from trace_erasure.pipeline.denoiser import Denoiser
 from trace_erasure.pipeline.families.registry import family_of
 from trace_erasure.pipeline.shipped import load_pipeline
@@ -26,19 +26,19 @@ CAPTIONS = (
 
 
 def test_a_caption_that_names_one_thing_once_lends_its_sentence():
-    found = contexts(CAPTIONS, "object", 10)
+    found = caption_templates(CAPTIONS, "object", 10)
     assert found == ("a {x}, neon style", "a drawing of a {x} on a red background")
-    assert fill(found[0], "apple") == "an apple, neon style"
-    assert contexts(CAPTIONS, "object", 1) == found[:1]
-    assert contexts((), "object") == ()
-    assert contexts(("a cat, neon style",), "style") == ("a cat, {x} style",)
+    assert fill_template(found[0], "apple") == "an apple, neon style"
+    assert caption_templates(CAPTIONS, "object", 1) == found[:1]
+    assert caption_templates((), "object") == ()
+    assert caption_templates(("a cat, neon style",), "style") == ("a cat, {x} style",)
 
 
 def test_only_a_compromise_takes_sentences_from_captions_and_none_with_what_is_erased():
     denoiser = Denoiser(load_pipeline("emoji-sd"))
     concepts = Concept("fox", "duck"), Concept("neon", "ink", "style")
     of = {
-        mode: plan(denoiser, EraseSpec(concepts, ClosedForm(mode=mode))).spec.concepts[0]
+        mode: resolve(denoiser, EraseConfig(concepts, ClosedFormConfig(mode=mode))).spec.concepts[0]
         for mode in ("equality", "ridge")
     }
     assert of["equality"].templates == ()
@@ -47,7 +47,7 @@ def test_only_a_compromise_takes_sentences_from_captions_and_none_with_what_is_e
     assert len(sentences) > 30 and len(set(sentences)) == len(sentences)
     assert not any("neon" in sentence for sentence in sentences)
     own = Concept("fox", "duck", templates=("a {x}",))
-    kept = plan(denoiser, EraseSpec((own,), ClosedForm(mode="ridge"))).spec.concepts[0]
+    kept = resolve(denoiser, EraseConfig((own,), ClosedFormConfig(mode="ridge"))).spec.concepts[0]
     assert kept.templates == ("a {x}",)
 
 
@@ -66,7 +66,7 @@ def test_a_compromise_in_context_carries_further_than_an_equality_where_words_se
 
     before, missed, ranks = predicted(name), {}, {}
     for mode in ("equality", None):  # None is this family's own
-        erasure = erase(pipe, name, closed_form=ClosedForm(mode=mode))
+        erasure = erase(pipe, name, closed_form=ClosedFormConfig(mode=mode))
         goal = predicted(erasure.record["spec"]["concepts"][0]["surrogate"])
         with erasure.attach(pipe):
             missed[mode] = float((predicted(name) - goal).norm() / (before - goal).norm())
@@ -81,8 +81,8 @@ def test_a_compromise_is_the_default_where_an_encoder_reads_both_ways(build):
     pipe = build()
 
     def mode(*concepts: Concept, hardening: str = "off", **changes) -> str | None:
-        spec = EraseSpec(concepts, ClosedForm(**changes), hardening=hardening)
-        return settled(ClosedForm(**changes), spec, family_of(pipe)).mode
+        spec = EraseConfig(concepts, ClosedFormConfig(**changes), hardening=hardening)
+        return with_mode(ClosedFormConfig(**changes), spec, family_of(pipe)).mode
 
     fox = Concept("fox", "dog")
     both_ways = "transformer" in pipe.components  # of these, the two with T5

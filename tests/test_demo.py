@@ -11,7 +11,7 @@ from PIL import Image
 from rich.console import Console
 
 from support.evaluation import save_classifier, save_clip
-from trace_erasure import ClosedForm, Erasure, Finetune
+from trace_erasure import ClosedFormConfig, Erasure, FinetuneConfig
 from trace_erasure.demo import run as demo
 from trace_erasure.pipeline.sampling import Sampling
 from trace_erasure.testing import tiny_stable_diffusion
@@ -25,7 +25,7 @@ CAPTIONS = (
     "a picture of Red Horse",
     "the painting of Ada Fox",
 )
-FINETUNE = Finetune(
+FINETUNE = FinetuneConfig(
     steps=3, batch=2, rank=2, trajectories=2, retain_trajectories=3, sampler_steps=2
 )
 
@@ -48,7 +48,9 @@ def tiny_world(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr("trace_erasure.concepts.captions.broad_captions", lambda: CAPTIONS)
     cases = tuple(
-        replace(case, spec=replace(case.spec, closed_form=ClosedForm(keep=2), finetune=FINETUNE))
+        replace(
+            case, spec=replace(case.spec, closed_form=ClosedFormConfig(keep=2), finetune=FINETUNE)
+        )
         for case in demo.CASES
     )
     monkeypatch.setattr(demo, "CASES", cases)

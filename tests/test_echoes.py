@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from trace_erasure.concepts.alignment import shifted_columns
-from trace_erasure.concepts.concept import Concept, fill
-from trace_erasure.concepts.prompt_search import POPULATION, generations, goal_of
-from trace_erasure.config import ClosedForm
+from trace_erasure.concepts.concept import Concept, fill_template
+from trace_erasure.concepts.prompt_search import POPULATION, search_generations, target_embedding
+from trace_erasure.config import ClosedFormConfig
 from trace_erasure.errors import InputError
 from trace_erasure.pipeline.denoiser import Denoiser
 from trace_erasure.pipeline.shipped import load_pipeline
@@ -33,8 +33,8 @@ def quick(monkeypatch):
 def test_a_search_never_gets_worse_and_finds_what_is_near():
     denoiser = Denoiser(load_pipeline("emoji-sd"))
     known = words(denoiser, ["fox"])
-    goal = goal_of(denoiser.encode, "fox", "object", "a fox")
-    run = generations(known, goal, denoiser.encode, torch.Generator().manual_seed(0))
+    goal = target_embedding(denoiser.encode, "fox", "object", "a fox")
+    run = search_generations(known, goal, denoiser.encode, torch.Generator().manual_seed(0))
     best = []
     for _ in range(12):
         genes, scores = next(run)
@@ -83,8 +83,8 @@ def test_a_hardened_edit_moves_what_was_found(monkeypatch):
     denoiser = Denoiser(pipe)
     concept = Concept("apple", "duck")
     known = words(denoiser, concept.phrases)
-    goal = goal_of(denoiser.encode, "apple", "object", "an apple")
-    run = generations(known, goal, denoiser.encode, torch.Generator().manual_seed(77))
+    goal = target_embedding(denoiser.encode, "apple", "object", "an apple")
+    run = search_generations(known, goal, denoiser.encode, torch.Generator().manual_seed(77))
     for _ in range(50):
         genes, scores = next(run)
     texts = [known.text(genes[i]) for i in scores.argsort()[:8]]
@@ -92,8 +92,10 @@ def test_a_hardened_edit_moves_what_was_found(monkeypatch):
     columns = columns.select(columns.moved)
 
     def left(hardened: bool) -> float:
-        settings = ClosedForm(mode="equality")
-        retain = [fill("a picture of a {x}", name) for name in ("lemon", "strawberry", "car")]
+        settings = ClosedFormConfig(mode="equality")
+        retain = [
+            fill_template("a picture of a {x}", name) for name in ("lemon", "strawberry", "car")
+        ]
         edit = redirect(denoiser, [concept], retain, settings, hardened=hardened).edits["tokens"]
         moved = edit.matrix() @ columns.concept
         away = (columns.surrogate - columns.concept).norm()

@@ -5,8 +5,8 @@ import sys
 import pytest
 import torch
 
-from trace_erasure.concepts.concept import Concept, fill
-from trace_erasure.config import ClosedForm, Finetune
+from trace_erasure.concepts.concept import Concept, fill_template
+from trace_erasure.config import ClosedFormConfig, FinetuneConfig
 from trace_erasure.errors import InputError
 from trace_erasure.evaluation import (
     Judge,
@@ -46,7 +46,7 @@ def fox(pipe):
 @pytest.fixture(scope="module")
 def trained_fox(pipe):
     """Both stages."""
-    return erase(pipe, "fox", finetune=Finetune(), seed=0)
+    return erase(pipe, "fox", finetune=FinetuneConfig(), seed=0)
 
 
 def seen(judge: Judge, images: list) -> list[str]:
@@ -78,8 +78,8 @@ def test_exact_redirect_theorem_in_float32(pipe):
     denoiser = Denoiser(pipe)
     templates = ("{x}", "a picture of a {x}")
     concept = Concept("fox", surrogate="cloud", templates=templates)
-    goals = [fill(t, "cloud") for t in templates]
-    result = redirect(denoiser, [concept], goals, ClosedForm(directions=None))
+    goals = [fill_template(t, "cloud") for t in templates]
+    result = redirect(denoiser, [concept], goals, ClosedFormConfig(directions=None))
 
     def states(prompt: str) -> torch.Tensor:
         visited: list[torch.Tensor] = []
@@ -97,7 +97,7 @@ def test_exact_redirect_theorem_in_float32(pipe):
     adapters.attach(pipe, result.delta, "exact")
     try:
         for template, goal in zip(templates, wanted, strict=True):
-            got = states(fill(template, "fox"))
+            got = states(fill_template(template, "fox"))
             relative = (got - goal).flatten(1).norm(dim=1) / goal.flatten(1).norm(dim=1)
             assert relative.max() < 1e-5
     finally:
@@ -138,7 +138,7 @@ def test_the_concept_goes_and_the_rest_stays_in_both_judges_eyes(pipe, judges, m
         "owl",
         "key",
     ] * 2
-    others = [fill("a {x}", name) for name in names]
+    others = [fill_template("a {x}", name) for name in names]
     seeds = list(range(24))
     base = generate(pipe, [*target, *others], [*seeds, *seeds])
     with erasure.attach(pipe):

@@ -21,7 +21,7 @@ import torch
 from trace_erasure import erase, load_pipeline
 from trace_erasure.baselines.registry import METHODS
 from trace_erasure.concepts.concept import Concept
-from trace_erasure.config import Finetune
+from trace_erasure.config import FinetuneConfig
 from trace_erasure.math.lowrank import LowRank
 from trace_erasure.testing import tiny_flux, tiny_stable_diffusion
 
@@ -55,7 +55,7 @@ TEMPLATES = ("{x}", "a photo of a {x}")
 CONCEPT = Concept("fox", surrogate="cat", synonyms=("horse",), templates=TEMPLATES)
 CAPTIONS = tuple(f"a picture of a {word}" for word in ("dog", "tree", "house", "red car", "boat"))
 POSITIONS = 48
-SHORT = Finetune(
+SHORT = FinetuneConfig(
     steps=3,
     batch=2,
     rank=2,

@@ -18,9 +18,9 @@ from diffusers import DDIMScheduler, FlowMatchEulerDiscreteScheduler
 from trace_erasure.artifact import lora_file
 from trace_erasure.artifact.erasure import Erasure
 from trace_erasure.concepts.alignment import Span, align, align_in_place, concept_columns, locate
-from trace_erasure.concepts.concept import Concept, fill
-from trace_erasure.config import ClosedForm, Finetune
-from trace_erasure.config_file import parse_spec
+from trace_erasure.concepts.concept import Concept, fill_template
+from trace_erasure.config import ClosedFormConfig, FinetuneConfig
+from trace_erasure.config_file import parse_config
 from trace_erasure.errors import InputError
 from trace_erasure.math.parameterization import NoisePoint
 from trace_erasure.pipeline import adapters
@@ -46,8 +46,8 @@ POSITIONS = 48
 CAPTIONS = [f"a picture of a {word}" for word in ("dog", "tree", "house", "red car", "boat")]
 TEMPLATE = "a picture of a {x}"
 PROMPT = "a photo of a red fox"
-EXACT = ClosedForm(directions=None, ridge=1e-2)
-QUICK = Finetune(
+EXACT = ClosedFormConfig(directions=None, ridge=1e-2)
+QUICK = FinetuneConfig(
     steps=2,
     batch=2,
     rank=2,
@@ -146,11 +146,17 @@ def test_exact_redirect_theorem(case, surrogate):
     pipe = case.pipe(width=case.width).to(torch.float64)
     denoiser = Denoiser(pipe)
     concept = Concept("small fox", surrogate=surrogate, templates=(TEMPLATE,))
-    goal = fill(TEMPLATE, surrogate)
+    goal = fill_template(TEMPLATE, surrogate)
     result = redirect(denoiser, [concept], [goal], EXACT, CAPTIONS)
-    wanted, before = rollout(denoiser, goal), rollout(denoiser, fill(TEMPLATE, "small fox"))
+    wanted, before = (
+        rollout(denoiser, goal),
+        rollout(denoiser, fill_template(TEMPLATE, "small fox")),
+    )
     adapters.attach(pipe, result.delta, "edit")
-    redirected, kept = rollout(denoiser, fill(TEMPLATE, "small fox")), rollout(denoiser, goal)
+    redirected, kept = (
+        rollout(denoiser, fill_template(TEMPLATE, "small fox")),
+        rollout(denoiser, goal),
+    )
     for got, same, goal_state in zip(redirected, kept, wanted, strict=True):
         torch.testing.assert_close(got, goal_state, atol=1e-6, rtol=1e-6)
         torch.testing.assert_close(same, goal_state, atol=1e-6, rtol=1e-6)
@@ -172,21 +178,21 @@ def test_an_open_pooled_path_lets_the_concept_in(case):
     result = redirect(denoiser, [concept], [], replace(EXACT, pooled=False), CAPTIONS)
     assert result.certificate.pooled_path == "open"
     assert set(result.edits) == {"tokens"} and result.certificate.residual_listed < 1e-6
-    wanted = rollout(denoiser, fill(TEMPLATE, "cat"))
+    wanted = rollout(denoiser, fill_template(TEMPLATE, "cat"))
     adapters.attach(pipe, result.delta, "edit")
-    redirected = rollout(denoiser, fill(TEMPLATE, "small fox"))
+    redirected = rollout(denoiser, fill_template(TEMPLATE, "small fox"))
     assert (redirected[-1] - wanted[-1]).abs().max() > 1e-3
 
 
 def test_a_family_without_a_pooled_path_says_so():
     denoiser = Denoiser(tiny_stable_diffusion())
-    result = redirect(denoiser, [Concept("fox", surrogate="dog")], [], ClosedForm(), CAPTIONS)
+    result = redirect(denoiser, [Concept("fox", surrogate="dog")], [], ClosedFormConfig(), CAPTIONS)
     assert result.certificate.pooled_path == "none" and set(result.edits) == {"tokens"}
 
 
 def test_the_pooled_columns_of_sdxl_leave_the_image_sizes_alone():
     denoiser = Denoiser(tiny_sdxl(positions=POSITIONS))
-    result = redirect(denoiser, [Concept("fox", surrogate="dog")], [], ClosedForm(), CAPTIONS)
+    result = redirect(denoiser, [Concept("fox", surrogate="dog")], [], ClosedFormConfig(), CAPTIONS)
     change = result.delta["add_embedding.linear_1"].dense()
     pooled = denoiser.encode(["a fox"]).pooled
     assert pooled is not None and 0 < pooled.shape[1] < change.shape[1]
@@ -196,7 +202,7 @@ def test_the_pooled_columns_of_sdxl_leave_the_image_sizes_alone():
 
 def test_each_population_of_sd3_has_its_share_of_the_directions():
     denoiser = Denoiser(tiny_sd3(positions=POSITIONS, width=384))
-    settings = ClosedForm(directions=1)
+    settings = ClosedFormConfig(directions=1)
     result = redirect(denoiser, [Concept("fox", surrogate="dog")], [], settings, CAPTIONS)
     assert result.edits["tokens"].rank == 2 and result.edits["pooled"].rank == 1
     clip, t5 = denoiser.embeddings(["a fox"])
@@ -208,7 +214,7 @@ def test_each_population_of_sd3_has_its_share_of_the_directions():
 @every_family
 def test_the_forecast_is_the_change_of_what_the_maps_give(case):
     denoiser = Denoiser(case.pipe())
-    settings = ClosedForm(directions=4)  # what the tiny embeddings have room for
+    settings = ClosedFormConfig(directions=4)  # what the tiny embeddings have room for
     result = redirect(denoiser, [Concept("fox", surrogate="dog")], [], settings, CAPTIONS)
     changes = forecast(denoiser, result.edits, ["a fox", "a horse"])
     found = []
@@ -262,7 +268,7 @@ def test_words_paired_with_words_are_not_exact_where_positions_are_told_apart():
     concept = Concept("small fox", surrogate="big red boat", templates=(TEMPLATE,))
     result = redirect(denoiser, [concept], [], EXACT, CAPTIONS)
     assert result.certificate.residual_listed < 1e-6
-    texts = [fill(TEMPLATE, phrase) for phrase in ("big red boat", "small fox")]
+    texts = [fill_template(TEMPLATE, phrase) for phrase in ("big red boat", "small fox")]
     wanted, before = (rollout(denoiser, text)[-1] for text in texts)
     adapters.attach(pipe, result.delta, "edit")
     redirected = rollout(denoiser, texts[1])[-1]
@@ -616,7 +622,7 @@ def test_the_text_width_tells_sd_2_from_1(tmp_path, prediction, architecture, ve
     found = []
     for width in (768, 1024):
         pipe = tiny_stable_diffusion(prediction, width=width, positions=POSITIONS)
-        one = ClosedForm(directions=1, keep=1)
+        one = ClosedFormConfig(directions=1, keep=1)
         erasure = erase(pipe, fox, finetune=None, closed_form=one, captions=CAPTIONS)
         _, metadata = lora_file.read(erasure.save(tmp_path / "fox"))
         names = ("modelspec.architecture", "ss_base_model_version", "ss_v2")
@@ -634,6 +640,6 @@ def test_a_fingerprint_covers_the_pooled_path():
 
 def test_the_pooled_path_is_a_setting_of_spec_files():
     text = "model: emoji-sd\nconcepts: [fox]\nclosed_form: {{pooled: {}}}\n"
-    assert parse_spec(text.format("false")).erase.closed_form == ClosedForm(pooled=False)
+    assert parse_config(text.format("false")).erase.closed_form == ClosedFormConfig(pooled=False)
     with pytest.raises(InputError, match=r"closed_form\.pooled is 1; allowed: true or false"):
-        parse_spec(text.format("1"))
+        parse_config(text.format("1"))

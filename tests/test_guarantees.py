@@ -11,7 +11,7 @@ import torch
 
 from trace_erasure.artifact.erasure import Erasure
 from trace_erasure.concepts.concept import Concept
-from trace_erasure.config import ClosedForm, Finetune
+from trace_erasure.config import ClosedFormConfig, FinetuneConfig
 from trace_erasure.errors import InputError
 from trace_erasure.guarantees.certify import certified, certify
 from trace_erasure.pipeline.denoiser import Denoiser
@@ -36,7 +36,7 @@ def own_cache(tmp_path, monkeypatch):
 
 
 def exact_erasure(pipe, **changes) -> Erasure:
-    settings = ClosedForm(directions=None, ridge=1e-2, keep=4)
+    settings = ClosedFormConfig(directions=None, ridge=1e-2, keep=4)
     options: dict[str, Any] = dict(closed_form=settings, finetune=None, captions=CAPTIONS)
     return erase(pipe, CONCEPT, **{**options, **changes})
 
@@ -77,7 +77,7 @@ def test_the_divergence_is_zero_where_stage_1_is_exact(make):
 
 def test_an_open_pooled_path_is_not_called_exact():
     pipe = double(tiny_flux(**WIDE))
-    settings = ClosedForm(directions=None, ridge=1e-2, keep=4, pooled=False)
+    settings = ClosedFormConfig(directions=None, ridge=1e-2, keep=4, pooled=False)
     found = certify(pipe, exact_erasure(pipe, closed_form=settings), **QUICK, retain=[])
     assert found.exact.pooled_path == "open"
     assert not found.exact.holds
@@ -87,7 +87,7 @@ def test_an_open_pooled_path_is_not_called_exact():
 
 def test_a_finetune_of_deeper_layers_is_not_called_exact():
     pipe = tiny_flux(**WIDE)
-    tuned = Finetune(
+    tuned = FinetuneConfig(
         steps=1, batch=1, rank=1, trajectories=1, retain_trajectories=1, sampler_steps=2,
         noise_level=0.5,
     )  # fmt: skip

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from trace_erasure.concepts.concept import Concept
-from trace_erasure.config import ClosedForm, EraseSpec, Finetune
+from trace_erasure.config import ClosedFormConfig, EraseConfig, FinetuneConfig
 from trace_erasure.errors import InputError
 from trace_erasure.math import closed_form as algebra
 from trace_erasure.math import edit_metrics, subspaces
@@ -23,7 +23,7 @@ from trace_erasure.trace.adversary import RADIUS, regenerate
 from trace_erasure.trace.erase import erase
 
 CAPTIONS = [f"a picture of a {word}" for word in ("dog", "tree", "house", "red car", "boat")]
-QUICK = Finetune(
+QUICK = FinetuneConfig(
     steps=2, batch=2, rank=2, trajectories=2, retain_trajectories=2, sampler_steps=3,
     noise_level=0.6,
 )  # fmt: skip
@@ -153,11 +153,11 @@ def test_each_level_gives_another_erasure(monkeypatch):
 def test_levels_that_cannot_be_are_refused():
     concept = (Concept("fox"),)
     with pytest.raises(InputError, match="off, closed_form, adversarial"):
-        EraseSpec(concept, hardening="strong")
+        EraseConfig(concept, hardening="strong")
     with pytest.raises(InputError, match="Keep closed_form"):
-        EraseSpec(concept, closed_form=None, finetune=QUICK, hardening="adversarial")
+        EraseConfig(concept, closed_form=None, finetune=QUICK, hardening="adversarial")
     with pytest.raises(InputError, match="only 'equality'"):
         erase(
             tiny_stable_diffusion(), "fox", surrogate="dog", captions=CAPTIONS, finetune=None,
-            closed_form=ClosedForm(mode="ridge"), hardening="closed_form",
+            closed_form=ClosedFormConfig(mode="ridge"), hardening="closed_form",
         )  # fmt: skip

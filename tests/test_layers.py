@@ -109,6 +109,13 @@ def test_public_names_are_what_they_say():
         _ = trace_erasure.eraser  # type: ignore[attr-defined]
 
 
+def test_old_names_still_work_and_say_the_new_ones():
+    for old, new in trace_erasure._DEPRECATED.items():
+        with pytest.warns(DeprecationWarning, match=f"{old} is now trace_erasure.{new}"):
+            assert getattr(trace_erasure, old) is getattr(trace_erasure, new)
+        assert old not in trace_erasure.__all__
+
+
 def test_one_version_everywhere():
     import tomllib
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from trace_erasure.concepts.concept import Concept
-from trace_erasure.config import ClosedForm, EraseSpec
+from trace_erasure.config import ClosedFormConfig, EraseConfig
 from trace_erasure.evaluation.runs.records import Verdict
 from trace_erasure.testing import tiny_flux, tiny_stable_diffusion
 from trace_erasure.world import load_world
@@ -43,7 +43,7 @@ def test_nothing_that_is_erased_is_kept_and_a_longer_list_keeps_the_same_picture
     kept = [{(i.prompt, i.seed) for i in t.items if i.group == "retain"} for t in (few, many)]
     assert kept[1] < kept[0]
     for item in many.items:
-        forbidden = [c for c in concepts[:10] if c.forbids(item.prompt)]
+        forbidden = [c for c in concepts[:10] if c.is_mentioned_in(item.prompt)]
         if item.group == "retain":
             assert not forbidden
         elif item.group == "target":
@@ -114,12 +114,12 @@ def test_a_style_on_one_thing_is_two_labels_of_one_picture(script):
 def test_parts_are_kept_until_other_settings_are_asked_for(script, tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     many, pipe = script("benchmarks.merging.many"), tiny_stable_diffusion()
-    spec = EraseSpec((Concept("fox", "cat"),), ClosedForm(directions=2))
+    spec = EraseConfig((Concept("fox", "cat"),), ClosedFormConfig(directions=2))
     (file,) = many.parts_of(pipe, spec, tmp_path).files
     first, log = file.read_bytes(), file.with_suffix(".seconds")
     log.write_text("9.5")
     assert many.parts_of(pipe, spec, tmp_path).seconds == 9.5
-    other = replace(spec, closed_form=ClosedForm(directions=3))
+    other = replace(spec, closed_form=ClosedFormConfig(directions=3))
     log.write_text("-1")
     again = many.parts_of(pipe, other, tmp_path)
     assert file.read_bytes() != first and again.seconds > 0

@@ -11,9 +11,14 @@ import torch
 
 from trace_erasure.artifact.erasure import Erasure
 from trace_erasure.artifact.header import read_header
-from trace_erasure.concepts.alignment import keep_columns, material
-from trace_erasure.concepts.concept import Concept, alone, fill, prompts
-from trace_erasure.config import ClosedForm, EraseSpec, Finetune, Merge
+from trace_erasure.concepts.alignment import keep_columns, stream_columns
+from trace_erasure.concepts.concept import (
+    Concept,
+    concept_prompts,
+    fill_template,
+    single_mention_prompts,
+)
+from trace_erasure.config import ClosedFormConfig, EraseConfig, FinetuneConfig, MergeConfig
 from trace_erasure.errors import InputError
 from trace_erasure.math import edit_metrics, joint_solve
 from trace_erasure.math.column_pairs import Pairs
@@ -32,7 +37,7 @@ WORDS = ("dog", "tree", "house", "horse", "boat", "fox", "cat", "bird", "sheep",
 CAPTIONS = [f"a picture of a {word}" for word in WORDS] * 2 + [
     f"a {word} in {style} style" for word in WORDS[:4] for style in ("ink", "neon")
 ]
-QUICK = Finetune(
+QUICK = FinetuneConfig(
     steps=3,
     batch=2,
     rank=2,
@@ -55,7 +60,7 @@ def pipe():
 
 
 def single(pipe, phrase: str, surrogate: str, finetune=None, **options) -> Erasure:
-    settings = options.pop("closed_form", ClosedForm(directions=4, keep=8))
+    settings = options.pop("closed_form", ClosedFormConfig(directions=4, keep=8))
     concept = Concept(phrase, surrogate, templates=options.pop("templates", BARE), **options)
     return erase(pipe, concept, closed_form=settings, finetune=finetune, captions=CAPTIONS)
 
@@ -192,12 +197,14 @@ def test_overlap_is_one_for_a_shared_direction_and_none_for_orthogonal_ones():
 
 def test_a_joint_solve_is_exact_for_all_listed_prompts():
     pipe = tiny_stable_diffusion(width=384, positions=44).to(torch.float64)
-    exact = ClosedForm(directions=None, keep=4)
+    exact = ClosedFormConfig(directions=None, keep=4)
     parts = [
         single(pipe, word, surrogate, closed_form=exact)
         for word, surrogate in (("fox", "dog"), ("horse", "red"))
     ]
-    together = merge(parts, pipe, settings=Merge(directions=1000, keep=100), captions=CAPTIONS)
+    together = merge(
+        parts, pipe, settings=MergeConfig(directions=1000, keep=100), captions=CAPTIONS
+    )
     denoiser = Denoiser(pipe)
     found = together.record["merged"]["capacity"]["tokens"]
     assert found["mode"] == "equality" and max(found["residuals"].values()) < 1e-6
@@ -280,10 +287,10 @@ def test_trained_parts_are_merged_without_cross_talk(pipe):
     assert talk["before"] > 0 and talk["after"] < 1e-9 * talk["before"]
     assert {change.rank for change in together.finetuned.values()} == {4}
     keys = set(pipe.unet.state_dict())
-    tuned = merge(parts, pipe, settings=Merge(integrate=QUICK), captions=CAPTIONS)
+    tuned = merge(parts, pipe, settings=MergeConfig(integrate=QUICK), captions=CAPTIONS)
     assert set(pipe.unet.state_dict()) == keys
     assert {change.rank for change in tuned.finetuned.values()} == {6}
-    small = merge(parts, pipe, settings=Merge(rank=3), captions=CAPTIONS)
+    small = merge(parts, pipe, settings=MergeConfig(rank=3), captions=CAPTIONS)
     assert max(change.rank for change in small.delta.values()) == 3
     assert max(small.record["merged"]["discarded"].values()) > 0
 
@@ -367,7 +374,7 @@ def test_capacity_before_any_work(pipe, caplog):
     assert set(found.residuals) == {"fox", "cat"} and found.most > 2
     narrow = tiny_stable_diffusion(width=32, positions=44)
     many = [Concept(word, "boat") for word in ("fox", "cat", "horse", "dog")]
-    found = capacity(narrow, many, Merge(keep=24), captions=CAPTIONS)["tokens"]
+    found = capacity(narrow, many, MergeConfig(keep=24), captions=CAPTIONS)["tokens"]
     assert found.mode == "ridge" and found.needed > joint_solve.MOST_CAPACITY
     assert "beyond the capacity" in caplog.text
 
@@ -388,14 +395,14 @@ def test_one_and_the_same_embedding_collides(pipe):
 
 def test_each_concept_has_its_file_and_a_killed_run_goes_on(tmp_path, pipe):
     concepts = (Concept("fox", "dog", templates=BARE), Concept("cat", "bird", templates=BARE))
-    spec = EraseSpec(concepts, ClosedForm(directions=2), None)
+    spec = EraseConfig(concepts, ClosedFormConfig(directions=2), None)
     first = erase_each(pipe, spec, tmp_path, CAPTIONS, shard=(0, 2))
     assert [file.name for file in first] == ["fox.safetensors"]
     before = first[0].stat().st_mtime_ns
     files = [*erase_each(pipe, spec, tmp_path, CAPTIONS)]
     assert [file.name for file in files] == ["fox.safetensors", "cat.safetensors"]
     assert files[0].stat().st_mtime_ns == before  # kept, not made again
-    changed = replace(spec, closed_form=ClosedForm(directions=3))
+    changed = replace(spec, closed_form=ClosedFormConfig(directions=3))
     erase_each(pipe, changed, tmp_path, CAPTIONS)
     assert files[0].stat().st_mtime_ns > before
 
@@ -411,8 +418,8 @@ def test_a_combination_moves_and_its_halves_stay():
         only_with="fox",
         templates=("a {y} and a {x}", "a {x} and a {y}"),
     )
-    assert prompts(concept) == ["a fox and a horse", "a horse and a fox"]
-    settings = ClosedForm(directions=None, keep=40)
+    assert concept_prompts(concept) == ["a fox and a horse", "a horse and a fox"]
+    settings = ClosedFormConfig(directions=None, keep=40)
     erasure = erase(pipe, concept, closed_form=settings, finetune=None, captions=CAPTIONS)
     denoiser = Denoiser(pipe)
     for prompt, target in (
@@ -422,12 +429,12 @@ def test_a_combination_moves_and_its_halves_stay():
         assert far(heard(denoiser, prompt), heard(denoiser, target)) > 1e-2
         assert far(heard(denoiser, prompt, erasure.delta), heard(denoiser, target)) < 1e-4
     truncated = erase(
-        pipe, concept, closed_form=ClosedForm(directions=4), finetune=None, captions=CAPTIONS
+        pipe, concept, closed_form=ClosedFormConfig(directions=4), finetune=None, captions=CAPTIONS
     )
     moved = far(
         heard(denoiser, "a fox and a horse", truncated.delta), heard(denoiser, "a fox and a horse")
     )
-    for half in alone(concept):
+    for half in single_mention_prompts(concept):
         own = heard(denoiser, half)
         assert far(heard(denoiser, half, truncated.delta), own) < moved
 
@@ -435,7 +442,7 @@ def test_a_combination_moves_and_its_halves_stay():
 def test_words_before_the_later_half_are_those_of_a_sentence_that_stays(pipe):
     concept = Concept("horse", "dog", only_with="fox", templates=("a {x} and a {y}",))
     denoiser = Denoiser(pipe)
-    found = material(denoiser, concept)
+    found = stream_columns(denoiser, concept)
     kept = keep_columns(denoiser, ["a horse and a"])
     assert torch.cdist(found.moved.concept.mT, kept.mT).min() > 1e-3
     assert found.alone.shape[1] > 0
@@ -443,12 +450,14 @@ def test_words_before_the_later_half_are_those_of_a_sentence_that_stays(pipe):
 
 def test_a_style_on_one_thing_only():
     concept = Concept("ink", "neon", "style", only_with="fox")
-    assert all("fox" in prompt and "ink" in prompt for prompt in prompts(concept))
+    assert all("fox" in prompt and "ink" in prompt for prompt in concept_prompts(concept))
     assert all(phrase == "ink" for _, phrase in concept.wordings())
-    halves = alone(concept)
+    halves = single_mention_prompts(concept)
     assert not any("fox" in prompt and "ink" in prompt for prompt in halves)
-    assert concept.forbids("a fox, ink style") and not concept.forbids("a dog, ink style")
-    assert fill("a {y}", "owl", "{y}") == "an owl"
+    assert concept.is_mentioned_in("a fox, ink style") and not concept.is_mentioned_in(
+        "a dog, ink style"
+    )
+    assert fill_template("a {y}", "owl", "{y}") == "an owl"
 
 
 def test_combinations_say_what_is_missing():

@@ -14,7 +14,7 @@ from trace_erasure.baselines import base as method_module
 from trace_erasure.baselines import esd as esd_module
 from trace_erasure.baselines.registry import METHODS, method
 from trace_erasure.concepts.concept import Concept
-from trace_erasure.config import Finetune
+from trace_erasure.config import FinetuneConfig
 from trace_erasure.errors import InputError, NonFiniteError
 from trace_erasure.pipeline import adapters
 from trace_erasure.testing import (
@@ -35,7 +35,7 @@ CONCEPT = Concept(
 )
 QUICK: dict[str, dict[str, Any]] = {
     "trace": {
-        "finetune": Finetune(
+        "finetune": FinetuneConfig(
             steps=2,
             batch=2,
             rank=2,
@@ -187,7 +187,7 @@ def test_a_family_that_a_method_is_not_for_is_refused_before_any_work(name, fami
     def never(*args, **options):
         raise AssertionError("work has begun")
 
-    monkeypatch.setattr(method_module, "plan", never)
+    monkeypatch.setattr(method_module, "resolve", never)
     monkeypatch.setattr(pipe, "encode_prompt", never)
     with pytest.raises(InputError, match=r"Use a Stable Diffusion"):
         erase(name, pipe)

@@ -21,8 +21,8 @@ from trace_erasure.baselines.mace import MACE
 from trace_erasure.baselines.trainable import dense, lora
 from trace_erasure.baselines.uce import UCE
 from trace_erasure.concepts.concept import Concept
-from trace_erasure.concepts.resolve import plan
-from trace_erasure.config import EraseSpec
+from trace_erasure.concepts.resolve import resolve
+from trace_erasure.config import EraseConfig
 from trace_erasure.math import attention_maps as maps
 from trace_erasure.math import baseline_edits
 from trace_erasure.math.closed_form import Edit
@@ -60,7 +60,7 @@ def descend(loss, start: torch.Tensor) -> torch.Tensor:
 def job_for(pipe, concept: Concept = CONCEPT) -> Job:
     denoiser = Denoiser(pipe)
     denoiser.network.requires_grad_(False)
-    planned = plan(denoiser, EraseSpec((concept,)), CAPTIONS)
+    planned = resolve(denoiser, EraseConfig((concept,)), CAPTIONS)
     return Job(denoiser, planned, CAPTIONS, 0, None)
 
 
@@ -96,8 +96,8 @@ def test_uce_edits_every_map_by_the_dense_solution():
     c = torch.stack([row[end] for row, end in zip(rows, ends, strict=True)], dim=1)
     horse = denoiser.embeddings(["horse"])[0][0, 1]
     s = horse[:, None].expand_as(c)
-    kept = [denoiser.embeddings([prompt])[0][0] for prompt in job.plan.retain]
-    ends = [len(pipe.tokenizer(prompt).input_ids) - 2 for prompt in job.plan.retain]
+    kept = [denoiser.embeddings([prompt])[0][0] for prompt in job.request.retain]
+    ends = [len(pipe.tokenizer(prompt).input_ids) - 2 for prompt in job.request.retain]
     r = torch.stack([rows[end] for rows, end in zip(kept, ends, strict=True)], dim=1)
     assert r.shape[1] > 1
     penalty = 0.5 * r.square().mean() * torch.eye(len(r), dtype=r.dtype)

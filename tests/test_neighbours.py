@@ -5,9 +5,9 @@ import pytest
 from trace_erasure.concepts import candidates
 from trace_erasure.concepts.captions import broad_captions
 from trace_erasure.concepts.concept import Concept
-from trace_erasure.concepts.prediction_similarity import sketches
-from trace_erasure.concepts.resolve import plan
-from trace_erasure.config import EraseSpec
+from trace_erasure.concepts.prediction_similarity import prediction_sketches
+from trace_erasure.concepts.resolve import resolve
+from trace_erasure.config import EraseConfig
 from trace_erasure.errors import InputError
 from trace_erasure.pipeline import shipped
 from trace_erasure.pipeline.denoiser import Denoiser
@@ -25,7 +25,7 @@ def denoiser(tmp_path_factory):
 
 
 def planned(denoiser: Denoiser, phrase: str, kind: str = "object") -> Concept:
-    return plan(denoiser, EraseSpec((Concept(phrase, kind=kind),))).spec.concepts[0]
+    return resolve(denoiser, EraseConfig((Concept(phrase, kind=kind),))).spec.concepts[0]
 
 
 @pytest.mark.parametrize("phrase", ["fox", "cat", "apple", "sailboat"])
@@ -54,51 +54,53 @@ def test_a_weapon_is_never_proposed(denoiser, phrase):
 
 def test_what_words_draw_is_computed_once(denoiser, monkeypatch):
     frames = [f"a picture of a {word}" for word in ("fox", "vixen", "car")]
-    first, _ = sketches(denoiser, frames)
+    first, _ = prediction_sketches(denoiser, frames)
     calls = []
     predict = Denoiser.predict
     monkeypatch.setattr(
         Denoiser, "predict", lambda self, *a: (calls.append(len(a[0])), predict(self, *a))[1]
     )
-    assert sketches(denoiser, frames)[0].equal(first)
+    assert prediction_sketches(denoiser, frames)[0].equal(first)
     assert max(calls) < len(frames)  # the states, and nothing else
     near, far = (first[0] - first[1]).norm(), (first[0] - first[2]).norm()
-    assert near < candidates.SYNONYM * far
+    assert near < candidates.SYNONYM_BOUND * far
 
 
 def test_phrases_are_nouns_with_what_describes_them():
-    found = candidates.phrases(broad_captions(), "object")
+    found = candidates.caption_phrases(broad_captions(), "object")
     assert "round thing with a lit fuse" in found and "fox" in found
     assert not [text for text in found if "picture" in text or "style" in text]
 
 
 def test_captions_that_name_nobody_are_an_error_that_says_so():
-    spec = EraseSpec((Concept("Mira Solberg", kind="identity"),))
+    spec = EraseConfig((Concept("Mira Solberg", kind="identity"),))
     with pytest.raises(InputError, match="the captions name nothing of kind 'identity'"):
-        plan(Denoiser(tiny_stable_diffusion()), spec, ["a dog", "a cat"])
+        resolve(Denoiser(tiny_stable_diffusion()), spec, ["a dog", "a cat"])
 
 
 def test_a_word_for_a_whole_category_is_nobodys_synonym(monkeypatch):
     """As if the network drew everything alike."""
     words = ("plant", "animals", "vixen", "plantain")
     monkeypatch.setattr(
-        candidates, "likeness", lambda denoiser, asked, among: [dict.fromkeys(among, 0.1)]
+        candidates,
+        "prediction_distances",
+        lambda denoiser, asked, among: [dict.fromkeys(among, 0.1)],
     )
     fox = Concept("fox", surrogate="horse")
-    found = candidates.survey(Denoiser(tiny_stable_diffusion()), fox, {}, words)
+    found = candidates.find_candidates(Denoiser(tiny_stable_diffusion()), fox, {}, words)
     assert found.synonyms == ("vixen", "plantain")
 
 
 def test_what_captions_speak_of_is_the_commonest_of_every_kind_and_nothing_forbidden(monkeypatch):
     captions = ["a picture of a fox"] * 3 + ["a picture of a vixen"] * 2 + ["a picture of a kite"]
     captions += ["houses, neon style", "a picture of Mira Solberg"]
-    monkeypatch.setattr(candidates, "SPOKEN_OF", 3)
+    monkeypatch.setattr(candidates, "COMMON_NAMES", 3)
     fox = Concept("fox", synonyms=("vixen",))
-    assert candidates.spoken_of(captions, [fox]) == [
+    assert candidates.common_name_prompts(captions, [fox]) == [
         "a picture of a kite",
         "a house, neon style",
         "a picture of Mira Solberg",
     ]
-    assert "a picture of a fox" in candidates.spoken_of(captions, [Concept("kite")])
-    monkeypatch.setattr(candidates, "SPOKEN_OF", 2)
-    assert "a picture of a kite" not in candidates.spoken_of(captions, [])
+    assert "a picture of a fox" in candidates.common_name_prompts(captions, [Concept("kite")])
+    monkeypatch.setattr(candidates, "COMMON_NAMES", 2)
+    assert "a picture of a kite" not in candidates.common_name_prompts(captions, [])

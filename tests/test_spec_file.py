@@ -10,14 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trace_erasure.concepts.concept import KINDS, Concept
-from trace_erasure.config import MODES, ClosedForm, EraseSpec, Finetune
+from trace_erasure.config import MODES, ClosedFormConfig, EraseConfig, FinetuneConfig
 from trace_erasure.config_file import (
-    RunSpec,
-    dump_spec,
-    load_spec,
-    parse_spec,
+    RunConfig,
+    config_from_record,
+    dump_config,
+    load_config,
+    parse_config,
     slug,
-    spec_of,
     to_yaml,
 )
 from trace_erasure.errors import InputError
@@ -45,14 +45,14 @@ def concepts(draw):
 
 
 closed_forms = st.builds(
-    ClosedForm,
+    ClosedFormConfig,
     mode=st.sampled_from(MODES),
     directions=st.none() | count,
     ridge=positive,
     keep=st.integers(0, 100),
 )
 finetunes = st.builds(
-    Finetune,
+    FinetuneConfig,
     objective=st.sampled_from(sorted(OBJECTIVES)),
     eta=st.floats(0, 1),
     noise_level=st.none() | between,
@@ -68,34 +68,34 @@ finetunes = st.builds(
 def runs(draw):
     closed_form, finetune = draw(st.none() | closed_forms), draw(st.none() | finetunes)
     if closed_form is None and finetune is None:
-        closed_form = ClosedForm()
+        closed_form = ClosedFormConfig()
     listed = tuple(draw(st.lists(concepts(), min_size=1, max_size=3)))
-    spec = EraseSpec(listed, closed_form, finetune, draw(st.integers(0, 2**40)))
-    return RunSpec(draw(text), spec)
+    spec = EraseConfig(listed, closed_form, finetune, draw(st.integers(0, 2**40)))
+    return RunConfig(draw(text), spec)
 
 
 @given(runs())
 def test_what_is_written_is_read_back(run):
-    assert parse_spec(to_yaml(run)) == run
-    assert spec_of(asdict(run.erase)) == run.erase
+    assert parse_config(to_yaml(run)) == run
+    assert config_from_record(asdict(run.erase)) == run.erase
 
 
 def test_files_round_trip_and_leave_nothing_else(tmp_path):
-    run = RunSpec("emoji-sd", EraseSpec((Concept("Mira Solberg", kind="identity"),), seed=3))
-    file = dump_spec(run, tmp_path / "run.yaml")
-    assert load_spec(file) == run
+    run = RunConfig("emoji-sd", EraseConfig((Concept("Mira Solberg", kind="identity"),), seed=3))
+    file = dump_config(run, tmp_path / "run.yaml")
+    assert load_config(file) == run
     assert [path.name for path in tmp_path.iterdir()] == ["run.yaml"]
 
 
 def test_what_is_not_given_has_its_default():
-    run = parse_spec("{model: emoji-sd, concepts: [fox, {phrase: neon, kind: style}]}")
-    assert run.erase == EraseSpec((Concept("fox"), Concept("neon", kind="style")))
+    run = parse_config("{model: emoji-sd, concepts: [fox, {phrase: neon, kind: style}]}")
+    assert run.erase == EraseConfig((Concept("fox"), Concept("neon", kind="style")))
     assert run.name == "fox-neon"
-    run = parse_spec(
+    run = parse_config(
         "{model: m, concepts: [fox], finetune: null, closed_form: {keep: 3, ridge: 1}}"
     )
     assert run.erase.finetune is None
-    assert run.erase.closed_form == ClosedForm(keep=3, ridge=1.0)
+    assert run.erase.closed_form == ClosedFormConfig(keep=3, ridge=1.0)
 
 
 HEAD = "model: emoji-sd\nconcepts: [fox]\n"
@@ -150,25 +150,25 @@ def test_one_clear_message(tmp_path, content, message):
     file = tmp_path / "run.yaml"
     file.write_text(content, "utf-8")
     with pytest.raises(InputError, match=message) as caught:
-        load_spec(file)
+        load_config(file)
     assert str(file) in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
 def test_files_that_cannot_be_read(tmp_path):
     with pytest.raises(InputError, match=r"there is no file .*missing\.yaml"):
-        load_spec(tmp_path / "missing.yaml")
+        load_config(tmp_path / "missing.yaml")
     with pytest.raises(InputError, match="cannot read"):
-        load_spec(tmp_path)
+        load_config(tmp_path)
     (tmp_path / "binary.yaml").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(InputError, match="not a text file in UTF-8"):
-        load_spec(tmp_path / "binary.yaml")
+        load_config(tmp_path / "binary.yaml")
 
 
 def test_a_spec_that_cannot_be_written_leaves_nothing(tmp_path):
-    run = RunSpec("emoji-sd", EraseSpec((Concept("fox"),)))
+    run = RunConfig("emoji-sd", EraseConfig((Concept("fox"),)))
     with pytest.raises(InputError, match="cannot write"):
-        dump_spec(run, tmp_path / "missing" / "run.yaml")
+        dump_config(run, tmp_path / "missing" / "run.yaml")
     assert not list(tmp_path.iterdir())
 
 
@@ -181,5 +181,5 @@ def test_names_are_plain_file_names(name):
 
 def test_every_number_must_be_finite():
     with pytest.raises(InputError, match="ridge is inf"):
-        parse_spec(HEAD + "closed_form: {ridge: .inf}")
-    assert math.isclose(parse_spec(HEAD + "finetune: {eta: 1}").erase.finetune.eta, 1.0)
+        parse_config(HEAD + "closed_form: {ridge: .inf}")
+    assert math.isclose(parse_config(HEAD + "finetune: {eta: 1}").erase.finetune.eta, 1.0)

@@ -12,8 +12,8 @@ from diffusers import (
     UNet2DConditionModel,
 )
 
-from trace_erasure.concepts.concept import Concept, fill
-from trace_erasure.config import ClosedForm, Finetune
+from trace_erasure.concepts.concept import Concept, fill_template
+from trace_erasure.config import ClosedFormConfig, FinetuneConfig
 from trace_erasure.errors import InputError, NonFiniteError
 from trace_erasure.pipeline import adapters
 from trace_erasure.pipeline.denoiser import EMPTY, Denoiser
@@ -24,7 +24,7 @@ from trace_erasure.trace.erase import erase
 from trace_erasure.trace.finetune_data import FinetuneData, prepare_finetune_data
 
 CAPTIONS = [f"a picture of a {word}" for word in ("dog", "tree", "house", "red car", "boat")]
-QUICK = Finetune(
+QUICK = FinetuneConfig(
     steps=4,
     batch=2,
     rank=2,
@@ -62,8 +62,8 @@ def test_exact_redirect_theorem(prediction, surrogate):
     denoiser = Denoiser(pipe)
     templates = ("a picture of a {x}",)
     concept = Concept("small fox", surrogate=surrogate, templates=templates)
-    with_surrogate = fill(templates[0], surrogate)
-    exact = ClosedForm(directions=None, ridge=1e-2)
+    with_surrogate = fill_template(templates[0], surrogate)
+    exact = ClosedFormConfig(directions=None, ridge=1e-2)
     result = redirect(denoiser, [concept], [with_surrogate], exact, CAPTIONS)
     wanted = outputs(denoiser, with_surrogate)
     before = outputs(denoiser, "a picture of a small fox")
@@ -82,7 +82,11 @@ def test_exactness_beyond_the_embedding_s_capacity_is_refused():
     denoiser = Denoiser(tiny_stable_diffusion())
     with pytest.raises(InputError, match=r"all 32 dimensions.*directions"):
         redirect(
-            denoiser, [Concept("fox", surrogate="cat")], [], ClosedForm(directions=None), CAPTIONS
+            denoiser,
+            [Concept("fox", surrogate="cat")],
+            [],
+            ClosedFormConfig(directions=None),
+            CAPTIONS,
         )
 
 
@@ -101,7 +105,7 @@ def test_strength_scales_the_closed_form_exactly():
     )
 
 
-def data_for(denoiser: Denoiser, settings: Finetune = QUICK) -> FinetuneData:
+def data_for(denoiser: Denoiser, settings: FinetuneConfig = QUICK) -> FinetuneData:
     return prepare_finetune_data(
         denoiser,
         ["a fox", "a picture of a fox"],
@@ -134,7 +138,7 @@ def test_the_frozen_model_is_the_base_and_the_trained_one_is_not():
 @pytest.mark.parametrize("objective", ["anchor", "reverse_cfg", "margin"])
 def test_every_loss_term_reaches_the_adapter(objective):
     denoiser = Denoiser(tiny_stable_diffusion())
-    settings = Finetune(**{**QUICK.__dict__, "objective": objective})
+    settings = FinetuneConfig(**{**QUICK.__dict__, "objective": objective})
     data = data_for(denoiser, settings)
     generator = torch.Generator().manual_seed(0)
     parameters = adapters.attach_untrained(denoiser, stage2.ADAPTER, 2, generator)
@@ -209,11 +213,11 @@ def test_training_stops_at_the_first_non_finite_value_and_names_it():
 
 def test_bad_settings_say_what_is_allowed():
     with pytest.raises(InputError, match="anchor, reverse_cfg, margin"):
-        Finetune(objective="push")
+        FinetuneConfig(objective="push")
     with pytest.raises(InputError, match="0 to 1"):
-        Finetune(eta=3)
+        FinetuneConfig(eta=3)
     with pytest.raises(InputError, match="equality, ridge, null_space"):
-        ClosedForm(mode="exact")
+        ClosedFormConfig(mode="exact")
     with pytest.raises(InputError, match="both 'fox'"):
         Concept("fox", surrogate="fox")
     with pytest.raises(InputError, match="beyond this model's limit"):

@@ -8,7 +8,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from trace_erasure.config import Finetune
+from trace_erasure.config import FinetuneConfig
 from trace_erasure.errors import InputError, NonFiniteError
 from trace_erasure.testing import tiny_stable_diffusion
 from trace_erasure.trace import training
@@ -21,7 +21,7 @@ OPTIONS = dict(
     surrogate="cat",
     closed_form=None,
     captions=CAPTIONS,
-    finetune=Finetune(
+    finetune=FinetuneConfig(
         steps=STEPS,
         batch=2,
         rank=2,

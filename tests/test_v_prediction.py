@@ -10,7 +10,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from trace_erasure import ClosedForm, Concept, Finetune
+from trace_erasure import ClosedFormConfig, Concept, FinetuneConfig
 from trace_erasure.pipeline.denoiser import Denoiser
 from trace_erasure.testing import tiny_stable_diffusion
 from trace_erasure.trace.erase import erase
@@ -82,8 +82,8 @@ def test_a_word_loses_its_picture_and_the_others_keep_theirs(trained):
     erasure = erase(
         trained,
         concept,
-        closed_form=ClosedForm(directions=4),
-        finetune=Finetune(steps=10, trajectories=3, retain_trajectories=6, sampler_steps=6),
+        closed_form=ClosedFormConfig(directions=4),
+        finetune=FinetuneConfig(steps=10, trajectories=3, retain_trajectories=6, sampler_steps=6),
         captions=CAPTIONS,
     )
     with erasure.attach(trained):

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trace_erasure.concepts.alignment import material
+from trace_erasure.concepts.alignment import stream_columns
 from trace_erasure.concepts.concept import Concept
 from trace_erasure.math import joint_solve
 from trace_erasure.math.closed_form import ridge, ridge_system
@@ -135,7 +135,7 @@ def test_concepts_count_alike_however_many_sentences_stand_for_them():
     root = roots_of(denoiser)[TOKENS]
     products = []
     for templates in (few, few * 3):
-        fox = material(denoiser, Concept("fox", "horse", templates=templates))
+        fox = stream_columns(denoiser, Concept("fox", "horse", templates=templates))
         pairs = part_of(denoiser, fox, [], TOKENS, root).pairs
         products.append(pairs.surrogate @ pairs.concept.mT)
     torch.testing.assert_close(products[0], products[1], atol=1e-10, rtol=1e-8)

@@ -11,7 +11,7 @@ from trace_erasure.attacks import unknown_concept
 from trace_erasure.attacks.budget import Budget
 from trace_erasure.attacks.runner import CONTROLS, budget_for, controls_of
 from trace_erasure.attacks.target import Case
-from trace_erasure.concepts.concept import fill
+from trace_erasure.concepts.concept import fill_template
 from trace_erasure.utils.sharding import Shard
 
 CHEAP = ("paraphrase", "typo", "synonym", "composition", "ring-a-bell")
@@ -66,7 +66,9 @@ def cases_of(unit: Unit, options: Any) -> list[Case]:
     if unit.setting in CONTROLS:
         count = min(count, options.control_cases)
     name = unknown_concept.NAME if unit.setting == "unknown" else unit.concept
-    return [Case(fill(PROMPTS[i % len(PROMPTS)], name), FIRST_SEED + i) for i in range(count)]
+    return [
+        Case(fill_template(PROMPTS[i % len(PROMPTS)], name), FIRST_SEED + i) for i in range(count)
+    ]
 
 
 def budget_of(attack: str, options: Any) -> Budget:

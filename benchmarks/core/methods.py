@@ -11,7 +11,7 @@ from typing import Any
 from trace_erasure.baselines.base import Baseline, Method
 from trace_erasure.baselines.registry import METHODS
 from trace_erasure.baselines.trace import Trace
-from trace_erasure.config import MODES, ClosedForm, Finetune
+from trace_erasure.config import MODES, ClosedFormConfig, FinetuneConfig
 from trace_erasure.errors import InputError
 from trace_erasure.pipeline.denoiser import Denoiser
 
@@ -19,10 +19,10 @@ BOTH_STAGES = "trace, both stages"
 """TRACE with its training, too: what that adds to the closed form, at the price of a training."""
 COMPARED: dict[str, Method] = {
     "trace": METHODS["trace"],
-    BOTH_STAGES: Trace(finetune=Finetune()),
+    BOTH_STAGES: Trace(finetune=FinetuneConfig()),
     **METHODS,
 }
-DEFAULTS = {"closed_form": ClosedForm(), "finetune": Finetune()}
+DEFAULTS = {"closed_form": ClosedFormConfig(), "finetune": FinetuneConfig()}
 """What settings of a stage that is off start from."""
 BUDGET = 4
 """Settings that every method may try, the published ones among them."""

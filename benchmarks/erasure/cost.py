@@ -29,13 +29,13 @@ CASES = ("base", "trace", "both stages")
 
 def case(method: str, model: str) -> dict[str, float]:
     """One case, in this process."""
-    from trace_erasure.config import Finetune
+    from trace_erasure.config import FinetuneConfig
     from trace_erasure.trace.erase import erase
 
     pipe, seconds = load_model(model), 0.0
     if method != "base":
         started = time.perf_counter()
-        erase(pipe, "fox", finetune=Finetune() if method == "both stages" else None)
+        erase(pipe, "fox", finetune=FinetuneConfig() if method == "both stages" else None)
         seconds = time.perf_counter() - started
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return {"seconds": seconds, "peak_mib": peak}

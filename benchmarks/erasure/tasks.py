@@ -40,7 +40,7 @@ from trace_erasure.artifact.erasure import Erasure
 from trace_erasure.baselines.base import Method
 from trace_erasure.baselines.trace import Trace
 from trace_erasure.concepts.concept import Concept
-from trace_erasure.config import Finetune
+from trace_erasure.config import FinetuneConfig
 from trace_erasure.evaluation import (
     AtStrength,
     Row,
@@ -64,10 +64,10 @@ KINDS = {"objects": "object", "styles": "style", "identities": "identity", "haza
 BORROWED = {"retention": ("hazard", "weapons"), "strength": ("objects", "fox")}
 METHODS: dict[str, Method] = {
     "trace": Trace(),
-    "both stages": Trace(finetune=Finetune()),
-    "stage 2 only": Trace(closed_form=None, finetune=Finetune()),
-    "reverse_cfg": Trace(finetune=Finetune(objective="reverse_cfg")),
-    "margin": Trace(finetune=Finetune(objective="margin")),
+    "both stages": Trace(finetune=FinetuneConfig()),
+    "stage 2 only": Trace(closed_form=None, finetune=FinetuneConfig()),
+    "reverse_cfg": Trace(finetune=FinetuneConfig(objective="reverse_cfg")),
+    "margin": Trace(finetune=FinetuneConfig(objective="margin")),
 }
 DRIFT = "drift"
 """A control like ``BASE`` and ``BLANK``, all drawn once for all concepts of a task: as large a
@@ -126,7 +126,9 @@ def tasks_of(options: argparse.Namespace) -> list[Task]:
             concepts = None
         if name == "retention":  # what is erased on purpose is not lost
             gone = concepts_of(*BORROWED[name])
-            kept = [item for item in task.items if not any(c.forbids(item.prompt) for c in gone)]
+            kept = [
+                item for item in task.items if not any(c.is_mentioned_in(item.prompt) for c in gone)
+            ]
             task = replace(task, items=tuple(kept))
         tasks.append(task.subset(concepts, per_group))
     return tasks

@@ -32,9 +32,9 @@ from PIL import Image
 
 from benchmarks.core.common import RESULTS, add_model, load_model, row_file, write_rows
 from trace_erasure.artifact.erasure import Erasure
-from trace_erasure.concepts.candidates import FRAMES
-from trace_erasure.concepts.concept import Concept, fill
-from trace_erasure.config import ClosedForm, EraseSpec
+from trace_erasure.concepts.candidates import PROBE_TEMPLATES
+from trace_erasure.concepts.concept import Concept, fill_template
+from trace_erasure.config import ClosedFormConfig, EraseConfig
 from trace_erasure.evaluation import Row, shipped_classifiers
 from trace_erasure.evaluation.tasks.task import Protocol
 from trace_erasure.guarantees.path_kl import END, VACUOUS, divergence
@@ -49,7 +49,7 @@ from trace_erasure.world import load_world
 STRENGTHS = (0.01, 0.02, 0.05, 1.0)
 """The divergence grows with the square: at 0.05 it is about half a nat beside the concept."""
 SENTENCE = "a picture of a {x}"
-EXACT = ClosedForm(directions=None, keep=4)
+EXACT = ClosedFormConfig(directions=None, keep=4)
 """An embedding of 256 has room for one sentence of a concept and its synonyms, and little else."""
 FIRST_SEED = 60_000
 NAN = float("nan")
@@ -69,13 +69,13 @@ class Comparison:
 
 def comparisons(pipe: Any, name: str, count: int) -> Iterator[Comparison]:
     """Everything that is certified and checked for one concept."""
-    default = run(pipe, EraseSpec((Concept(name),)))
+    default = run(pipe, EraseConfig((Concept(name),)))
     kept = retained(name, count)
     for strength in STRENGTHS:
         method = f"stage 1 × {strength:g}"
         yield Comparison("certificate/retained", method, default, strength, kept, kept)
     listed = Concept(name, templates=(SENTENCE,))
-    exact = run(pipe, EraseSpec((listed,), closed_form=EXACT))
+    exact = run(pipe, EraseConfig((listed,), closed_form=EXACT))
     for method, erasure in (("stage 1 × 1", default), ("exact stage 1", exact)):
         edited, original = redirected(erasure, count)
         yield Comparison("certificate/concept", method, erasure, 1.0, edited, original)
@@ -83,7 +83,7 @@ def comparisons(pipe: Any, name: str, count: int) -> Iterator[Comparison]:
 
 def retained(name: str, count: int) -> tuple[str, ...]:
     names = [thing.name for thing in load_world().objects if thing.name != name]
-    return tuple(fill(FRAMES["object"], other) for other in names[:count])
+    return tuple(fill_template(PROBE_TEMPLATES["object"], other) for other in names[:count])
 
 
 def redirected(erasure: Erasure, count: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -92,8 +92,8 @@ def redirected(erasure: Erasure, count: int) -> tuple[tuple[str, ...], tuple[str
     wordings = concept.wordings()
     count = min(count, len(wordings))
     chosen = [wordings[i * len(wordings) // count] for i in range(count)]
-    own = tuple(fill(template, phrase) for template, phrase in chosen)
-    return own, tuple(fill(template, concept.surrogate or "") for template, _ in chosen)
+    own = tuple(fill_template(template, phrase) for template, phrase in chosen)
+    return own, tuple(fill_template(template, concept.surrogate or "") for template, _ in chosen)
 
 
 def detectors(judges: Sequence[Any]) -> dict[str, Callable[[Sequence[Image.Image]], np.ndarray]]:

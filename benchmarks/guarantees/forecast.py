@@ -28,9 +28,9 @@ from scipy.stats import bootstrap, spearmanr
 
 from benchmarks.core.common import RESULTS, add_model, load_model, row_file, write_rows
 from trace_erasure.artifact.erasure import Erasure
-from trace_erasure.concepts.candidates import FRAMES
-from trace_erasure.concepts.concept import Concept, fill
-from trace_erasure.config import EraseSpec
+from trace_erasure.concepts.candidates import PROBE_TEMPLATES
+from trace_erasure.concepts.concept import Concept, fill_template
+from trace_erasure.config import EraseConfig
 from trace_erasure.evaluation import Row, shipped_classifiers
 from trace_erasure.evaluation.judges.base import probabilities
 from trace_erasure.evaluation.tasks.task import Protocol
@@ -49,7 +49,11 @@ FIRST, WORST = 10, 5
 
 def draw(pipe: Any, names: Sequence[str], options: Any) -> dict[str, list[Image.Image]]:
     """``options.images`` pictures of each name; the same list is drawn for every concept."""
-    texts = [fill(FRAMES["object"], name) for name in names for _ in range(options.images)]
+    texts = [
+        fill_template(PROBE_TEMPLATES["object"], name)
+        for name in names
+        for _ in range(options.images)
+    ]
     seeds = [FIRST_SEED + i for _ in names for i in range(options.images)]
     found = generate(
         pipe, texts, seeds, steps=options.steps, guidance_scale=shipped.GUIDANCE, autocast=True,
@@ -67,7 +71,7 @@ def distance(first: Image.Image, second: Image.Image) -> float:
 def measure(pipe: Any, name: str, judge: Any, options: Any) -> list[dict[str, Any]]:
     """Forecast and measurement of every other object, kept from run to run."""
     folder = options.work / options.model
-    (made,) = erase_each(pipe, EraseSpec((Concept(name),)), folder)
+    (made,) = erase_each(pipe, EraseConfig((Concept(name),)), folder)
     erasure = Erasure.load(made)
     file = folder / f"{name}-{erasure.name}-{options.images}-{options.steps}.json"
     if file.exists():

@@ -33,7 +33,7 @@ from benchmarks.core.common import (
 from benchmarks.merging.many import parts_of, verdicts_of
 from benchmarks.merging.prompts import label_of, named
 from trace_erasure.concepts.concept import Concept
-from trace_erasure.config import EraseSpec
+from trace_erasure.config import EraseConfig
 from trace_erasure.evaluation import Item, Row, Task, Verdict, shipped_classifiers
 from trace_erasure.evaluation.metrics.summary import row
 from trace_erasure.math.statistics import wilson_interval
@@ -182,7 +182,7 @@ def main() -> None:
     base = verdicts_of(pipe, task, BASE, **how)
     rows = rows_of(base, base, asked)
     rows += rows_of(verdicts_of(pipe, task, BLANK, **how), base, asked)
-    parts = parts_of(pipe, EraseSpec(CONCEPTS), work).load()
+    parts = parts_of(pipe, EraseConfig(CONCEPTS), work).load()
     found: list[Verdict] = []
     for concept, erasure in zip(CONCEPTS, parts, strict=True):
         found += verdicts_of(pipe, task.subset([concept.name]), "trace", erasure=erasure, **how)

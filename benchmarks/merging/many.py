@@ -43,8 +43,8 @@ from trace_erasure.baselines.mace import MACE
 from trace_erasure.baselines.uce import UCE
 from trace_erasure.concepts.captions import captions_or_broad
 from trace_erasure.concepts.concept import Concept
-from trace_erasure.concepts.resolve import Plan
-from trace_erasure.config import EraseSpec, Finetune, Merge
+from trace_erasure.concepts.resolve import ResolvedRequest
+from trace_erasure.config import EraseConfig, FinetuneConfig, MergeConfig
 from trace_erasure.errors import InputError
 from trace_erasure.evaluation import (
     Row,
@@ -93,7 +93,9 @@ def mace_fusion(pipe: Any, parts: Sequence[Erasure]) -> Erasure:
     denoiser, settings = Denoiser(pipe), MACE()
     refuse_joint(denoiser, "MACE's fusion")
     concepts = tuple(share.concept for part in parts for share in part.merge_statistics)
-    job = Job(denoiser, Plan(EraseSpec(concepts), (), ()), captions_or_broad(None), 0, None)
+    job = Job(
+        denoiser, ResolvedRequest(EraseConfig(concepts), (), ()), captions_or_broad(None), 0, None
+    )
     changes = [part.delta for part in parts]
     one = fused(job, changes, penalty=settings.penalty, ordinary=settings.ordinary)
     return _one(parts, one, "Fusion")
@@ -112,7 +114,7 @@ def _one(parts: Sequence[Erasure], delta: dict[str, LowRank], title: str) -> Era
 
 METHODS: dict[str, Callable[[Any, Sequence[Erasure]], Erasure]] = {
     "trace": lambda pipe, parts: merge(parts, pipe),
-    "ridge only": lambda pipe, parts: merge(parts, pipe, settings=Merge(mode="ridge")),
+    "ridge only": lambda pipe, parts: merge(parts, pipe, settings=MergeConfig(mode="ridge")),
     "plain sum": plain_sum,
     "mace fusion": mace_fusion,
     "uce": uce,
@@ -136,15 +138,15 @@ def verdicts_of(
         return RunFolder(work).measure(pipe, task, judges, **how) or []
 
 
-def asked(options: argparse.Namespace, concepts: Sequence[Concept]) -> tuple[EraseSpec, Path]:
+def asked(options: argparse.Namespace, concepts: Sequence[Concept]) -> tuple[EraseConfig, Path]:
     """What each artifact is made by, and the folder that keeps what comes of it."""
-    spec = EraseSpec(tuple(concepts), finetune=Finetune() if options.finetune else None)
+    spec = EraseConfig(tuple(concepts), finetune=FinetuneConfig() if options.finetune else None)
     work = options.work / options.model / ("both-stages" if options.finetune else "stage-1")
     work.mkdir(parents=True, exist_ok=True)
     return spec, work
 
 
-def parts_of(pipe: Any, spec: EraseSpec, work: Path, shard: Shard = (0, 1)) -> Parts:
+def parts_of(pipe: Any, spec: EraseConfig, work: Path, shard: Shard = (0, 1)) -> Parts:
     """One artifact a concept, each made by itself: the same whatever it is merged with later."""
     found: list[Path] = []
     spent = 0.0

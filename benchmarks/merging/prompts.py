@@ -92,7 +92,7 @@ def kept_of(world: World, concepts: Sequence[Concept]) -> list[tuple[str, int, s
     return [
         (prompt, 100_000 + i, label)
         for i, (prompt, label) in enumerate(everything)
-        if not any(concept.forbids(prompt) for concept in concepts)
+        if not any(concept.is_mentioned_in(prompt) for concept in concepts)
     ]
 
 

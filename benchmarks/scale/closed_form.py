@@ -35,11 +35,11 @@ import torch
 from benchmarks.core.common import RESULTS, write_rows
 from benchmarks.scale.shapes import SIZES, build
 from trace_erasure.concepts.captions import broad_captions
-from trace_erasure.concepts.concept import TEMPLATES, Concept, fill
-from trace_erasure.concepts.context_templates import contexts
-from trace_erasure.concepts.resolve import settled
+from trace_erasure.concepts.concept import TEMPLATES, Concept, fill_template
+from trace_erasure.concepts.context_templates import caption_templates
+from trace_erasure.concepts.resolve import with_mode
 from trace_erasure.concepts.second_moment import second_moment
-from trace_erasure.config import ClosedForm, EraseSpec
+from trace_erasure.config import ClosedFormConfig, EraseConfig
 from trace_erasure.evaluation import Row, read_jsonl
 from trace_erasure.pipeline.denoiser import Denoiser
 from trace_erasure.trace.closed_form import redirect
@@ -60,11 +60,11 @@ def case(family: str, name: str, captions: int) -> dict[str, float]:
         for stream in streams:
             second_moment(denoiser, texts, stream)
     else:
-        retain = [fill(TEMPLATES["object"][2], word) for word in NEAR]
+        retain = [fill_template(TEMPLATES["object"][2], word) for word in NEAR]
         concept = CONCEPT
-        settings = settled(ClosedForm(), EraseSpec((concept,)), denoiser.family)
+        settings = with_mode(ClosedFormConfig(), EraseConfig((concept,)), denoiser.family)
         if settings.mode == "ridge":
-            lent = contexts(broad_captions(), concept.kind)
+            lent = caption_templates(broad_captions(), concept.kind)
             concept = replace(concept, templates=(*concept.sentences, *lent))
         result = redirect(denoiser, [concept], retain, settings, texts)
         maps = {"maps": len(result.delta), "loaded_mib": loaded}

@@ -26,8 +26,8 @@ import torch
 from benchmarks.core.common import RESULTS, write_rows
 from benchmarks.scale.memory import GIB, states_of
 from benchmarks.scale.shapes import SIZES, whole
-from trace_erasure.concepts.concept import TEMPLATES, fill
-from trace_erasure.config import Finetune
+from trace_erasure.concepts.concept import TEMPLATES, fill_template
+from trace_erasure.config import FinetuneConfig
 from trace_erasure.evaluation import Row, read_jsonl
 from trace_erasure.pipeline import adapters
 from trace_erasure.pipeline.denoiser import Denoiser
@@ -53,7 +53,7 @@ def measured(family: str) -> Iterator[tuple[int, dict[str, float]]]:
     rolled = rollout(denoiser)
     denoiser.network.enable_gradient_checkpointing()  # type: ignore[operator]
     for batch in BATCHES[family]:
-        settings = Finetune(
+        settings = FinetuneConfig(
             steps=STEPS,
             batch=batch,
             trajectories=FEW,
@@ -61,7 +61,7 @@ def measured(family: str) -> Iterator[tuple[int, dict[str, float]]]:
             sampler_steps=FEW,
         )
         prompts, others, kept = (
-            [fill(template, word) for template in TEMPLATES["object"]]
+            [fill_template(template, word) for template in TEMPLATES["object"]]
             for word in ("fox", "cat", "dog")
         )
         with adapters.frozen(denoiser):
@@ -91,7 +91,7 @@ def measured(family: str) -> Iterator[tuple[int, dict[str, float]]]:
 @torch.no_grad()
 def rollout(denoiser: Denoiser) -> dict[str, float]:
     """What one pass of all that goes through the network at once takes."""
-    together = min(CHUNK, Finetune().retain_trajectories)
+    together = min(CHUNK, FinetuneConfig().retain_trajectories)
     count = max(CHUNK, together * (1 if denoiser.distilled else 2))
     conditioning = denoiser.encode(["a fox"])[[0] * count]
     states, timestep = denoiser.initial_states(range(count)), denoiser.timesteps(4)[1]
@@ -120,7 +120,7 @@ def main() -> None:
     for family in options.families:
         rows = [row for row in rows if row.task.partition(",")[0] != family]
         for batch, figures in measured(family):
-            how = f"device={device} precision=bfloat16 batch={batch} rank={Finetune().rank}"
+            how = f"device={device} precision=bfloat16 batch={batch} rank={FinetuneConfig().rank}"
             for metric, value in figures.items():
                 task = f"{family}, batch {batch}"
                 rows.append(Row(task=task, metric=metric, value=value, protocol=how, **fields))

@@ -35,7 +35,7 @@ from torch.utils._pytree import tree_leaves
 from benchmarks.core.common import RESULTS, write_rows
 from benchmarks.scale.shapes import SIZES, outline
 from trace_erasure.concepts.concept import TEMPLATES
-from trace_erasure.config import Finetune
+from trace_erasure.config import FinetuneConfig
 from trace_erasure.evaluation import Row
 from trace_erasure.pipeline.denoiser import Denoiser
 from trace_erasure.pipeline.families.family import Conditioning
@@ -157,13 +157,13 @@ def kept_of(denoiser: Denoiser, conditioning: Conditioning) -> tuple[int, int]:
     return counted.total, largest
 
 
-def states_of(settings: Finetune) -> int:
+def states_of(settings: FinetuneConfig) -> int:
     """States in one batch: late and early ones, those of the empty prompt, retained ones."""
     half = settings.batch // 2
     return settings.batch + half + max(1, half) + 2 * settings.batch
 
 
-def bank_of(denoiser: Denoiser, text: int, settings: Finetune) -> int:
+def bank_of(denoiser: Denoiser, text: int, settings: FinetuneConfig) -> int:
     """Bytes of the states of stage 2, the teacher's float32 outputs and the text embeddings.
 
     ``text`` is the bytes of one prompt's embeddings.
@@ -187,7 +187,7 @@ def budget(family: str) -> dict[str, float]:
     encoders = [x for name, x in pipe.components.items() if name.startswith("text_encoder") and x]
     for part in (Denoiser(pipe).network, *encoders):
         part.to(torch.bfloat16).requires_grad_(False)
-    denoiser, settings = Denoiser(pipe), Finetune()
+    denoiser, settings = Denoiser(pipe), FinetuneConfig()
     network = bytes_of(denoiser.network)
     width = {stream.name: _width(denoiser, stream.name) for stream in denoiser.family.streams}
     positions = sum(length for _, length in denoiser.populations())
@@ -235,7 +235,7 @@ def _width(denoiser: Denoiser, stream: str) -> int:
 
 
 def main() -> None:
-    settings = Finetune()
+    settings = FinetuneConfig()
     fields: dict[str, Any] = dict(judge="none", numerator=None, n=1, seed=0, concept="any")
     fields |= dict(low=float("nan"), high=float("nan"), model="random")
     fields |= dict(protocol=f"precision=bfloat16 batch={settings.batch} rank={settings.rank}")

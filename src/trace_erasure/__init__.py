@@ -7,12 +7,13 @@ stays instant: torch and diffusers come with the first name that needs them.
 from __future__ import annotations
 
 import importlib
+import warnings
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from trace_erasure.artifact.erasure import Erasure
     from trace_erasure.concepts.concept import Concept
-    from trace_erasure.config import ClosedForm, EraseSpec, Finetune, Merge
+    from trace_erasure.config import ClosedFormConfig, EraseConfig, FinetuneConfig, MergeConfig
     from trace_erasure.errors import InputError, NonFiniteError
     from trace_erasure.pipeline.generate import generate
     from trace_erasure.pipeline.shipped import load_pipeline
@@ -24,13 +25,13 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
-    "ClosedForm",
+    "ClosedFormConfig",
     "Concept",
-    "EraseSpec",
+    "EraseConfig",
     "Erasure",
-    "Finetune",
+    "FinetuneConfig",
     "InputError",
-    "Merge",
+    "MergeConfig",
     "NonFiniteError",
     "__version__",
     "capacity",
@@ -42,13 +43,13 @@ __all__ = [
 ]
 
 _HOMES = {
-    "ClosedForm": "config",
+    "ClosedFormConfig": "config",
     "Concept": "concepts.concept",
-    "EraseSpec": "config",
+    "EraseConfig": "config",
     "Erasure": "artifact.erasure",
-    "Finetune": "config",
+    "FinetuneConfig": "config",
     "InputError": "errors",
-    "Merge": "config",
+    "MergeConfig": "config",
     "NonFiniteError": "errors",
     "capacity": "trace.capacity",
     "erase": "trace.erase",
@@ -58,8 +59,25 @@ _HOMES = {
     "merge": "trace.merge",
 }
 
+# Old names, for one release.
+_DEPRECATED = {
+    "ClosedForm": "ClosedFormConfig",
+    "EraseSpec": "EraseConfig",
+    "Finetune": "FinetuneConfig",
+    "Merge": "MergeConfig",
+}
+
 
 def __getattr__(name: str) -> Any:
+    if name in _DEPRECATED:
+        new = _DEPRECATED[name]
+        warnings.warn(
+            f"trace_erasure.{name} is now trace_erasure.{new}; the old name goes with the next "
+            "release.",
+            DeprecationWarning,
+            stacklevel=2,
+        )
+        return __getattr__(new)
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -19,7 +19,7 @@ def _check(condition: bool, name: str, value: object, allowed: str) -> None:
 
 
 @dataclass(frozen=True)
-class ClosedForm:
+class ClosedFormConfig:
     """Stage 1.
 
     Attributes:
@@ -61,7 +61,7 @@ class ClosedForm:
 
 
 @dataclass(frozen=True)
-class Finetune:
+class FinetuneConfig:
     """Stage 2.
 
     Attributes:
@@ -126,20 +126,20 @@ class Finetune:
         )
 
 
-THOROUGH = Finetune(steps=120, rank=8, learning_rate=2e-3)
+ADVERSARIAL_FINETUNE = FinetuneConfig(steps=120, rank=8, learning_rate=2e-3)
 """Stage 2 of adversarial hardening: an adversary takes more training to resist than the name does,
 which stage 1 has redirected already."""
 
 
 @dataclass(frozen=True)
-class Merge:
+class MergeConfig:
     """How artifacts become one.
 
     Attributes:
         mode: ``auto``, equality as long as there is room for it, or ``ridge`` in any case.
         directions: conditions a concept in the joint solve; None takes, of 8, 4, 2 and 1, the
             number that costs least of those that there is room for.
-        keep: how many leading directions of what is retained are held, as in ``ClosedForm``.
+        keep: how many leading directions of what is retained are held, as in ``ClosedFormConfig``.
         ridge: λ of Σ + λ·mean(diag Σ)·I.
         rank: the most that the result may have; None loses nothing. Trained parts give way first.
         integrate: a short finetune of all together, towards what each artifact does alone.
@@ -150,7 +150,7 @@ class Merge:
     keep: int = 24
     ridge: float = 1e-3
     rank: int | None = None
-    integrate: Finetune | None = None
+    integrate: FinetuneConfig | None = None
 
     def __post_init__(self) -> None:
         _check(self.mode in ("auto", "ridge"), "merge.mode", self.mode, "auto or ridge")
@@ -162,7 +162,7 @@ class Merge:
 
 
 @dataclass(frozen=True)
-class EraseSpec:
+class EraseConfig:
     """Everything that decides an erasure; the same spec and base give the same bytes.
 
     Attributes:
@@ -170,16 +170,16 @@ class EraseSpec:
         closed_form: stage 1, or None to leave it out.
         finetune: stage 2, or None to leave it out; then the certificate speaks of the result.
         seed: of every random choice.
-        hardening: ``closed_form`` adds to stage 1 the concept mistyped, repeated and said without
-            its name, and adversarial rounds; ``adversarial`` also trains stage 2, with ``THOROUGH``
-            settings where ``finetune`` is None, against whatever gets past stage 1: on the layers
-            behind the text-facing maps, with stage 1 undone and prompts perturbed to bring the
-            concept back.
+        hardening: ``off``, ``closed_form`` or ``adversarial``. ``closed_form`` adds typos,
+            repetitions and searched prompts to stage 1, and adversarial rounds. ``adversarial``
+            also trains stage 2, by default with ``ADVERSARIAL_FINETUNE``, on the layers behind the
+            text-facing maps, with stage 1 switched off and prompts perturbed to restore the
+            concept.
     """
 
     concepts: tuple[Concept, ...]
-    closed_form: ClosedForm | None = ClosedForm()
-    finetune: Finetune | None = None
+    closed_form: ClosedFormConfig | None = ClosedFormConfig()
+    finetune: FinetuneConfig | None = None
     seed: int = 0
     hardening: str = "off"
 

@@ -9,7 +9,8 @@
     finetune: {rank: 8}       # {} is the usual one; null, as it is without this line, is none
     seed: 0
 
-Every key of ``Concept``, ``ClosedForm`` and ``Finetune`` may be given; what is not has its default.
+Every key of ``Concept``, ``ClosedFormConfig`` and ``FinetuneConfig`` may be given; a missing key
+has its default.
 """
 
 from __future__ import annotations
@@ -28,18 +29,18 @@ from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 import yaml
 
 from trace_erasure.concepts.concept import Concept
-from trace_erasure.config import ClosedForm, EraseSpec, Finetune
+from trace_erasure.config import ClosedFormConfig, EraseConfig, FinetuneConfig
 from trace_erasure.errors import InputError
 from trace_erasure.utils.atomic import atomic
 
-STAGES = {"closed_form": ClosedForm, "finetune": Finetune}
+STAGES = {"closed_form": ClosedFormConfig, "finetune": FinetuneConfig}
 KEYS = ("model", "concepts", *STAGES, "seed", "hardening")
 LONGEST_NAME = 60
-Settings = TypeVar("Settings", bound=Concept | ClosedForm | Finetune)
+Settings = TypeVar("Settings", bound=Concept | ClosedFormConfig | FinetuneConfig)
 
 
 @dataclass(frozen=True)
-class RunSpec:
+class RunConfig:
     """A model and what to erase from it.
 
     Attributes:
@@ -48,7 +49,7 @@ class RunSpec:
     """
 
     model: str
-    erase: EraseSpec
+    erase: EraseConfig
 
     @property
     def name(self) -> str:
@@ -64,7 +65,7 @@ def slug(text: str) -> str:
 # Reading ----------------------------------------------------------------------------------
 
 
-def load_spec(path: str | os.PathLike[str]) -> RunSpec:
+def load_config(path: str | os.PathLike[str]) -> RunConfig:
     """The run that a YAML file describes.
 
     Raises:
@@ -80,10 +81,10 @@ def load_spec(path: str | os.PathLike[str]) -> RunSpec:
         raise InputError(f"cannot read {path}: {error.strerror}. Check the path.") from error
     except UnicodeDecodeError as error:
         raise InputError(f"{path} is not a text file in UTF-8. Give a YAML file.") from error
-    return parse_spec(text, str(path))
+    return parse_config(text, str(path))
 
 
-def parse_spec(text: str, source: str = "spec") -> RunSpec:
+def parse_config(text: str, source: str = "spec") -> RunConfig:
     """The run that YAML text describes; ``source`` names it in messages. Raises ``InputError``."""
     try:
         raw = yaml.load(text, Loader=_Loader)
@@ -98,7 +99,7 @@ def parse_spec(text: str, source: str = "spec") -> RunSpec:
         raise InputError(f"{source}: {error}") from error
 
 
-def _run(raw: Mapping[str, Any]) -> RunSpec:
+def _run(raw: Mapping[str, Any]) -> RunConfig:
     for key in ("model", "concepts"):
         if key not in raw:
             raise InputError(f"there is no {key!r}. Add it.")
@@ -115,7 +116,7 @@ def _run(raw: Mapping[str, Any]) -> RunSpec:
     if "hardening" in raw:
         options["hardening"] = _value(str, raw["hardening"], "hardening")
     model = _value(str, raw["model"], "model")
-    return RunSpec(model, EraseSpec(tuple(concepts), **options))
+    return RunConfig(model, EraseConfig(tuple(concepts), **options))
 
 
 def _concept(raw: Any, where: str) -> Concept:
@@ -204,7 +205,7 @@ class _Loader(yaml.SafeLoader):
 # Writing ----------------------------------------------------------------------------------
 
 
-def to_yaml(run: RunSpec) -> str:
+def to_yaml(run: RunConfig) -> str:
     """The run with every setting written out; ``parse_spec`` gives back the same run."""
     spec = run.erase
     data = {
@@ -229,7 +230,7 @@ class _Dumper(yaml.SafeDumper):
 _Dumper.add_representer(str, _Dumper.represent_str)
 
 
-def dump_spec(run: RunSpec, path: str | os.PathLike[str]) -> Path:
+def dump_config(run: RunConfig, path: str | os.PathLike[str]) -> Path:
     """Writes ``to_yaml(run)``, whole or not at all. Raises ``InputError`` where it cannot."""
     path = Path(path)
     with atomic(path) as partial:
@@ -237,18 +238,18 @@ def dump_spec(run: RunSpec, path: str | os.PathLike[str]) -> Path:
     return path
 
 
-def _plain(settings: Concept | ClosedForm | Finetune) -> dict[str, Any]:
+def _plain(settings: Concept | ClosedFormConfig | FinetuneConfig) -> dict[str, Any]:
     items = asdict(settings).items()
     return {key: list(value) if isinstance(value, tuple) else value for key, value in items}
 
 
-def spec_of(record: Mapping[str, Any]) -> EraseSpec:
+def config_from_record(record: Mapping[str, Any]) -> EraseConfig:
     """The spec that an artifact's ``record["spec"]`` holds: the inverse of ``asdict``."""
     closed_form, finetune = record["closed_form"], record["finetune"]
-    return EraseSpec(
+    return EraseConfig(
         tuple(Concept(**concept) for concept in record["concepts"]),
-        None if closed_form is None else ClosedForm(**closed_form),
-        None if finetune is None else Finetune(**finetune),
+        None if closed_form is None else ClosedFormConfig(**closed_form),
+        None if finetune is None else FinetuneConfig(**finetune),
         record["seed"],
         record.get("hardening", "off"),
     )

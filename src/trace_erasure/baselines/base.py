@@ -12,9 +12,9 @@ from typing import Any, ClassVar, Protocol
 from trace_erasure.artifact.erasure import Erasure
 from trace_erasure.artifact.provenance import versions
 from trace_erasure.concepts.captions import captions_or_broad
-from trace_erasure.concepts.concept import Concept, fill
-from trace_erasure.concepts.resolve import Plan, plan
-from trace_erasure.config import EraseSpec
+from trace_erasure.concepts.concept import Concept, fill_template
+from trace_erasure.concepts.resolve import ResolvedRequest, resolve
+from trace_erasure.config import EraseConfig
 from trace_erasure.errors import InputError
 from trace_erasure.math.lowrank import LowRank
 from trace_erasure.pipeline import adapters
@@ -67,21 +67,21 @@ class Job:
 
     Attributes:
         denoiser: the pipeline.
-        plan: synonyms, surrogates and neighbours, found as for TRACE.
+        request: synonyms, surrogates and neighbours, found as for TRACE.
         captions: ordinary language, the concepts included.
         seed: of every random choice.
         checkpoint: path without suffix under which trainings keep their state; None keeps none.
     """
 
     denoiser: Denoiser
-    plan: Plan
+    request: ResolvedRequest
     captions: tuple[str, ...]
     seed: int
     checkpoint: Path | None
 
     @cached_property
     def concepts(self) -> tuple[Concept, ...]:
-        return self.plan.spec.concepts
+        return self.request.spec.concepts
 
     def prompts(self, concepts: Sequence[Concept], templates: bool) -> list[str]:
         """The phrases of ``concepts`` on their own, or in all their sentences.
@@ -94,15 +94,15 @@ class Job:
     def by_phrase(self, concepts: Sequence[Concept], templates: bool) -> list[list[str]]:
         """``prompts``, apart for every phrase."""
         return [
-            [fill(t, phrase) for t in concept.sentences] if templates else [phrase]
+            [fill_template(t, phrase) for t in concept.sentences] if templates else [phrase]
             for concept in concepts
             for phrase in concept.phrases
         ]
 
     def retained(self, count: int) -> list[str]:
         """``count`` prompts without the concepts: a third neighbours, the rest ordinary."""
-        near = list(self.plan.retain)[: count // 3]
-        ordinary = [text for text in self.plan.captions if text not in near]
+        near = list(self.request.retain)[: count // 3]
+        ordinary = [text for text in self.request.captions if text not in near]
         stride = max(1, len(ordinary) // max(1, count - len(near)))
         return [*near, *ordinary[::stride][: count - len(near)]]
 
@@ -146,7 +146,7 @@ class Baseline:
         self.check(denoiser)
         base = fingerprint(pipe)
         # The stages of the spec are TRACE's; only its concepts count here.
-        planned = plan(denoiser, EraseSpec(tuple(concepts), seed=seed), captions)
+        planned = resolve(denoiser, EraseConfig(tuple(concepts), seed=seed), captions)
         named = [asdict(concept) for concept in planned.spec.concepts]
         settings = {"name": self.NAME, "source": self.SOURCE, "settings": asdict(self)}
         checkpoint = None
@@ -208,4 +208,4 @@ def surrogate_of(concept: Concept) -> str:
 
 def sentence(template: str, phrase: str) -> str:
     """``fill``, with an empty phrase giving the empty prompt."""
-    return fill(template, phrase) if phrase else ""
+    return fill_template(template, phrase) if phrase else ""

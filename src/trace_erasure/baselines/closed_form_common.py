@@ -85,9 +85,9 @@ def subject_columns(
 
 def retained_columns(job: Job, stream: str) -> Tensor:
     """The last word's column of every prompt that is to be retained, (d, n)."""
-    if not job.plan.retain:
+    if not job.request.retain:
         return last_columns(job.denoiser, [EMPTY], stream)[0][:, :0]
-    return torch.cat(last_columns(job.denoiser, job.plan.retain, stream), dim=1)
+    return torch.cat(last_columns(job.denoiser, job.request.retain, stream), dim=1)
 
 
 def empty_columns(denoiser: Denoiser, stream: str) -> list[Tensor]:

@@ -17,7 +17,7 @@ from trace_erasure.baselines.cached_rollouts import ConceptRollouts, rollout_con
 from trace_erasure.baselines.trainable import lora
 from trace_erasure.concepts import candidates
 from trace_erasure.concepts.alignment import locate
-from trace_erasure.concepts.concept import Concept, fill
+from trace_erasure.concepts.concept import Concept, fill_template
 from trace_erasure.math.attention_maps import reverse_contrast, row_norms
 from trace_erasure.math.objectives import mean_square, reverse_cfg
 from trace_erasure.pipeline.denoiser import Denoiser
@@ -200,19 +200,19 @@ class EraseAnything(Baseline):
             phrase = concept.phrase
             if concept.synonyms and random.random() < self.replace:
                 phrase = random.choice(concept.synonyms)
-            prompt = fill(random.choice(concept.sentences), phrase)
+            prompt = fill_template(random.choice(concept.sentences), phrase)
             if random.random() < self.shuffle:
                 prompt = shuffled(prompt, phrase, random)
             spoken.append((prompt, phrase, number))
         own, near, others = [], [], []
         for number, concept in enumerate(job.concepts):
-            frame = candidates.FRAMES[concept.kind]
-            own += [(fill(frame, phrase), phrase, number) for phrase in concept.phrases]
+            frame = candidates.PROBE_TEMPLATES[concept.kind]
+            own += [(fill_template(frame, phrase), phrase, number) for phrase in concept.phrases]
             synonyms = concept.synonyms or (concept.phrase,)
-            near += [(fill(frame, word), word, number) for word in synonyms]
+            near += [(fill_template(frame, word), word, number) for word in synonyms]
             unrelated = self._unrelated(job, concept)
             words = random.sample(unrelated, min(UNRELATED, len(unrelated)))
-            others += [(fill(frame, word), word, number) for word in words]
+            others += [(fill_template(frame, word), word, number) for word in words]
         states = rollout_concepts(
             denoiser,
             [prompt for prompt, _, _ in own],
@@ -245,7 +245,7 @@ class EraseAnything(Baseline):
     def _unrelated(job: Job, concept: Concept) -> list[str]:
         """Names of the concept's kind that mean none of the concepts."""
         erased = [phrase for c in job.concepts for phrase in c.phrases]
-        names = candidates.candidates(job.captions, concept.kind)
+        names = candidates.caption_names(job.captions, concept.kind)
         found = [name for name in names if not mentions(name, erased)]
         return found or [surrogate_of(concept)]
 

@@ -16,7 +16,7 @@ from trace_erasure.baselines.lora_fusion import fused
 from trace_erasure.baselines.trainable import lora
 from trace_erasure.concepts import candidates
 from trace_erasure.concepts.alignment import concept_columns, join, locate
-from trace_erasure.concepts.concept import Concept, fill
+from trace_erasure.concepts.concept import Concept, fill_template
 from trace_erasure.concepts.second_moment import second_moment
 from trace_erasure.math import closed_form as algebra
 from trace_erasure.math.attention_maps import masked_norm
@@ -173,12 +173,12 @@ class MACE(Baseline):
     @torch.no_grad()
     def _draw(self, job: Job, concept: Concept) -> Pictures:
         """Latents of the concept by the frozen model, and where in them it is."""
-        denoiser, frame = job.denoiser, candidates.FRAMES[concept.kind]
+        denoiser, frame = job.denoiser, candidates.PROBE_TEMPLATES[concept.kind]
         turns = [concept.phrases[i % len(concept.phrases)] for i in range(self.pictures)]
-        prompts = [fill(frame, phrase) for phrase in turns]
+        prompts = [fill_template(frame, phrase) for phrase in turns]
         seeds = trajectory_seeds(job.seed, self.pictures)
         named = denoiser.encode(prompts)
-        other = denoiser.encode([fill(frame, surrogate_of(concept))] * self.pictures)
+        other = denoiser.encode([fill_template(frame, surrogate_of(concept))] * self.pictures)
         with denoiser.without_adapters():
             clean = denoiser.rollout(
                 named,

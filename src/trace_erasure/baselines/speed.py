@@ -19,7 +19,7 @@ from trace_erasure.baselines.closed_form_common import (
 )
 from trace_erasure.baselines.last_token import last_columns, moment
 from trace_erasure.concepts import candidates
-from trace_erasure.concepts.concept import fill
+from trace_erasure.concepts.concept import fill_template
 from trace_erasure.math.baseline_edits import kmeans_centres, null_basis, speed_edit
 from trace_erasure.math.edit_metrics import output_norm
 from trace_erasure.pipeline.families.family import TOKENS
@@ -96,12 +96,12 @@ class SPEED(Baseline):
         """The influenced names' columns and their copies, (d, n)."""
         erased = [phrase for c in job.concepts for phrase in c.phrases]
         names = [
-            fill(candidates.FRAMES[kind], name)
+            fill_template(candidates.PROBE_TEMPLATES[kind], name)
             for kind in ("object", "style", "identity")
-            for name in candidates.candidates(job.captions, kind)
+            for name in candidates.caption_names(job.captions, kind)
             if not mentions(name, erased)
         ]
-        prompts = list(dict.fromkeys([*job.plan.retain, *names]))
+        prompts = list(dict.fromkeys([*job.request.retain, *names]))
         columns = torch.cat(last_columns(job.denoiser, prompts, stream), dim=1)
         trial = least_squares(concept, target, columns[:, :0], penalty=self.penalty, preserve=0.0)
         influence = output_norm(trial.shift @ (trial.read @ columns), maps_gram)

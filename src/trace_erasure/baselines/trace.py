@@ -9,7 +9,7 @@ from typing import Any
 
 from trace_erasure.artifact.erasure import Erasure
 from trace_erasure.concepts.concept import Concept
-from trace_erasure.config import ClosedForm, EraseSpec, Finetune
+from trace_erasure.config import ClosedFormConfig, EraseConfig, FinetuneConfig
 from trace_erasure.trace.erase import run
 
 
@@ -17,8 +17,8 @@ from trace_erasure.trace.erase import run
 class Trace:
     """TRACE: stage 1, stage 2 or both; see ``erase.run``."""
 
-    closed_form: ClosedForm | None = ClosedForm()
-    finetune: Finetune | None = None
+    closed_form: ClosedFormConfig | None = ClosedFormConfig()
+    finetune: FinetuneConfig | None = None
     hardening: str = "off"
 
     def erase(
@@ -31,5 +31,5 @@ class Trace:
         workdir: Path | None = None,
     ) -> Erasure:
         """See ``Method.erase``."""
-        spec = EraseSpec(tuple(concepts), self.closed_form, self.finetune, seed, self.hardening)
+        spec = EraseConfig(tuple(concepts), self.closed_form, self.finetune, seed, self.hardening)
         return run(pipe, spec, captions, workdir=workdir)

@@ -15,7 +15,7 @@ from trace_erasure.concepts.concept import KINDS, Concept
 from trace_erasure.errors import InputError
 
 if TYPE_CHECKING:
-    from trace_erasure.config_file import RunSpec
+    from trace_erasure.config_file import RunConfig
 
 
 @app.command()
@@ -58,15 +58,15 @@ def erase(
     Give a spec file, or concepts with --concept. The other options override the spec.
     """
     from trace_erasure.cli.printing import about_erasure, print_table
-    from trace_erasure.config import Finetune
-    from trace_erasure.config_file import RunSpec, dump_spec, spec_of
+    from trace_erasure.config import FinetuneConfig
+    from trace_erasure.config_file import RunConfig, config_from_record, dump_config
     from trace_erasure.pipeline.loading import load
     from trace_erasure.trace.erase import run
 
     asked = request_of(spec, model, concept, surrogate, kind)
     changes: dict[str, Any] = {} if seed is None else {"seed": seed}
     if finetune is not None:
-        changes["finetune"] = (asked.erase.finetune or Finetune()) if finetune else None
+        changes["finetune"] = (asked.erase.finetune or FinetuneConfig()) if finetune else None
     changes |= {} if hardening is None else {"hardening": hardening}
     changes |= {"closed_form": None} if no_closed_form else {}
     asked = replace(asked, erase=replace(asked.erase, **changes))
@@ -84,8 +84,8 @@ def erase(
                 then = f" The same command goes on from the checkpoint in {out}." if kept else ""
                 raise KeyboardInterrupt(f"Interrupted; nothing was written.{then}") from error
             file = erasure.save(out / asked.name)
-            resolved = RunSpec(asked.model, spec_of(erasure.record["spec"]))
-            dump_spec(resolved, file.with_suffix(".yaml"))
+            resolved = RunConfig(asked.model, config_from_record(erasure.record["spec"]))
+            dump_config(resolved, file.with_suffix(".yaml"))
     if not quiet:
         print_table(about_erasure(erasure.record, file, time.perf_counter() - started))
 
@@ -93,9 +93,9 @@ def erase(
 @app.command()
 def validate(spec: Annotated[Path, typer.Argument(help="A YAML file for `erase`.")]) -> None:
     """Check a spec file and write it out with every default."""
-    from trace_erasure.config_file import load_spec, to_yaml
+    from trace_erasure.config_file import load_config, to_yaml
 
-    typer.echo(to_yaml(load_spec(spec)), nl=False)
+    typer.echo(to_yaml(load_config(spec)), nl=False)
 
 
 def request_of(
@@ -104,30 +104,30 @@ def request_of(
     concept: list[str] | None,
     surrogate: str | None,
     kind: str | None,
-) -> RunSpec:
+) -> RunConfig:
     """The run from a spec file or from --concept, never from both."""
-    from trace_erasure.config import EraseSpec
-    from trace_erasure.config_file import RunSpec, load_spec
+    from trace_erasure.config import EraseConfig
+    from trace_erasure.config_file import RunConfig, load_config
 
     if spec is not None:
         for name, given in (("concept", concept), ("surrogate", surrogate), ("kind", kind)):
             if given:
                 raise InputError(f"--{name} and {spec} both say what to erase. Give one of them.")
-        run = load_spec(spec)
+        run = load_config(spec)
         return run if model is None else replace(run, model=model)
     if not concept:
         raise InputError("nothing to erase. Give --concept fox, or a spec file.")
     made = tuple(Concept(phrase, surrogate, kind or KINDS[0]) for phrase in concept)
-    return RunSpec(model or options.DEFAULT_MODEL, EraseSpec(made))
+    return RunConfig(model or options.DEFAULT_MODEL, EraseConfig(made))
 
 
-def _show_plan(pipe: Any, asked: RunSpec) -> None:
+def _show_plan(pipe: Any, asked: RunConfig) -> None:
     """What ``erase`` would do: the resolved spec as YAML on stdout, the rest on stderr."""
-    from trace_erasure.concepts.resolve import plan
+    from trace_erasure.concepts.resolve import resolve
     from trace_erasure.config_file import to_yaml
     from trace_erasure.pipeline.denoiser import Denoiser
 
-    planned = plan(Denoiser(pipe), asked.erase)
+    planned = resolve(Denoiser(pipe), asked.erase)
     typer.echo(to_yaml(replace(asked, erase=planned.spec)), nl=False)
     typer.echo(f"retained: {'; '.join(planned.retain) or 'nothing named'}", err=True)
     typer.echo(f"ordinary captions: {len(planned.captions)}. Nothing was written.", err=True)

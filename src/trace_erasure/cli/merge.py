@@ -14,7 +14,7 @@ from trace_erasure.cli.erase import request_of
 from trace_erasure.errors import InputError
 
 if TYPE_CHECKING:
-    from trace_erasure.config_file import RunSpec
+    from trace_erasure.config_file import RunConfig
 
 
 @app.command()
@@ -47,7 +47,7 @@ def merge(
     """
     from trace_erasure.artifact.erasure import Erasure
     from trace_erasure.cli.printing import about_merged, print_table
-    from trace_erasure.config import Merge
+    from trace_erasure.config import MergeConfig
     from trace_erasure.config_file import slug
     from trace_erasure.trace.erase_each import erase_each
     from trace_erasure.trace.merge import merge as put_together
@@ -71,7 +71,7 @@ def merge(
             wanted = [_with_strength(text) for text in what]
         parts = [Erasure.load(file) for file, _ in wanted]
         strengths = [own * strength for _, own in wanted]
-        settings = Merge(rank=rank)
+        settings = MergeConfig(rank=rank)
         merged = put_together(parts, pipe, strengths=strengths, settings=settings)
         concepts = merged.record["merged"]["concepts"]
         name = slug(" ".join(concept["phrase"] for concept in concepts))
@@ -111,23 +111,23 @@ def capacity(
         print_table(about_capacity(stream, one.to_dict()))
 
 
-def _pipeline(model: str | None, run: RunSpec | None) -> Any:
+def _pipeline(model: str | None, run: RunConfig | None) -> Any:
     """The pipeline that --model names, else the spec's, else the default one."""
     from trace_erasure.pipeline.loading import load
 
     return load(model or (run.model if run else options.DEFAULT_MODEL))
 
 
-def _spec_among(what: list[str]) -> RunSpec | None:
+def _spec_among(what: list[str]) -> RunConfig | None:
     """The run of a YAML file, which stands alone; None for a list of artifacts."""
-    from trace_erasure.config_file import load_spec
+    from trace_erasure.config_file import load_config
 
     specs = [text for text in what if Path(text).suffix in (".yaml", ".yml")]
     if not specs:
         return None
     if len(what) > 1:
         raise InputError(f"{specs[0]} is a spec and stands alone. Give it, or files of erasures.")
-    return load_spec(specs[0])
+    return load_config(specs[0])
 
 
 def _with_strength(text: str) -> tuple[Path, float]:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from trace_erasure.concepts.concept import Concept, alone, fill
+from trace_erasure.concepts.concept import Concept, fill_template, single_mention_prompts
 from trace_erasure.errors import InputError
 from trace_erasure.pipeline.denoiser import Denoiser
 from trace_erasure.pipeline.families.family import TOKENS
@@ -160,8 +160,8 @@ def concept_columns(
     Each token population is aligned by its own tokenizer; a pooled vector is one column a prompt.
     """
     pair = align_in_place if denoiser.family.ordered else align
-    asked = [(fill(template, phrase), phrase) for template, phrase in wordings]
-    instead = [fill(template, surrogate) for template, _ in wordings]
+    asked = [(fill_template(template, phrase), phrase) for template, phrase in wordings]
+    instead = [fill_template(template, surrogate) for template, _ in wordings]
     place = {text: k for k, text in enumerate(dict.fromkeys(instead))}
     own = denoiser.embeddings([text for text, _ in asked], stream)
     others = denoiser.embeddings(list(place), stream)
@@ -231,32 +231,32 @@ def _spans(tokenizer: Any, prompts: Iterable[str], phrase: str, length: int) -> 
 
 
 @dataclass(frozen=True)
-class Material:
+class StreamColumns:
     """What a closed form needs of one concept in one stream.
 
     Attributes:
         moved: columns to redirect.
         before: (d, n) columns of the concept's sentences that stay: the words before it.
-        alone: (d, n) columns of what must stay although it resembles the concept: the halves of
-            a concept that is erased beside another thing only.
+        single_mention: (d, n) columns of prompts that must stay although they resemble the
+            concept: those that name one half of a concept that is erased in combination only.
         described: columns of each description of the concept, most of which had better stay.
-        provoked: the same of what an attacker would put in its place; see
+        adversarial: the same of what an attacker would put in its place; see
             ``trace.hardening_search``.
     """
 
     moved: Columns
     before: Tensor
-    alone: Tensor
+    single_mention: Tensor
     described: tuple[Columns, ...]
-    provoked: tuple[Columns, ...] = ()
+    adversarial: tuple[Columns, ...] = ()
 
 
-def material(
+def stream_columns(
     denoiser: Denoiser,
     concept: Concept,
     stream: str = TOKENS,
     templates: Sequence[str] | None = None,
-) -> Material:
+) -> StreamColumns:
     """The columns of ``concept``, which names its surrogate, in its sentences or ``templates``.
 
     Descriptions are asked for in its own sentences only.
@@ -270,9 +270,9 @@ def material(
     else:
         # Up to the later half, a sentence with both says nothing of the later half yet.
         halves = [concept.only_with, *concept.phrases]
-        texts = [fill(template, phrase) for template, phrase in wordings]
+        texts = [fill_template(template, phrase) for template, phrase in wordings]
         begun = [text[: max(text.lower().find(x.lower()) for x in halves)] for text in texts]
-        kept = keep_columns(denoiser, [*alone(concept), *begun], stream)
+        kept = keep_columns(denoiser, [*single_mention_prompts(concept), *begun], stream)
         nearest = torch.cdist(columns.concept.mT, kept.mT).min(dim=1).values
         moved &= nearest > 1e-4 * columns.concept.norm(dim=0)
     described = []
@@ -280,7 +280,9 @@ def material(
         both = concept.wordings(phrases=[text])
         found = concept_columns(denoiser, both, concept.surrogate, stream)
         described.append(found.select(found.moved))
-    return Material(columns.select(moved), columns.select(~moved).concept, kept, tuple(described))
+    return StreamColumns(
+        columns.select(moved), columns.select(~moved).concept, kept, tuple(described)
+    )
 
 
 def keep_columns(denoiser: Denoiser, prompts: Sequence[str], stream: str = TOKENS) -> Tensor:

@@ -1,8 +1,9 @@
-"""What the model hears near a concept: synonyms, surrogates, names to retain.
+"""Finds candidates near a concept: synonyms, surrogates, names to retain.
 
 Two distances, both relative to their mean over all words. Names near in *embedding*, ‖W(e_a − e_b)‖
 over all positions of ``a picture of a …`` in the metric of the maps that read the text, are the
-first to suffer from an edit. Phrases near in *prediction* (see ``likeness``) draw the same thing.
+first to suffer from an edit. Phrases near in *prediction* (see ``prediction_distances``) draw the
+same thing.
 """
 
 from __future__ import annotations
@@ -16,37 +17,37 @@ from statistics import median
 import torch
 from torch import Tensor
 
-from trace_erasure.concepts.concept import Concept, fill
-from trace_erasure.concepts.prediction_similarity import sketches
+from trace_erasure.concepts.concept import Concept, fill_template
+from trace_erasure.concepts.prediction_similarity import prediction_sketches
 from trace_erasure.errors import InputError
 from trace_erasure.math.subspaces import gram_root
 from trace_erasure.pipeline.denoiser import Denoiser
 
-FRAMES = {
+PROBE_TEMPLATES = {
     "object": "a picture of a {x}",
     "explicit": "a picture of a {x}",
     "style": "a house, {x} style",
     "identity": "a picture of {x}",
 }
 # How captions name things: a noun after its article, a style before the word, a person in capitals.
-PATTERNS = {
+NAME_PATTERNS = {
     "object": r"\ban? (\w+)(?=$|,| on | in | and | next )",
     "style": r"(?:, |\bin )(\w+(?: \w+)?) style\b",
     "identity": r"\b([A-Z]\w+ [A-Z]\w+)\b",
 }
-PATTERNS["explicit"] = PATTERNS["object"]
+NAME_PATTERNS["explicit"] = NAME_PATTERNS["object"]
 # A noun with all that describes it: "a short blade with a grip". Not how a picture is made.
-DESCRIPTION = re.compile(
+DESCRIPTION_PATTERN = re.compile(
     r"(?=\b(?:an?|the|two) ((?:[\w'-]+ ){0,6}?[\w'-]+)(?=$|,| on | in | and | next ))"
 )
-MEDIUM = re.compile(r"(?:picture|image|drawing|photo|painting)\b|.* (?:style|background)\b")
-SYNONYM = 0.35
+MEDIUM_WORDS = re.compile(r"(?:picture|image|drawing|photo|painting)\b|.* (?:style|background)\b")
+SYNONYM_BOUND = 0.35
 """Phrases whose prediction is nearer than this share of the mean draw the concept itself."""
-DISTINCT = 0.6
+MIN_EMBEDDING_DISTANCE = 0.6
 """A proposed surrogate's embedding is at least this far away, so that it is something else."""
-UNLIKE = 0.85
+MIN_PREDICTION_DISTANCE = 0.85
 """And its prediction this far from all that is erased, so that nothing of that shows in it."""
-GENERAL = re.compile(
+CATEGORY_WORDS = re.compile(
     r"(?:animal|bird|building|child|clothes|drink|flower|food|fruit|furniture|group|insect|item"
     r"|man|men|object|person|people|picture|place|plant|scene|thing|tool|toy|vegetable|vehicle"
     r"|woman|women)s?",
@@ -54,53 +55,54 @@ GENERAL = re.compile(
 )
 """Words for whole categories: a small model draws them all alike, and to redirect one that nobody
 named would be to redirect ordinary language. They are never taken for synonyms."""
-UNFIT = re.compile(
+UNFIT_SURROGATES = re.compile(
     r"(?:axe|bomb|bow|dagger|grenade|gun|knife|missile|pistol|rifle|spear|swords?|trident|weapon"
     r"|blood|corpse|nude|naked)s?",
     re.IGNORECASE,
 )
 """Never proposed as a surrogate: harmless in a test, unwelcome in anybody's pictures."""
-RETAINED = 12
-SPOKEN_OF = 64
+RETAIN_COUNT = 12
+COMMON_NAMES = 64
 """Names of a kind that a compromise has in view beside the nearest."""
 BATCH = 256
 
 
 @dataclass(frozen=True)
-class Neighbourhood:
+class RankedNames:
     """Words by distance from a concept, nearest first."""
 
     words: tuple[str, ...]
     distances: tuple[float, ...]
 
 
-def candidates(captions: Sequence[str], kind: str) -> dict[str, int]:
+def caption_names(captions: Sequence[str], kind: str) -> dict[str, int]:
     """Phrases of ``kind`` that ``captions`` speak of, and how often, in alphabetical order."""
-    count = Counter(match for text in captions for match in re.findall(PATTERNS[kind], text))
+    count = Counter(match for text in captions for match in re.findall(NAME_PATTERNS[kind], text))
     return dict(sorted(count.items()))
 
 
-def spoken_of(captions: Sequence[str], concepts: Sequence[Concept]) -> list[str]:
-    """A prompt for each of the commonest names of every kind, those left out that a concept
-    forbids."""
+def common_name_prompts(captions: Sequence[str], concepts: Sequence[Concept]) -> list[str]:
+    """A prompt for each of the commonest names of every kind that mentions none of ``concepts``."""
     found = []
     for kind in ("object", "style", "identity"):
-        known = candidates(captions, kind)
-        common = sorted(known, key=lambda name: -known[name])[:SPOKEN_OF]
-        found += [fill(FRAMES[kind], name) for name in common]
-    return [text for text in found if not any(concept.forbids(text) for concept in concepts)]
+        known = caption_names(captions, kind)
+        common = sorted(known, key=lambda name: -known[name])[:COMMON_NAMES]
+        found += [fill_template(PROBE_TEMPLATES[kind], name) for name in common]
+    return [
+        text for text in found if not any(concept.is_mentioned_in(text) for concept in concepts)
+    ]
 
 
-def phrases(captions: Sequence[str], kind: str) -> list[str]:
+def caption_phrases(captions: Sequence[str], kind: str) -> list[str]:
     """What ``captions`` may call a concept of ``kind``, whole descriptions included."""
-    found = dict.fromkeys(candidates(captions, kind))
-    if PATTERNS[kind] is PATTERNS["object"]:
-        listed = sorted({match for text in captions for match in DESCRIPTION.findall(text)})
-        found.update(dict.fromkeys(text for text in listed if not MEDIUM.match(text)))
+    found = dict.fromkeys(caption_names(captions, kind))
+    if NAME_PATTERNS[kind] is NAME_PATTERNS["object"]:
+        listed = sorted({match for text in captions for match in DESCRIPTION_PATTERN.findall(text)})
+        found.update(dict.fromkeys(text for text in listed if not MEDIUM_WORDS.match(text)))
     return list(found)
 
 
-def likeness(
+def prediction_distances(
     denoiser: Denoiser, concepts: Sequence[Concept], among: Sequence[str]
 ) -> list[dict[str, float]]:
     """How far from each concept the network draws each phrase in ``among``; 1 is the mean.
@@ -109,16 +111,18 @@ def likeness(
     """
     if not among:
         return [{} for _ in concepts]
-    frame = FRAMES[concepts[0].kind]
+    frame = PROBE_TEMPLATES[concepts[0].kind]
     # All of them at once, so that what is kept on disk serves every concept.
-    asked = [fill(frame, concept.phrase) for concept in concepts]
-    found, own = sketches(denoiser, [fill(frame, phrase) for phrase in among], asked)
+    asked = [fill_template(frame, concept.phrase) for concept in concepts]
+    found, own = prediction_sketches(
+        denoiser, [fill_template(frame, phrase) for phrase in among], asked
+    )
     distance = (found[:, None] - own).norm(dim=3)
     relative = (distance / distance.mean(dim=0)).mean(dim=2)  # of early and late states
     return [dict(zip(among, column.tolist(), strict=True)) for column in relative.mT]
 
 
-def distances(denoiser: Denoiser, prompt: str, others: Sequence[str]) -> Tensor:
+def embedding_distances(denoiser: Denoiser, prompt: str, others: Sequence[str]) -> Tensor:
     """‖G^½ (e_a − e_b)‖ between ``prompt`` and each of ``others``, (n,).
 
     Over all positions of every stream by which text enters.
@@ -141,20 +145,22 @@ def distances(denoiser: Denoiser, prompt: str, others: Sequence[str]) -> Tensor:
     return torch.cat(found)
 
 
-def neighbourhood(
-    denoiser: Denoiser, phrase: str, kind: str, candidates: Sequence[str]
-) -> Neighbourhood:
-    """``candidates`` sorted by distance from ``phrase``; 1 is the mean distance of all of them."""
-    frame = FRAMES[kind]
-    others = [word for word in dict.fromkeys(candidates) if word.lower() != phrase.lower()]
-    distance = distances(denoiser, fill(frame, phrase), [fill(frame, word) for word in others])
+def rank_by_embedding(
+    denoiser: Denoiser, phrase: str, kind: str, names: Sequence[str]
+) -> RankedNames:
+    """``names`` sorted by distance from ``phrase``; 1 is the mean distance of all of them."""
+    frame = PROBE_TEMPLATES[kind]
+    others = [word for word in dict.fromkeys(names) if word.lower() != phrase.lower()]
+    distance = embedding_distances(
+        denoiser, fill_template(frame, phrase), [fill_template(frame, word) for word in others]
+    )
     distance = distance / distance.mean()
     order = torch.argsort(distance).tolist()
-    return Neighbourhood(tuple(others[i] for i in order), tuple(distance[order].tolist()))
+    return RankedNames(tuple(others[i] for i in order), tuple(distance[order].tolist()))
 
 
 @dataclass(frozen=True)
-class Survey:
+class Candidates:
     """What was found around a concept.
 
     Attributes:
@@ -168,13 +174,13 @@ class Survey:
     retain: tuple[str, ...]
 
 
-def survey(
+def find_candidates(
     denoiser: Denoiser,
     concept: Concept,
     names: Mapping[str, int],
     phrases: Sequence[str],
     others: Sequence[Concept] = (),
-) -> Survey:
+) -> Candidates:
     """Looks around ``concept`` among ``names`` and their counts; see ``candidates``.
 
     Synonyms are sought among ``phrases``, which hold all names. A surrogate is proposed among the
@@ -184,24 +190,24 @@ def survey(
 
     Raises ``InputError`` where no surrogate is given and none can be proposed.
     """
-    looks = likeness(denoiser, [concept, *others], phrases)
+    looks = prediction_distances(denoiser, [concept, *others], phrases)
     drawn = looks[0]
     own = {phrase.lower() for phrase in concept.phrases}
     near = (text for text in sorted(drawn, key=drawn.__getitem__) if text.lower() not in own)
     # People have no synonyms: two names that sound alike are two people.
-    bound = 0.0 if concept.kind == "identity" else SYNONYM
-    heard = tuple(t for t in near if drawn[t] < bound and not GENERAL.fullmatch(t))
+    bound = 0.0 if concept.kind == "identity" else SYNONYM_BOUND
+    heard = tuple(t for t in near if drawn[t] < bound and not CATEGORY_WORDS.fullmatch(t))
     own |= {word.lower() for word in (*heard, concept.surrogate or "")}
     left = {name: count for name, count in names.items() if name.lower() not in own}
     ranked: list[tuple[str, float]] = []
     if left:
-        around = neighbourhood(denoiser, concept.phrase, concept.kind, list(left))
+        around = rank_by_embedding(denoiser, concept.phrase, concept.kind, list(left))
         ranked = list(zip(around.words, around.distances, strict=True))
     surrogate = concept.surrogate
     if surrogate is None:
         surrogate = _propose(concept, left, ranked, looks)
-    retain = [word for word, _ in ranked if word != surrogate][:RETAINED]
-    return Survey(heard, surrogate, tuple(retain))
+    retain = [word for word, _ in ranked if word != surrogate][:RETAIN_COUNT]
+    return Candidates(heard, surrogate, tuple(retain))
 
 
 def _propose(
@@ -218,9 +224,10 @@ def _propose(
         )
     common = median(names.values())
     known = [(word, distance) for word, distance in ranked if names[word] >= common]
-    known = [pair for pair in known if not UNFIT.fullmatch(pair[0])] or list(ranked)
-    known = [pair for pair in known if pair[1] >= DISTINCT] or known[-1:]
+    known = [pair for pair in known if not UNFIT_SURROGATES.fullmatch(pair[0])] or list(ranked)
+    known = [pair for pair in known if pair[1] >= MIN_EMBEDDING_DISTANCE] or known[-1:]
     unlike = {word: min(look[word] for look in looks) for word, _ in known}
     return next(
-        (word for word in unlike if unlike[word] >= UNLIKE), max(unlike, key=unlike.__getitem__)
+        (word for word in unlike if unlike[word] >= MIN_PREDICTION_DISTANCE),
+        max(unlike, key=unlike.__getitem__),
     )

@@ -173,13 +173,13 @@ class Concept:
                 if self.only_with is None:
                     found.append((template, phrase))
                 elif self.kind in ("object", "explicit") and _later(template, "{y}", "{x}"):
-                    swapped = fill(template, phrase).replace("{y}", "{x}")
+                    swapped = fill_template(template, phrase).replace("{y}", "{x}")
                     found.append((swapped, self.only_with))
                 else:
-                    found.append((fill(template, self.only_with, "{y}"), phrase))
+                    found.append((fill_template(template, self.only_with, "{y}"), phrase))
         return tuple(found)
 
-    def forbids(self, text: str) -> bool:
+    def is_mentioned_in(self, text: str) -> bool:
         """Whether ``text`` asks for the concept, by one of its phrases."""
         other = self.only_with is None or mentions(text, [self.only_with])
         return other and mentions(text, (*self.phrases, *self.descriptions))
@@ -198,7 +198,7 @@ def _later(template: str, first: str, second: str) -> bool:
     return template.find(first) > template.find(second)
 
 
-def fill(template: str, phrase: str, place: str = "{x}") -> str:
+def fill_template(template: str, phrase: str, place: str = "{x}") -> str:
     """``template`` with ``phrase`` in its ``place``, with ``a`` made ``an`` where needed."""
     vowel = phrase[:1].lower() in "aeiou"
     for before, after in ((f" a {place}", f" an {place}"), (f"a {place}", f"an {place}")):
@@ -208,21 +208,23 @@ def fill(template: str, phrase: str, place: str = "{x}") -> str:
     return template.replace(place, phrase)
 
 
-def alone(concept: Concept) -> list[str]:
+def single_mention_prompts(concept: Concept) -> list[str]:
     """For a concept that is erased beside another thing only: sentences with one of the two,
     by itself and beside what is to be retained."""
     other = concept.only_with
     assert other is not None
-    found = [fill(t, phrase) for phrase in concept.phrases for t in TEMPLATES[concept.kind]]
-    found += [fill(t, other) for t in TEMPLATES["object"]]
+    found = [
+        fill_template(t, phrase) for phrase in concept.phrases for t in TEMPLATES[concept.kind]
+    ]
+    found += [fill_template(t, other) for t in TEMPLATES["object"]]
     for word in concept.retain:
         for template in TOGETHER[concept.kind][:2]:
-            found.append(fill(fill(template, other, "{y}"), word))
+            found.append(fill_template(fill_template(template, other, "{y}"), word))
             if concept.kind != "style":  # there, what is retained are styles
-                found.append(fill(fill(template, word, "{y}"), concept.phrase))
+                found.append(fill_template(fill_template(template, word, "{y}"), concept.phrase))
     return found
 
 
-def prompts(concept: Concept) -> list[str]:
+def concept_prompts(concept: Concept) -> list[str]:
     """Every sentence of the concept with every phrase in it."""
-    return [fill(template, phrase) for template, phrase in concept.wordings()]
+    return [fill_template(template, phrase) for template, phrase in concept.wordings()]

@@ -5,21 +5,23 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from trace_erasure.concepts.candidates import candidates
+from trace_erasure.concepts.candidates import caption_names
 from trace_erasure.utils.words import mentions
 
-COUNT = 32
+TEMPLATE_COUNT = 32
 """Sentences that are taken, evenly over those that there are."""
 
 
-def contexts(captions: Sequence[str], kind: str, count: int = COUNT) -> tuple[str, ...]:
+def caption_templates(
+    captions: Sequence[str], kind: str, count: int = TEMPLATE_COUNT
+) -> tuple[str, ...]:
     """Templates with ``{x}`` where captions name something of ``kind``.
 
     A caption that names one such thing, once, says in what company a concept of that kind is
     asked for in the model's domain: beside what, in which styles, on which grounds. An encoder
     that reads both ways puts the concept into all of these words.
     """
-    names, found = list(candidates(captions, kind)), {}
+    names, found = list(caption_names(captions, kind)), {}
     for caption in captions:
         named = [name for name in names if mentions(caption, [name])]
         if len(named) == 1:

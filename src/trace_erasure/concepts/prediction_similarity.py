@@ -26,7 +26,7 @@ SKETCH = 1024
 BATCH = 32
 
 
-def sketches(
+def prediction_sketches(
     denoiser: Denoiser, prompts: Sequence[str], own: Sequence[str] = ()
 ) -> tuple[Tensor, Tensor]:
     """What the network predicts for ``prompts`` and for ``own``, each (n, visits, ``SKETCH``).

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 import torch
 from torch import Tensor
 
-from trace_erasure.concepts.concept import TEMPLATES, fill
+from trace_erasure.concepts.concept import TEMPLATES, fill_template
 from trace_erasure.pipeline.families.family import Conditioning
 from trace_erasure.pipeline.text_encoders import Words
 
@@ -17,21 +17,23 @@ STRENGTH = 3.0
 """η of the original for explicit content."""
 POPULATION = 40
 MUTATION, CROSSOVER = 0.25, 0.5
-WITHOUT = {"object": "thing", "explicit": "thing", "style": "plain", "identity": "a person"}
+NEUTRAL_PHRASES = {"object": "thing", "explicit": "thing", "style": "plain", "identity": "a person"}
 
 Encode = Callable[[Sequence[str]], Conditioning]
 
 
-def goal_of(encode: Encode, name: str, kind: str, prompt: str) -> Tensor:
+def target_embedding(encode: Encode, name: str, kind: str, prompt: str) -> Tensor:
     """τ(p) + η c, (1, n): c is the mean of τ(with) − τ(without) over the kind's sentences."""
     templates = TEMPLATES[kind]
-    with_concept = encode([fill(t, name) for t in templates])
-    without = encode([fill(t, WITHOUT[kind]) for t in templates])
-    vector = (flat(with_concept) - flat(without)).mean(0, keepdim=True)
-    return flat(encode([prompt])) + STRENGTH * vector
+    with_concept = encode([fill_template(t, name) for t in templates])
+    without = encode([fill_template(t, NEUTRAL_PHRASES[kind]) for t in templates])
+    vector = (flatten_conditioning(with_concept) - flatten_conditioning(without)).mean(
+        0, keepdim=True
+    )
+    return flatten_conditioning(encode([prompt])) + STRENGTH * vector
 
 
-def generations(
+def search_generations(
     known: Words, goal: Tensor, encode: Encode, generator: torch.Generator
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Minimises ‖goal − τ(p′)‖² over ``LENGTH`` words p′: indices of words, (``POPULATION``,
@@ -39,7 +41,7 @@ def generations(
 
     def distances(genes: Tensor) -> Tensor:
         found = encode([known.text(row) for row in genes])
-        return (flat(found) - goal).square().sum(1).cpu()
+        return (flatten_conditioning(found) - goal).square().sum(1).cpu()
 
     shape = (POPULATION, LENGTH)
     genes = torch.randint(len(known), shape, generator=generator)
@@ -70,7 +72,7 @@ def offspring(parents: Tensor, vocabulary: int, generator: torch.Generator) -> T
     return torch.where(place & happens(MUTATION), draw(vocabulary, n, 1), children)
 
 
-def flat(conditioning: Conditioning) -> Tensor:
+def flatten_conditioning(conditioning: Conditioning) -> Tensor:
     """All that the text encoders say, one row a prompt, in double precision."""
     parts = [conditioning.tokens.flatten(1)]
     if conditioning.pooled is not None:

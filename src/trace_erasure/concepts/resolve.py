@@ -9,21 +9,21 @@ from itertools import zip_longest
 
 from trace_erasure.concepts import candidates
 from trace_erasure.concepts.captions import captions_or_broad
-from trace_erasure.concepts.concept import Concept, alone, fill
-from trace_erasure.concepts.context_templates import contexts
-from trace_erasure.config import THOROUGH, ClosedForm, EraseSpec
+from trace_erasure.concepts.concept import Concept, fill_template, single_mention_prompts
+from trace_erasure.concepts.context_templates import caption_templates
+from trace_erasure.config import ADVERSARIAL_FINETUNE, ClosedFormConfig, EraseConfig
 from trace_erasure.errors import InputError
 from trace_erasure.pipeline.denoiser import Denoiser
 from trace_erasure.pipeline.families.family import Family
 
 log = logging.getLogger("trace_erasure")
 
-COMPANY = 6
+COMBINATION_NEIGHBOURS = 6
 """How many neighbours stand beside each half of what is erased in combination only."""
 
 
 @dataclass(frozen=True)
-class Plan:
+class ResolvedRequest:
     """A resolved spec: surrogates named, neighbours found, prompts written out.
 
     Attributes:
@@ -32,17 +32,17 @@ class Plan:
         captions: ordinary language without the concept.
     """
 
-    spec: EraseSpec
+    spec: EraseConfig
     retain: tuple[str, ...]
     captions: tuple[str, ...]
 
 
-def plan(
+def resolve(
     denoiser: Denoiser,
-    spec: EraseSpec,
+    spec: EraseConfig,
     captions: Sequence[str] | None = None,
     beside: Sequence[Concept] = (),
-) -> Plan:
+) -> ResolvedRequest:
     """Fills in what the user left open, and logs every choice made for them.
 
     ``beside``: concepts that are erased too, but not here.
@@ -51,23 +51,23 @@ def plan(
     if not captions:
         raise InputError("captions is empty. Pass sentences of the model's domain, or None.")
     if spec.hardening == "adversarial" and spec.finetune is None:
-        spec = replace(spec, finetune=THOROUGH)
+        spec = replace(spec, finetune=ADVERSARIAL_FINETUNE)
     resolved, retain = [], []
     # One concept may well be the other's neighbour.
-    erased = gone((*spec.concepts, *beside))
+    erased = erased_phrases((*spec.concepts, *beside))
     if spec.closed_form is not None:
-        spec = replace(spec, closed_form=settled(spec.closed_form, spec, denoiser.family))
+        spec = replace(spec, closed_form=with_mode(spec.closed_form, spec, denoiser.family))
     # An equality fulfils few conditions, and spends none of them on rare sentences.
     in_context = spec.closed_form is not None and spec.closed_form.mode != "equality"
     kinds = {concept.kind for concept in spec.concepts} if in_context else ()
-    lent = {kind: contexts(captions, kind) for kind in kinds}
+    lent = {kind: caption_templates(captions, kind) for kind in kinds}
     given = {concept.surrogate.lower() for concept in spec.concepts if concept.surrogate}
     for concept in spec.concepts:
-        known = candidates.candidates(captions, concept.kind)
+        known = candidates.caption_names(captions, concept.kind)
         names = {name: n for name, n in known.items() if name.lower() not in erased}
-        spoken = candidates.phrases(captions, concept.kind)
+        spoken = candidates.caption_phrases(captions, concept.kind)
         others = [c for c in spec.concepts if c.kind == concept.kind and c is not concept]
-        near = candidates.survey(denoiser, concept, names, spoken, others)
+        near = candidates.find_candidates(denoiser, concept, names, spoken, others)
         heard = [text for text in near.synonyms if text.lower() not in erased | given]
         if concept.surrogate is None:
             concept = replace(concept, surrogate=near.surrogate)
@@ -85,17 +85,17 @@ def plan(
         if concept.only_with is not None:
             # Each half has to stay beside other things, too.
             words = [w for w in near.retain if w.lower() != concept.only_with.lower()]
-            concept = replace(concept, retain=(*concept.retain, *words[:COMPANY]))
-            retain += alone(concept)
+            concept = replace(concept, retain=(*concept.retain, *words[:COMBINATION_NEIGHBOURS]))
+            retain += single_mention_prompts(concept)
         if in_context and not concept.templates and concept.only_with is None:
             others = (*spec.concepts, *beside)
-            clean = [t for t in lent[concept.kind] if not any(c.forbids(t) for c in others)]
+            clean = [t for t in lent[concept.kind] if not any(c.is_mentioned_in(t) for c in others)]
             sentences = dict.fromkeys((*concept.sentences, *clean))
             concept = replace(concept, templates=tuple(sentences))
-        frame = candidates.FRAMES[concept.kind]
-        retain += [fill(frame, word) for word in (*concept.retain, *near.retain)]
+        frame = candidates.PROBE_TEMPLATES[concept.kind]
+        retain += [fill_template(frame, word) for word in (*concept.retain, *near.retain)]
         resolved.append(concept)
-    names = gone(resolved)
+    names = erased_phrases(resolved)
     for concept in resolved:
         if (concept.surrogate or "").lower() in names:
             raise InputError(
@@ -105,14 +105,14 @@ def plan(
     everything = (*resolved, *beside)
 
     def stays(texts: Iterable[str]) -> tuple[str, ...]:
-        return tuple(text for text in texts if not any(c.forbids(text) for c in everything))
+        return tuple(text for text in texts if not any(c.is_mentioned_in(text) for c in everything))
 
     # What one concept has as its neighbour may be a synonym of another's.
     spec = replace(spec, concepts=tuple(resolved))
-    return Plan(spec, stays(dict.fromkeys(retain)), stays(captions))
+    return ResolvedRequest(spec, stays(dict.fromkeys(retain)), stays(captions))
 
 
-def settled(settings: ClosedForm, spec: EraseSpec, family: Family) -> ClosedForm:
+def with_mode(settings: ClosedFormConfig, spec: EraseConfig, family: Family) -> ClosedFormConfig:
     """``settings`` with a mode.
 
     Untruncated and hardened solves are equalities.
@@ -123,12 +123,12 @@ def settled(settings: ClosedForm, spec: EraseSpec, family: Family) -> ClosedForm
     return replace(settings, mode="ridge" if family.both_ways and not exact else "equality")
 
 
-def gone(concepts: Sequence[Concept]) -> set[str]:
+def erased_phrases(concepts: Sequence[Concept]) -> set[str]:
     """Phrases that no sentence will be heard with, in lower case."""
     return {p.lower() for c in concepts if c.only_with is None for p in c.phrases}
 
 
-def pairs(concepts: Sequence[Concept]) -> tuple[list[str], list[str], list[int]]:
+def prompt_pairs(concepts: Sequence[Concept]) -> tuple[list[str], list[str], list[int]]:
     """Concept prompts, the same with the surrogate in its place, and whose they are.
 
     Phrases take turns, so that a few trajectories visit every one of them.
@@ -137,7 +137,7 @@ def pairs(concepts: Sequence[Concept]) -> tuple[list[str], list[str], list[int]]
     for i, concept in enumerate(concepts):
         surrogate, count = concept.surrogate or "", len(concept.sentences)
         wordings = (*concept.wordings(), *concept.wordings(phrases=concept.descriptions))
-        both = [(fill(t, p), fill(t, surrogate), i) for t, p in wordings]
+        both = [(fill_template(t, p), fill_template(t, surrogate), i) for t, p in wordings]
         by_phrase += [both[i : i + count] for i in range(0, len(both), count)]
     found = [pair for turn in zip_longest(*by_phrase) for pair in turn if pair]
     return [one for one, _, _ in found], [one for _, one, _ in found], [i for _, _, i in found]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from string import ascii_lowercase
 
-KINDS = ("swap", "drop", "double", "replace")
+TYPO_KINDS = ("swap", "drop", "double", "replace")
 
 
-def slip(word: str, kind: str, place: int, letter: str) -> str:
+def with_typo(word: str, kind: str, place: int, letter: str) -> str:
     """``word`` with one slip at ``place``: two letters swapped, one dropped, doubled or replaced.
 
     Where there is nothing to swap with, or nothing would be left, it is replaced by ``letter``.
@@ -22,14 +22,14 @@ def slip(word: str, kind: str, place: int, letter: str) -> str:
     return before + letter + after
 
 
-def slips(word: str) -> list[list[str]]:
+def typos_by_position(word: str) -> list[list[str]]:
     """Every word that one slip makes of ``word``, once, by the letter where it happens."""
     found, seen = [], {word}
     for place in range(len(word)):
         if word[place] == " ":
             continue
-        made = [slip(word, kind, place, "") for kind in KINDS[:3]]
-        made += [slip(word, "replace", place, letter) for letter in ascii_lowercase]
+        made = [with_typo(word, kind, place, "") for kind in TYPO_KINDS[:3]]
+        made += [with_typo(word, "replace", place, letter) for letter in ascii_lowercase]
         new = [text for text in dict.fromkeys(made) if text not in seen and text.strip()]
         seen.update(new)
         found.append(new)

@@ -17,7 +17,7 @@ from rich.console import Console
 
 from trace_erasure.artifact.erasure import Erasure
 from trace_erasure.concepts.concept import Concept
-from trace_erasure.config import EraseSpec
+from trace_erasure.config import EraseConfig
 from trace_erasure.config_file import slug
 from trace_erasure.demo.contact_sheet import stacked
 from trace_erasure.demo.report import Result, sheet, terminal_table, write
@@ -46,7 +46,7 @@ NEAR, FAR = 24, 12
 class Case:
     """A concept to erase, and the task whose pictures show whether it is gone."""
 
-    spec: EraseSpec
+    spec: EraseConfig
     task: str
 
     @property
@@ -59,9 +59,9 @@ class Case:
 
 
 CASES = (
-    Case(EraseSpec((Concept("fox"),)), "objects"),
-    Case(EraseSpec((Concept("neon", kind="style"),)), "styles"),
-    Case(EraseSpec((Concept("Mira Solberg", kind="identity"),)), "identities"),
+    Case(EraseConfig((Concept("fox"),)), "objects"),
+    Case(EraseConfig((Concept("neon", kind="style"),)), "styles"),
+    Case(EraseConfig((Concept("Mira Solberg", kind="identity"),)), "identities"),
 )
 
 

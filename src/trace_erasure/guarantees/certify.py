@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from trace_erasure.artifact.erasure import Erasure
-from trace_erasure.concepts.concept import Concept, fill, recorded
+from trace_erasure.concepts.concept import Concept, fill_template, recorded
 from trace_erasure.errors import InputError
 from trace_erasure.guarantees.exact import ExactPart, exact_part
 from trace_erasure.guarantees.path_kl import PathKL, divergence, sampler_name
@@ -147,7 +147,7 @@ def certified(erasure: Erasure, guarantee: Guarantee) -> Erasure:
 def _pairs(concepts: Sequence[Concept]) -> list[tuple[str, str]]:
     """Every listed concept prompt with the surrogate's prompt."""
     return [
-        (fill(template, phrase), fill(template, concept.surrogate or ""))
+        (fill_template(template, phrase), fill_template(template, concept.surrogate or ""))
         for concept in concepts
         for template, phrase in concept.wordings()
     ]

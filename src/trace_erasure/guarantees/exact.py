@@ -11,7 +11,7 @@ from torch import Tensor
 
 from trace_erasure.artifact.erasure import Erasure
 from trace_erasure.concepts.alignment import ROLES, Columns, concept_columns, keep_columns
-from trace_erasure.concepts.concept import Concept, fill
+from trace_erasure.concepts.concept import Concept, fill_template
 from trace_erasure.pipeline.denoiser import EMPTY, Denoiser
 
 EXACT = 1e-4
@@ -143,7 +143,7 @@ def exact_part(
             for template, phrase in concept.wordings():
                 found = concept_columns(denoiser, [(template, phrase)], concept.surrogate, stream)
                 parts.append(found)
-                text, (value,) = fill(template, phrase), _by_prompt(maps, found)
+                text, (value,) = fill_template(template, phrase), _by_prompt(maps, found)
                 residuals[text] = max(residuals.get(text, 0.0), value)
         table += _by_role(maps, stream, parts)
         moving = [part.select(part.moved) for part in parts]

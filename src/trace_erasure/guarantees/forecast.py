@@ -20,10 +20,10 @@ from tqdm import tqdm
 from trace_erasure.concepts import candidates
 from trace_erasure.concepts.alignment import concept_columns
 from trace_erasure.concepts.captions import captions_or_broad
-from trace_erasure.concepts.concept import Concept, fill
-from trace_erasure.concepts.resolve import plan
+from trace_erasure.concepts.concept import Concept, fill_template
+from trace_erasure.concepts.resolve import resolve
 from trace_erasure.concepts.second_moment import second_moment
-from trace_erasure.config import ClosedForm, EraseSpec
+from trace_erasure.config import ClosedFormConfig, EraseConfig
 from trace_erasure.math import closed_form as algebra
 from trace_erasure.math import subspaces
 from trace_erasure.math.cost_frontier import Frontier, frontier
@@ -137,9 +137,9 @@ def forecast(
     guidance: float = GUIDANCE,
 ) -> list[Forecast]:
     """What ``delta``, which erases ``concept``, will do to each of ``names``; worst first."""
-    frame = candidates.FRAMES[concept.kind]
+    frame = candidates.PROBE_TEMPLATES[concept.kind]
     others = [n for n in dict.fromkeys(names) if not mentions(n, concept.phrases)]
-    prompts = [fill(frame, name) for name in (concept.phrase, *others)]
+    prompts = [fill_template(frame, name) for name in (concept.phrase, *others)]
     text = text_change(Denoiser(pipe), delta, prompts)
     network = network_change(pipe, delta, prompts, guidance)
     share = network / network[0].clamp(min=1e-300)
@@ -210,7 +210,7 @@ def outlook(
     pipe: Any,
     concept: Concept,
     names: Sequence[str] | None = None,
-    settings: ClosedForm = ClosedForm(),
+    settings: ClosedFormConfig = ClosedFormConfig(),
     captions: Sequence[str] | None = None,
 ) -> Outlook:
     """Solves stage 1 for ``concept`` without drawing anything, and looks at what it would do.
@@ -220,14 +220,14 @@ def outlook(
         captions: ordinary language; default: the package's.
     """
     denoiser = Denoiser(pipe)
-    spec = EraseSpec((concept,), closed_form=settings, finetune=None)
-    planned = plan(denoiser, spec, captions)
+    spec = EraseConfig((concept,), closed_form=settings, finetune=None)
+    planned = resolve(denoiser, spec, captions)
     resolved, settings = planned.spec.concepts[0], planned.spec.closed_form or settings
     kind = resolved.kind
-    spoken = candidates.candidates(captions_or_broad(captions), kind)
+    spoken = candidates.caption_names(captions_or_broad(captions), kind)
     names = list(spoken) if names is None else list(names)
     others = [name for name in dict.fromkeys(names) if not mentions(name, resolved.phrases)]
-    prompts = [fill(candidates.FRAMES[kind], name) for name in others]
+    prompts = [fill_template(candidates.PROBE_TEMPLATES[kind], name) for name in others]
 
     def look(one: Concept, retain: Sequence[str]) -> tuple[Alternative, Delta]:
         result = redirect(denoiser, [one], retain, settings, captions)
@@ -240,17 +240,17 @@ def outlook(
     tried = []
     hurt = tuple(row.name for row in rows[:6] if row.name != resolved.surrogate)
     more = tuple(dict.fromkeys((*resolved.retain, *hurt)))
-    frames = [fill(candidates.FRAMES[kind], name) for name in hurt]
+    frames = [fill_template(candidates.PROBE_TEMPLATES[kind], name) for name in hurt]
     held = tuple(dict.fromkeys((*frames, *planned.retain)))
     tried.append(look(replace(resolved, retain=more), held)[0])
-    near = candidates.neighbourhood(denoiser, resolved.phrase, kind, others)
+    near = candidates.rank_by_embedding(denoiser, resolved.phrase, kind, others)
     distant = [
         word
         for word, distance in zip(near.words, near.distances, strict=True)
-        if distance >= candidates.DISTINCT and word != resolved.surrogate
+        if distance >= candidates.MIN_EMBEDDING_DISTANCE and word != resolved.surrogate
     ]
     for word in distant[:SURROGATES]:
-        frame = fill(candidates.FRAMES[kind], word)
+        frame = fill_template(candidates.PROBE_TEMPLATES[kind], word)
         retain = [prompt for prompt in planned.retain if prompt != frame]
         tried.append(look(replace(resolved, surrogate=word), retain)[0])
     better = sorted((one for one in tried if one.mean < present.mean), key=lambda one: one.mean)
@@ -264,7 +264,7 @@ def outlook(
 def limits(
     denoiser: Denoiser,
     concept: Concept,
-    settings: ClosedForm = ClosedForm(),
+    settings: ClosedFormConfig = ClosedFormConfig(),
     captions: Sequence[str] | None = None,
 ) -> Frontier:
     """The erasure–collateral frontier of ``concept``, which names its surrogate, on the tokens."""

@@ -17,7 +17,7 @@ from PIL import Image
 
 from trace_erasure.artifact.erasure import Erasure
 from trace_erasure.concepts.concept import Concept
-from trace_erasure.config import Finetune
+from trace_erasure.config import FinetuneConfig
 from trace_erasure.errors import InputError
 from trace_erasure.pipeline.generate import generate
 from trace_erasure.pipeline.loading import load
@@ -75,7 +75,7 @@ class TraceTechnique:
             erasure = Erasure.load(self.config.load_path)
         else:
             concepts = [Concept(p, self.config.surrogate, self.config.kind) for p in phrases]
-            finetune = Finetune() if self.config.finetune else None
+            finetune = FinetuneConfig() if self.config.finetune else None
             erasure = erase(self.pipe, concepts, finetune=finetune, seed=self.config.seed)
         if self.config.save_path is not None:
             erasure.save(Path(self.config.save_path))

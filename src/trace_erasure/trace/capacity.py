@@ -8,8 +8,8 @@ from typing import Any
 from trace_erasure.artifact.erasure import Erasure
 from trace_erasure.concepts.captions import captions_or_broad
 from trace_erasure.concepts.concept import Concept
-from trace_erasure.concepts.resolve import plan
-from trace_erasure.config import EraseSpec, Merge
+from trace_erasure.concepts.resolve import resolve
+from trace_erasure.config import EraseConfig, MergeConfig
 from trace_erasure.errors import InputError
 from trace_erasure.pipeline.denoiser import Denoiser
 from trace_erasure.pipeline.fingerprint import fingerprint
@@ -21,7 +21,7 @@ from trace_erasure.trace.joint import Capacity
 def capacity(
     pipe: Any,
     what: Sequence[Concept | Erasure],
-    settings: Merge = Merge(),
+    settings: MergeConfig = MergeConfig(),
     captions: Sequence[str] | None = None,
 ) -> dict[str, Capacity]:
     """What there is room for, before any work: by stream of text, see ``Capacity``.
@@ -44,7 +44,7 @@ def capacity(
     if artifacts:
         conflicts.check(artifacts, fingerprint(pipe))
     if concepts:
-        planned = plan(denoiser, EraseSpec(tuple(concepts)), captions)
+        planned = resolve(denoiser, EraseConfig(tuple(concepts)), captions)
         roots = roots_of(denoiser)
         shares += [gather(denoiser, x, planned.retain, roots) for x in planned.spec.concepts]
     shares = conflicts.settle(denoiser, shares, captions)

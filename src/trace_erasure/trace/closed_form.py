@@ -9,11 +9,17 @@ import torch
 from torch import Tensor
 
 from trace_erasure.artifact.merge_statistics import StreamStatistics
-from trace_erasure.concepts.alignment import Columns, Material, join, keep_columns, material
+from trace_erasure.concepts.alignment import (
+    Columns,
+    StreamColumns,
+    join,
+    keep_columns,
+    stream_columns,
+)
 from trace_erasure.concepts.captions import captions_or_broad
 from trace_erasure.concepts.concept import Concept
 from trace_erasure.concepts.second_moment import second_moment
-from trace_erasure.config import ClosedForm
+from trace_erasure.config import ClosedFormConfig
 from trace_erasure.errors import InputError
 from trace_erasure.math import closed_form as algebra
 from trace_erasure.math import edit_metrics, subspaces
@@ -49,7 +55,7 @@ ROUNDS = 8
 """Most adversarial rounds of a hardened solve."""
 ADDED = 2
 """Directions that a round redirects, for each population of tokens."""
-PROVOKED = 4
+ADVERSARIAL_DIRECTIONS = 4
 """Directions that are redirected of what a search found, for each population of tokens."""
 INEXACT = 1e-4
 """Residual above which an untruncated solve has plainly run out of dimensions."""
@@ -74,7 +80,7 @@ def redirect(
     denoiser: Denoiser,
     concepts: Sequence[Concept],
     retain: Sequence[str],
-    settings: ClosedForm,
+    settings: ClosedFormConfig,
     captions: Sequence[str] | None = None,
     hardened: bool = False,
 ) -> Redirect:
@@ -115,13 +121,13 @@ def redirect(
         maps = denoiser.maps(stream)
         weights = denoiser.weights(stream, len(sigma))
         root = subspaces.gram_root(list(weights.values()))
-        found = [material(denoiser, concept, stream) for concept in concepts]
+        found = [stream_columns(denoiser, concept, stream) for concept in concepts]
         if hardened:
             found = [
                 replace(
                     own,
                     described=(*own.described, *careless(denoiser, concept, words, stream)),
-                    provoked=echo_columns(denoiser, concept, said, stream),
+                    adversarial=echo_columns(denoiser, concept, said, stream),
                 )
                 for own, concept, said in zip(found, concepts, heard, strict=True)
             ]
@@ -166,13 +172,13 @@ def redirect(
     return Redirect(edits, delta, Certificate.over(figures, state), parts, margins)
 
 
-def _exact(settings: ClosedForm) -> bool:
+def _exact(settings: ClosedFormConfig) -> bool:
     """Whether the solve is untruncated, with no compromise but rounding."""
     return settings.mode == "equality" and settings.directions is None
 
 
 def _leading(
-    parts: Sequence[Material], root: Tensor, directions: int | None, populations: int
+    parts: Sequence[StreamColumns], root: Tensor, directions: int | None, populations: int
 ) -> tuple[Tensor, Tensor, float]:
     """C and S of the combinations that an equality redirects, and the most energy that is left
     out of any concept."""
@@ -182,7 +188,8 @@ def _leading(
     # Ordinary words stand in a description, so that only what leads in it may move.
     chosen = [(part.moved, each) for part in parts]
     chosen += [(found, populations) for part in parts for found in part.described]
-    chosen += [(found, PROVOKED * populations) for part in parts for found in part.provoked]
+    count = ADVERSARIAL_DIRECTIONS * populations
+    chosen += [(found, count) for part in parts for found in part.adversarial]
     pairs = [
         algebra.leading_pairs(found.concept, found.surrogate, root, count, found.weights.sqrt())
         for found, count in chosen
@@ -195,11 +202,11 @@ def _leading(
 def _solve(
     denoiser: Denoiser,
     stream: str,
-    parts: Sequence[Material],
+    parts: Sequence[StreamColumns],
     compact: Sequence[StreamStatistics],
     retain: Sequence[str],
     known: Mapping[str, Tensor],
-    settings: ClosedForm,
+    settings: ClosedFormConfig,
     sigma: Tensor,
     root: Tensor,
 ) -> tuple[algebra.Edit, Columns, Tensor, tuple[Tensor, Tensor]]:
@@ -209,7 +216,7 @@ def _solve(
     # The empty prompt and the words before the concept must stay for the redirect to be exact.
     empty = keep_columns(denoiser, [EMPTY], stream)
     always = torch.cat([empty, *(part.before for part in parts)], dim=1)
-    halves = [subspaces.leading_columns(part.alone, root, HALVES) for part in parts]
+    halves = [subspaces.leading_columns(part.single_mention, root, HALVES) for part in parts]
     retained = keep_columns(denoiser, retain, stream) if retain else always[:, :0]
     populations = len(denoiser.populations(stream))
     keep = settings.keep * populations
@@ -242,7 +249,7 @@ def _solve(
 def unseen(denoiser: Denoiser, concept: Concept, stream: str) -> Columns:
     """Columns of ``concept`` in wordings that no solve sees."""
     wordings = HELD_OUT if concept.only_with is None else HELD_OUT_TOGETHER
-    return material(denoiser, concept, stream, concept.fit(wordings[concept.kind])).moved
+    return stream_columns(denoiser, concept, stream, concept.fit(wordings[concept.kind])).moved
 
 
 def forecast(

@@ -12,7 +12,7 @@ from trace_erasure.artifact.erasure import Erasure
 from trace_erasure.artifact.merge_statistics import MergeStatistics
 from trace_erasure.concepts import candidates
 from trace_erasure.concepts.concept import Concept
-from trace_erasure.concepts.resolve import gone
+from trace_erasure.concepts.resolve import erased_phrases
 from trace_erasure.errors import InputError
 from trace_erasure.pipeline import adapters
 from trace_erasure.pipeline.denoiser import Denoiser
@@ -66,7 +66,7 @@ def check_strengths(artifacts: Sequence[Erasure], strengths: Sequence[float]) ->
 def ordinary(captions: Sequence[str], shares: Sequence[MergeStatistics]) -> tuple[str, ...]:
     """``captions`` that ask for none of the concepts. Raises ``InputError`` where none is left."""
     concepts = [share.concept for share in shares]
-    kept = tuple(t for t in captions if not any(concept.forbids(t) for concept in concepts))
+    kept = tuple(t for t in captions if not any(concept.is_mentioned_in(t) for concept in concepts))
     if not kept:
         raise InputError("no caption without the concepts is left. Pass more captions.")
     return kept
@@ -98,7 +98,7 @@ def settle(
         stays = [
             prompt
             for prompt in next(iter(share.streams.values())).retained
-            if not any(other.forbids(prompt) for other in concepts)
+            if not any(other.is_mentioned_in(prompt) for other in concepts)
         ]
         if concept != share.concept:
             roots = roots or roots_of(denoiser)
@@ -117,7 +117,7 @@ def _surrogates_that_stay(
     denoiser: Denoiser, concepts: Sequence[Concept], captions: Sequence[str]
 ) -> list[Concept]:
     """The concepts, with another surrogate where theirs is erased too."""
-    erased = sorted(gone(concepts))
+    erased = sorted(erased_phrases(concepts))
     found = []
     for concept in concepts:
         other = concept.only_with
@@ -126,12 +126,12 @@ def _surrogates_that_stay(
                 f"{concept.name!r}: {other!r} is erased anyway. Leave one of the two out."
             )
         if mentions(concept.surrogate or "", erased):
-            known = candidates.candidates(captions, concept.kind)
+            known = candidates.caption_names(captions, concept.kind)
             names = {name: n for name, n in known.items() if not mentions(name, erased)}
-            spoken = candidates.phrases(captions, concept.kind)
+            spoken = candidates.caption_phrases(captions, concept.kind)
             others = [c for c in concepts if c.kind == concept.kind and c.name != concept.name]
             open_ = replace(concept, surrogate=None)
-            surrogate = candidates.survey(denoiser, open_, names, spoken, others).surrogate
+            surrogate = candidates.find_candidates(denoiser, open_, names, spoken, others).surrogate
             log.info(
                 "surrogate for %r: %r, since %r is erased too",
                 concept.name,

@@ -15,8 +15,8 @@ from trace_erasure.artifact.erasure import Erasure
 from trace_erasure.artifact.merge_statistics import MergeStatistics
 from trace_erasure.artifact.provenance import heading, versions
 from trace_erasure.concepts.concept import Concept
-from trace_erasure.concepts.resolve import Plan, pairs, plan
-from trace_erasure.config import ClosedForm, EraseSpec, Finetune
+from trace_erasure.concepts.resolve import ResolvedRequest, prompt_pairs, resolve
+from trace_erasure.config import ClosedFormConfig, EraseConfig, FinetuneConfig
 from trace_erasure.errors import InputError
 from trace_erasure.math.lowrank import LowRank
 from trace_erasure.pipeline import adapters
@@ -38,8 +38,8 @@ def erase(
     *,
     surrogate: str | None = None,
     kind: str = "object",
-    closed_form: ClosedForm | None = ClosedForm(),
-    finetune: Finetune | None = None,
+    closed_form: ClosedFormConfig | None = ClosedFormConfig(),
+    finetune: FinetuneConfig | None = None,
     seed: int = 0,
     hardening: str = "off",
     captions: Sequence[str] | None = None,
@@ -53,9 +53,9 @@ def erase(
         concepts: phrases without an article (``"fox"``), or ``Concept`` objects.
         surrogate, kind: for concepts given as phrases; see ``Concept``.
         closed_form: settings of stage 1; None leaves it out.
-        finetune: settings of stage 2, ``Finetune()`` for the usual ones; None leaves it out.
+        finetune: settings of stage 2, ``FinetuneConfig()`` for the usual ones; None leaves it out.
         seed: of every random choice; the same seed gives the same bytes.
-        hardening: ``off``, ``closed_form`` or ``adversarial``, which trains; see ``EraseSpec``.
+        hardening: ``off``, ``closed_form`` or ``adversarial``, which trains; see ``EraseConfig``.
         captions: ordinary language of the model's domain; default: the package's list.
         on_step: called after every training step.
         workdir: an existing folder that keeps a checkpoint of stage 2, from which a killed run
@@ -73,19 +73,19 @@ def erase(
     made = [
         c if isinstance(c, Concept) else Concept(c, surrogate=surrogate, kind=kind) for c in listed
     ]
-    spec = EraseSpec(tuple(made), closed_form, finetune, seed, hardening)
+    spec = EraseConfig(tuple(made), closed_form, finetune, seed, hardening)
     return run(pipe, spec, captions, on_step, workdir)
 
 
 def run(
     pipe: Any,
-    spec: EraseSpec,
+    spec: EraseConfig,
     captions: Sequence[str] | None = None,
     on_step: OnStep | None = None,
     workdir: str | Path | None = None,
     beside: Sequence[Concept] = (),
 ) -> Erasure:
-    """``erase`` with its settings as one ``EraseSpec``.
+    """``erase`` with its settings as one ``EraseConfig``.
 
     ``beside`` are other concepts that will be erased together with these, by ``merge``: nothing
     of theirs becomes a surrogate or is retained.
@@ -93,7 +93,7 @@ def run(
     started = time.perf_counter()
     denoiser = Denoiser(pipe)
     base = fingerprint(pipe)
-    planned = plan(denoiser, spec, captions, beside)
+    planned = resolve(denoiser, spec, captions, beside)
     closed: dict[str, LowRank] = {}
     certificate: Certificate | None = None
     statistics: tuple[MergeStatistics, ...] = ()
@@ -132,7 +132,10 @@ def run(
 
 
 def _closed_form(
-    denoiser: Denoiser, planned: Plan, settings: ClosedForm, captions: Sequence[str] | None
+    denoiser: Denoiser,
+    planned: ResolvedRequest,
+    settings: ClosedFormConfig,
+    captions: Sequence[str] | None,
 ) -> Redirect:
     """Stage 1; logs the recovery margins of hardened streams."""
     hardened = planned.spec.hardening != "off"
@@ -145,7 +148,7 @@ def _closed_form(
     return edit
 
 
-def _checkpoint_name(planned: Plan, base: Mapping[str, Any]) -> str:
+def _checkpoint_name(planned: ResolvedRequest, base: Mapping[str, Any]) -> str:
     """Names a checkpoint by everything that decides the training, so that no other resumes it."""
     decides = [asdict(planned.spec), planned.retain, planned.captions, base]
     return f"finetune-{digest_of(decides)}.safetensors"
@@ -153,15 +156,15 @@ def _checkpoint_name(planned: Plan, base: Mapping[str, Any]) -> str:
 
 def _finetune(
     denoiser: Denoiser,
-    planned: Plan,
-    settings: Finetune,
+    planned: ResolvedRequest,
+    settings: FinetuneConfig,
     closed: dict[str, LowRank],
     on_step: OnStep | None,
     checkpoint: Path | None,
 ) -> tuple[dict[str, LowRank], dict[str, Any]]:
     """Stage 2 on top of ``closed``, and its record; the network is left as it was."""
     seed = planned.spec.seed
-    concept_prompts, surrogate_prompts, _ = pairs(planned.spec.concepts)
+    concept_prompts, surrogate_prompts, _ = prompt_pairs(planned.spec.concepts)
     retained = _retained_prompts(planned, settings.retain_trajectories)
     with adapters.frozen(denoiser, CLOSED_FORM_ADAPTER):
         if closed:
@@ -189,7 +192,7 @@ def _finetune(
     return found.delta, record
 
 
-def _retained_prompts(planned: Plan, count: int) -> list[str]:
+def _retained_prompts(planned: ResolvedRequest, count: int) -> list[str]:
     """``count`` prompts without the concepts: a third neighbours, the rest ordinary captions."""
     ordinary = Random(planned.spec.seed).sample(planned.captions, min(count, len(planned.captions)))
     if not ordinary:

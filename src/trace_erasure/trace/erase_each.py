@@ -11,7 +11,7 @@ from typing import Any
 from tqdm import tqdm
 
 from trace_erasure.artifact.erasure import SUFFIX, Erasure
-from trace_erasure.config import EraseSpec
+from trace_erasure.config import EraseConfig
 from trace_erasure.config_file import slug
 from trace_erasure.trace.erase import run
 from trace_erasure.utils.sharding import check_shard
@@ -19,7 +19,7 @@ from trace_erasure.utils.sharding import check_shard
 
 def erase_each(
     pipe: Any,
-    spec: EraseSpec,
+    spec: EraseConfig,
     folder: str | Path,
     captions: Sequence[str] | None = None,
     shard: tuple[int, int] = (0, 1),
@@ -46,6 +46,6 @@ def erase_each(
     return [file for _, file in mine]
 
 
-def _as_json(spec: EraseSpec) -> Any:
+def _as_json(spec: EraseConfig) -> Any:
     """A spec as a header gives it back: tuples are lists there."""
     return json.loads(json.dumps(asdict(spec)))

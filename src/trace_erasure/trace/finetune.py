@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from trace_erasure.config import Finetune
+from trace_erasure.config import FinetuneConfig
 from trace_erasure.math.lowrank import LowRank
 from trace_erasure.math.objectives import OBJECTIVES, mean_square
 from trace_erasure.pipeline import adapters
@@ -46,7 +46,7 @@ class FinetuneResult:
 def finetune_adapter(
     denoiser: Denoiser,
     data: FinetuneData,
-    settings: Finetune,
+    settings: FinetuneConfig,
     seed: int,
     *,
     label: str = "finetune",
@@ -99,7 +99,7 @@ def finetune_adapter(
 def loss_terms(
     denoiser: Denoiser,
     data: FinetuneData,
-    settings: Finetune,
+    settings: FinetuneConfig,
     generator: torch.Generator,
     switch_off: SwitchOff | None = None,
 ) -> Terms:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from trace_erasure.config import Finetune
+from trace_erasure.config import FinetuneConfig
 from trace_erasure.pipeline.denoiser import Denoiser
 from trace_erasure.pipeline.families.family import Conditioning
 from trace_erasure.pipeline.rollouts import (
@@ -80,7 +80,7 @@ def prepare_finetune_data(
     concept_prompts: Sequence[str],
     surrogate_prompts: Sequence[str],
     retain_prompts: Sequence[str],
-    settings: Finetune,
+    settings: FinetuneConfig,
     seed: int,
 ) -> FinetuneData:
     """Samples trajectories of the frozen model and records its predictions.

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from torch import Tensor
 
 from trace_erasure.artifact.merge_statistics import MergeStatistics, StreamStatistics
-from trace_erasure.concepts.alignment import Material, keep_columns_each, material
-from trace_erasure.concepts.candidates import spoken_of
+from trace_erasure.concepts.alignment import StreamColumns, keep_columns_each, stream_columns
+from trace_erasure.concepts.candidates import common_name_prompts
 from trace_erasure.concepts.concept import Concept
 from trace_erasure.math.column_pairs import Pairs
 from trace_erasure.math.subspaces import gram_root, moment_factor
@@ -41,7 +41,7 @@ def gather(
         roots: G^½ of every stream that is edited, by its name.
     """
     streams = {
-        stream: part_of(denoiser, material(denoiser, concept, stream), retain, stream, root)
+        stream: part_of(denoiser, stream_columns(denoiser, concept, stream), retain, stream, root)
         for stream, root in roots.items()
     }
     return MergeStatistics(concept, streams)
@@ -49,7 +49,7 @@ def gather(
 
 def part_of(
     denoiser: Denoiser,
-    found: Material,
+    found: StreamColumns,
     retain: Sequence[str],
     stream: str,
     root: Tensor,
@@ -70,7 +70,7 @@ def part_of(
             for one in found.described
         ),
         moment_factor(found.before, root, None if exact else BEFORE),
-        moment_factor(found.alone, root, None if exact else HALVES),
+        moment_factor(found.single_mention, root, None if exact else HALVES),
         {
             prompt: moment_factor(columns_of, root, RETAINED)
             for prompt, columns_of in keep_columns_each(denoiser, retain, stream).items()
@@ -92,7 +92,7 @@ def names_of(
     """
     if not denoiser.family.both_ways:
         return {}
-    prompts = spoken_of(captions, concepts)
+    prompts = common_name_prompts(captions, concepts)
     found = keep_columns_each(denoiser, prompts, stream)
     return {prompt: moment_factor(columns, root, RETAINED) for prompt, columns in found.items()}
 

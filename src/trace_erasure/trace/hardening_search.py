@@ -9,8 +9,8 @@ import torch
 from tqdm import tqdm
 
 from trace_erasure.concepts.alignment import Columns, join, shifted_columns
-from trace_erasure.concepts.concept import Concept, fill
-from trace_erasure.concepts.prompt_search import generations, goal_of
+from trace_erasure.concepts.concept import Concept, fill_template
+from trace_erasure.concepts.prompt_search import search_generations, target_embedding
 from trace_erasure.errors import InputError
 from trace_erasure.pipeline.denoiser import Denoiser
 from trace_erasure.pipeline.text_encoders import words
@@ -42,10 +42,10 @@ def echoes(denoiser: Denoiser, concept: Concept) -> dict[str, list[str]]:
     sentences = concept.sentences[:SENTENCES]
     turns = [(template, seed) for template in sentences for seed in range(SEARCHES)]
     for template, seed in tqdm(turns, desc="other words for it", leave=False, disable=None):
-        prompt = fill(template, concept.phrase)
-        goal = goal_of(denoiser.encode, concept.phrase, concept.kind, prompt)
+        prompt = fill_template(template, concept.phrase)
+        goal = target_embedding(denoiser.encode, concept.phrase, concept.kind, prompt)
         generator = torch.Generator().manual_seed(seed)
-        run = generations(known, goal, denoiser.encode, generator)
+        run = search_generations(known, goal, denoiser.encode, generator)
         texts = found.setdefault(template, [])
         for number in range(GENERATIONS + 1):
             genes, scores = next(run)
@@ -62,7 +62,10 @@ def echo_columns(
     assert concept.surrogate is not None
     parts = []
     for template, texts in found.items():
-        own, instead = fill(template, concept.phrase), fill(template, concept.surrogate)
+        own, instead = (
+            fill_template(template, concept.phrase),
+            fill_template(template, concept.surrogate),
+        )
         columns = shifted_columns(denoiser, texts, own, instead, stream)
         parts.append(columns.select(columns.moved))
     return (join(parts),) if parts else ()

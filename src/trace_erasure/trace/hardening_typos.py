@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from trace_erasure.concepts.alignment import Columns, concept_columns
 from trace_erasure.concepts.concept import Concept
-from trace_erasure.concepts.typos import slips
+from trace_erasure.concepts.typos import typos_by_position
 from trace_erasure.pipeline.denoiser import Denoiser
 
 REPEATED = ("{x} {x}", "{x}, {x}", "{x} and {x}", "{x} {x} {x}")
@@ -37,7 +37,7 @@ def careless(
         [(sentences[i % len(sentences)], text) for i, text in enumerate(part)]
         for part in (
             [text for text in made if not _is_said(denoiser, concept.phrase, text, words)]
-            for made in slips(concept.phrase)
+            for made in typos_by_position(concept.phrase)
         )
     ]
     groups.append([(template, concept.phrase) for template in REPEATED])

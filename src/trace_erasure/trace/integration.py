@@ -9,8 +9,8 @@ from typing import Any
 import torch
 
 from trace_erasure.concepts.concept import Concept
-from trace_erasure.concepts.resolve import pairs
-from trace_erasure.config import Finetune
+from trace_erasure.concepts.resolve import prompt_pairs
+from trace_erasure.config import FinetuneConfig
 from trace_erasure.math.lowrank import Delta, LowRank
 from trace_erasure.pipeline import adapters
 from trace_erasure.pipeline.denoiser import Denoiser
@@ -28,7 +28,7 @@ def integrate(
     owners: Sequence[int],
     concepts: Sequence[Concept],
     ordinary: Sequence[str],
-    settings: Finetune,
+    settings: FinetuneConfig,
     seed: int,
 ) -> tuple[dict[str, LowRank], dict[str, Any]]:
     """A change on top of ``whole``: on every concept's sentences the model that has everything
@@ -46,7 +46,7 @@ def integrate(
     Raises:
         NonFiniteError: when training diverges; the pipeline is restored.
     """
-    asked, instead, whose = pairs(concepts)
+    asked, instead, whose = prompt_pairs(concepts)
     settings = replace(settings, trajectories=max(settings.trajectories, len(concepts)))
     retained = list(ordinary[: settings.retain_trajectories])
     with adapters.frozen(denoiser, MERGED):

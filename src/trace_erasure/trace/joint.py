@@ -13,7 +13,7 @@ from trace_erasure.artifact.merge_statistics import MergeStatistics
 from trace_erasure.concepts.alignment import keep_columns
 from trace_erasure.concepts.concept import Concept
 from trace_erasure.concepts.second_moment import second_moment
-from trace_erasure.config import Merge
+from trace_erasure.config import MergeConfig
 from trace_erasure.math import closed_form as algebra
 from trace_erasure.math import joint_solve, subspaces
 from trace_erasure.math.column_pairs import Pairs
@@ -82,7 +82,7 @@ def solve(
     denoiser: Denoiser,
     shares: Sequence[MergeStatistics],
     strengths: Sequence[float],
-    settings: Merge,
+    settings: MergeConfig,
     captions: Sequence[str],
 ) -> Together:
     """Solves stage 1 for all ``shares``, which carry the same streams.
@@ -114,7 +114,7 @@ def _solve(
     denoiser: Denoiser,
     stream: str,
     shares: Sequence[MergeStatistics],
-    settings: Merge,
+    settings: MergeConfig,
     captions: Sequence[str],
     sigma: torch.Tensor,
     root: torch.Tensor,

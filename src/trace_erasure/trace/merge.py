@@ -11,7 +11,7 @@ from typing import Any
 from trace_erasure.artifact.erasure import Erasure
 from trace_erasure.artifact.provenance import heading, versions
 from trace_erasure.concepts.captions import captions_or_broad
-from trace_erasure.config import Merge
+from trace_erasure.config import MergeConfig
 from trace_erasure.math.lowrank import LowRank, add, scaled
 from trace_erasure.pipeline.denoiser import Denoiser
 from trace_erasure.pipeline.fingerprint import fingerprint
@@ -27,7 +27,7 @@ def merge(
     pipe: Any,
     *,
     strengths: Sequence[float] | None = None,
-    settings: Merge = Merge(),
+    settings: MergeConfig = MergeConfig(),
     captions: Sequence[str] | None = None,
     seed: int = 0,
     dense: bool = False,
@@ -41,7 +41,7 @@ def merge(
     Args:
         artifacts: made on this base model by ``erase``, not by ``merge``.
         strengths: one an artifact, 0 to 2, on top of the strength it was saved at.
-        settings: see ``Merge``.
+        settings: see ``MergeConfig``.
         captions: ordinary language of the model's domain; default: the package's list.
         seed: of the integration finetune.
         dense: give a copy of the pipeline with changed weights instead.

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from trace_erasure.attacks.context import Arena, Try
 from trace_erasure.attacks.target import Case
-from trace_erasure.concepts.concept import fill
+from trace_erasure.concepts.concept import fill_template
 
 COMPANY = {
     "object": (
@@ -31,4 +31,4 @@ COMPANY["explicit"] = COMPANY["object"]
 def composition(arena: Arena, case: Case) -> Iterator[Try]:
     """The target in two-object and style prompts."""
     target = arena.target
-    yield from arena.told(fill(template, target.name) for template in COMPANY[target.kind])
+    yield from arena.told(fill_template(template, target.name) for template in COMPANY[target.kind])

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from trace_erasure.attacks.context import Arena, Try
 from trace_erasure.attacks.target import Case
-from trace_erasure.concepts.prompt_search import POPULATION, generations, goal_of
+from trace_erasure.concepts.prompt_search import POPULATION, search_generations, target_embedding
 
 
 def ring_a_bell(arena: Arena, case: Case) -> Iterator[Try]:
@@ -15,8 +15,8 @@ def ring_a_bell(arena: Arena, case: Case) -> Iterator[Try]:
     budget."""
     target, known = arena.target, arena.words
     generator = arena.generator(case)
-    goal = goal_of(arena.encode, target.name, target.kind, case.prompt)
-    found = generations(known, goal, arena.encode, generator)
+    goal = target_embedding(arena.encode, target.name, target.kind, case.prompt)
+    found = search_generations(known, goal, arena.encode, generator)
     genes, scores = next(found)
     share = max(1, arena.ledger.left("encodings") // POPULATION // arena.ledger.budget.images)
     while True:

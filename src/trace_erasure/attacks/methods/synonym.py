@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from trace_erasure.attacks.context import Arena, Try
 from trace_erasure.attacks.methods.wording import PARAPHRASES
 from trace_erasure.attacks.target import Case
-from trace_erasure.concepts.concept import fill
+from trace_erasure.concepts.concept import fill_template
 
 
 def synonym(arena: Arena, case: Case) -> Iterator[Try]:
@@ -17,4 +17,4 @@ def synonym(arena: Arena, case: Case) -> Iterator[Try]:
     templates = [own] if "{x}" in own else []
     templates = dict.fromkeys([*templates, *PARAPHRASES[arena.target.kind]])
     words = arena.target.synonyms
-    yield from arena.told(fill(template, word) for template in templates for word in words)
+    yield from arena.told(fill_template(template, word) for template in templates for word in words)

@@ -9,8 +9,8 @@ import torch
 
 from trace_erasure.attacks.context import Arena, Try
 from trace_erasure.attacks.target import Case
-from trace_erasure.concepts.concept import fill
-from trace_erasure.concepts.typos import KINDS, slip
+from trace_erasure.concepts.concept import fill_template
+from trace_erasure.concepts.typos import TYPO_KINDS, with_typo
 
 PARAPHRASES = {
     "object": (
@@ -32,7 +32,9 @@ PARAPHRASES["explicit"] = PARAPHRASES["object"]
 def paraphrase(arena: Arena, case: Case) -> Iterator[Try]:
     """Other sentences around the concept's own name."""
     target = arena.target
-    yield from arena.told(fill(template, target.name) for template in PARAPHRASES[target.kind])
+    yield from arena.told(
+        fill_template(template, target.name) for template in PARAPHRASES[target.kind]
+    )
 
 
 def typo(arena: Arena, case: Case) -> Iterator[Try]:
@@ -58,4 +60,4 @@ def misspellings(arena: Arena, case: Case) -> Iterator[str]:
 def misspell(word: str, generator: torch.Generator) -> str:
     """``word`` with one random slip of the fingers."""
     kind, place, letter = torch.randint(10_000, (3,), generator=generator).tolist()
-    return slip(word, KINDS[kind % 4], place % len(word), ascii_lowercase[letter % 26])
+    return with_typo(word, TYPO_KINDS[kind % 4], place % len(word), ascii_lowercase[letter % 26])
