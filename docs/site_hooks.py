@@ -32,6 +32,8 @@ def on_page_markdown(markdown: str, *, page, config: MkDocsConfig, files: Files)
     """Points links out of ``docs`` to the site's pages, or shows the path where there is none."""
     if page.file.src_uri in PAGES.values():
         return markdown
+    if page.file.src_uri.startswith("results/"):  # wide tables need the room
+        page.meta["hide"] = ["toc"]
     return relinked(markdown, posixpath.join("docs", posixpath.dirname(page.file.src_uri)), files)
 
 

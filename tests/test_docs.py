@@ -1,0 +1,219 @@
+"""The documents name only what exists: links, commands, options, files, imports, versions."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import importlib.util
+import re
+import shlex
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+DOCUMENTS = [
+    *sorted(ROOT.glob("*.md")),
+    *sorted((ROOT / "docs").rglob("*.md")),
+    ROOT / "training" / "README.md",
+    ROOT / "world" / "README.md",
+]
+PACKAGE = ROOT / "src" / "trace_erasure"
+FENCE = re.compile(r"^( *)```(\w*)\n(.*?)^\1```", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"\[[^\]]*\]\(([^()\s]+)\)")
+CODE = re.compile(r"`([^`\n]+)`")
+COMMAND = re.compile(r"(?:\w+=\S+ )*(trace-erasure|python|make)\b")
+WRITTEN = ("out", "runs", "demo-out")
+"""Folders that commands write."""
+FROM_0_1_0 = ROOT / "CHANGELOG.md"
+"""Names what there was, too."""
+
+
+def name_of(value: object) -> str:
+    return str(value.relative_to(ROOT)) if isinstance(value, Path) else str(value)
+
+
+def fences(text: str, *languages: str) -> list[str]:
+    """The fenced blocks of ``text`` in one of ``languages``, without their indent."""
+    found = FENCE.finditer(text)
+    return [re.sub(f"(?m)^{m[1]}", "", m[3]) for m in found if m[2] in languages]
+
+
+def prose(text: str) -> str:
+    """``text`` without its fenced blocks."""
+    return FENCE.sub("", text)
+
+
+def anchors(file: Path) -> set[str]:
+    """The anchors of a document's headings, as GitHub and mkdocs make them."""
+    titles = re.findall(r"^#+ (.+)$", prose(file.read_text("utf-8")), re.MULTILINE)
+    plain = [re.sub(r"[^\w\s-]", "", title.replace("`", "")).strip().lower() for title in titles]
+    return {re.sub(r"\s", "-", title) for title in plain}
+
+
+def commands(text: str) -> Iterator[list[str]]:
+    """Every command of ``text``, in fenced blocks and in the middle of a sentence."""
+    lines = [line for block in fences(text, "", "sh", "bash") for line in block.splitlines()]
+    lines += [span for span in CODE.findall(prose(text))]
+    for line in lines:
+        if COMMAND.match(line):
+            words = shlex.split(line.replace("…", ""), comments=True)
+            while "=" in words[0]:
+                del words[0]
+            yield words
+
+
+def files_named(text: str) -> set[str]:
+    """Paths of files in code spans, without those that a run writes."""
+    spans = {
+        span for span in CODE.findall(prose(text)) if re.fullmatch(r"[\w.-]+(/[\w.-]+)+", span)
+    }
+    ends = (".py", ".yaml", ".md", ".txt", ".mjs", ".jsonl")
+    return {span for span in spans if span.endswith(ends) and span.split("/")[0] not in WRITTEN}
+
+
+@pytest.mark.parametrize("file", DOCUMENTS, ids=name_of)
+def test_every_link_leads_somewhere(file):
+    for target in LINK.findall(prose(file.read_text("utf-8"))):
+        path, _, anchor = target.partition("#")
+        if "://" in target:
+            continue
+        # The site has CONTRIBUTING.md and its like beside the pages of docs.
+        found = file.parent / path if path else file
+        if not found.exists() and (ROOT / f"{found.stem.upper()}.md").exists():
+            found = ROOT / f"{found.stem.upper()}.md"
+        assert found.exists(), f"{target}: no such file"
+        assert not anchor or anchor in anchors(found), f"{target}: no such heading"
+
+
+@pytest.mark.parametrize("file", DOCUMENTS, ids=name_of)
+def test_every_command_exists(file):
+    if file == FROM_0_1_0:
+        return
+    for words in commands(file.read_text("utf-8")):
+        check_command(words)
+
+
+def check_command(words: list[str]) -> None:
+    """Fails where a verb, an option, a module or a target is not there."""
+    from typer.main import get_command
+
+    from benchmarks.__main__ import MODULES
+    from trace_erasure.cli import app
+
+    if words[0] == "make":
+        targets = re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE)
+        named = [word for word in words[1:] if "=" not in word]
+        assert set(named) <= set(targets), f"{' '.join(words)}: no such target"
+    elif words[0] == "python" and words[1] != "-m":
+        assert (ROOT / words[1]).is_file(), f"{' '.join(words)}: no such file"
+    elif words[0] == "python":
+        assert importlib.util.find_spec(words[2]) is not None, f"no module {words[2]}"
+        if words[2] == "benchmarks" and len(words) > 3 and words[3] != "NAME":
+            assert words[3] in MODULES, f"no benchmark {words[3]}"
+    elif words[0] == "trace-erasure" and len(words) > 1 and words[1] != "--help":
+        verbs = get_command(app).commands  # type: ignore[attr-defined]
+        assert words[1] in verbs, f"no verb {words[1]}"
+        options = {name for param in verbs[words[1]].params for name in param.opts}
+        options |= {name for param in verbs[words[1]].params for name in param.secondary_opts}
+        used = {word.split("=")[0] for word in words[2:] if word.startswith("--")}
+        assert used <= options | {"--help"}, f"{' '.join(words)}: {used - options}"
+
+
+@pytest.mark.parametrize("file", DOCUMENTS, ids=name_of)
+def test_every_python_snippet_compiles_and_imports_what_exists(file):
+    for block in fences(file.read_text("utf-8"), "python"):
+        for node in ast.walk(ast.parse(block)):
+            if isinstance(node, ast.ImportFrom):
+                module = importlib.import_module(node.module or "")
+                missing = {alias.name for alias in node.names if not hasattr(module, alias.name)}
+                assert not missing, f"{node.module} has no {missing}"
+            elif isinstance(node, ast.Import):
+                for alias in node.names:
+                    importlib.import_module(alias.name)
+
+
+@pytest.mark.parametrize("file", DOCUMENTS, ids=name_of)
+def test_every_file_and_module_that_is_named_exists(file):
+    if file == FROM_0_1_0:
+        return
+    text = file.read_text("utf-8")
+    places = [ROOT, PACKAGE, file.parent, PACKAGE / "evaluation" / "tasks" / "files"]
+    for path in files_named(text):
+        assert any((place / path).exists() for place in places), f"{path}: no such file"
+    for name in re.findall(r"(?:`|^::: )(trace_erasure(?:\.\w+)+)", text, re.MULTILINE):
+        assert resolves(name), f"{name}: no such name"
+
+
+def resolves(name: str) -> bool:
+    """Whether a dotted name is a module, or something that a module holds."""
+    module, rest = name, []
+    while module:
+        try:
+            value = importlib.import_module(module)
+        except ModuleNotFoundError:
+            module, _, last = module.rpartition(".")
+            rest.insert(0, last)
+            continue
+        for part in rest:
+            if not hasattr(value, part):
+                return False
+            value = getattr(value, part)
+        return True
+    return False
+
+
+def test_the_readme_is_short():
+    assert len((ROOT / "README.md").read_text("utf-8").splitlines()) <= 130
+
+
+@pytest.mark.parametrize("file", sorted((ROOT / "docs" / "method").glob("*.md")), ids=name_of)
+def test_a_page_of_the_method_is_short(file):
+    assert file.stat().st_size < 15_000
+
+
+def test_the_architecture_names_every_layer_in_order():
+    from tests.test_layers import LAYERS
+
+    text = (ROOT / "docs" / "architecture.md").read_text("utf-8")
+    rows = re.findall(r"^\| (\d+) \| (.+?) \|", text, re.MULTILINE)
+    named = [set(re.findall(r"`(\w+)`", units)) for _, units in rows]
+    assert named == [set(layer) for layer in LAYERS]
+    assert [int(rank) for rank, _ in rows] == [*range(1, len(LAYERS) + 1)]
+
+
+def test_the_security_page_names_every_dependency_with_its_bound():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    needed = {*project["dependencies"]}
+    needed |= {line for extra in project["optional-dependencies"].values() for line in extra}
+    parts = [re.fullmatch(r"([\w-]+)(?:\[\w+\])?(.*)", line) for line in needed]
+    bounds = {match[1]: match[2] or "any" for match in parts if match}
+    text = (ROOT / "SECURITY.md").read_text("utf-8")
+    table = dict(re.findall(r"^\| ([\w-]+) \| ([^|]+) \| \d", text, re.MULTILINE))
+    assert table == bounds
+
+
+def test_the_example_baseline_of_the_contributing_page_erases(monkeypatch):
+    from trace_erasure.concepts.concept import Concept
+    from trace_erasure.pipeline.shipped import load_pipeline
+
+    blocks = fences((ROOT / "CONTRIBUTING.md").read_text("utf-8"), "python")
+    source = next(block for block in blocks if "Baseline" in block)
+    module = ModuleType("contributing_example")
+    monkeypatch.setitem(sys.modules, module.__name__, module)  # dataclasses look it up
+    exec(compile(source, "CONTRIBUTING.md", "exec"), vars(module))
+    erasure = module.LastToken().erase(load_pipeline("emoji-sd"), [Concept("fox", "cat")])
+    assert len(erasure.delta) == 14
+
+
+def test_the_example_task_of_the_contributing_page_loads(tmp_path):
+    from trace_erasure.evaluation import load_task
+
+    source = fences((ROOT / "CONTRIBUTING.md").read_text("utf-8"), "yaml")[0]
+    (tmp_path / "fruit.yaml").write_text(source, "utf-8")
+    task = load_task("fruit", folder=tmp_path)
+    assert {item.concept for item in task.items} >= {"apple", "banana"}
