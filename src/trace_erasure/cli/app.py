@@ -38,7 +38,7 @@ class Verbs(TyperGroup):
 app = typer.Typer(
     name="trace-erasure",
     cls=Verbs,
-    help="Remove a concept from a text-to-image model, and know that it is gone and what it cost.",
+    help="Remove concepts from a text-to-image model, and measure what that did.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

@@ -101,7 +101,7 @@ def pareto(rows: Sequence[Row], judge: str) -> list[Plot]:
             drawn,
             title=f"erasure against retention on {task}",
             x_label="Acc_s: everything else is still seen, per cent",
-            y_label="erased: no longer seen in any wording, per cent",
+            y_label="erased: not recognised, all tested wordings pooled, per cent",
             x_range=(0, 100),
             y_range=(0, 100),
         )
