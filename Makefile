@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
+BENCH := $(BIN)/python -m benchmarks
 READY := $(VENV)/.ready
 
 .PHONY: demo test test-fast test-slow lint format types doctest docs \
@@ -44,43 +45,45 @@ format: $(READY)
 
 # The whole benchmark takes about two hours on two cores, bench-small six minutes; both resume.
 bench: $(READY)
-	$(BIN)/python -m benchmarks erasure
-	$(BIN)/python -m benchmarks erasure --stages
+	$(BENCH) erasure
+	$(BENCH) stages
+	$(BENCH) tables
 
 bench-small: $(READY)
-	$(BIN)/python -m benchmarks erasure --small --work runs/bench-small
+	$(BENCH) erasure --small --work runs/bench-small
 
 # TRACE beside the other methods, and its parts: at most six hours on two cores; resumes. Two
 # processes of one thread each share every step; the last of them to finish writes its results.
-COMPARE := OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks compare
-
 bench-compare: $(READY)
-	for model in emoji-sd emoji-flux; do for verb in sweep table ablate; do \
-	  $(COMPARE) $$verb --model $$model --shard 0/2 & \
-	  $(COMPARE) $$verb --model $$model --shard 1/2; own=$$?; \
-	  wait $$! && [ $$own = 0 ] || exit 1; \
-	done; done
-	$(BIN)/python -m benchmarks tables
+	export OMP_NUM_THREADS=1; for model in emoji-sd emoji-flux; do \
+	  for name in sweep compare ablation; do \
+	    $(BENCH) $$name --model $$model --shard 0/2 & \
+	    $(BENCH) $$name --model $$model --shard 1/2; own=$$?; \
+	    wait $$! && [ $$own = 0 ] || exit 1; \
+	  done; \
+	done
+	$(BENCH) tables
 
 # One to fifty concepts at once, one more or less, by halves, together only: both models side by
 # side, at most two hours on two cores; resumes.
 bench-many: $(READY)
-	export OMP_NUM_THREADS=1; for script in many switches combined; do \
-	  $(BIN)/python -m benchmarks $$script --model emoji-flux & \
-	  $(BIN)/python -m benchmarks $$script; own=$$?; \
+	export OMP_NUM_THREADS=1; \
+	for name in many many-switch many-strength many-file combined; do \
+	  $(BENCH) $$name --model emoji-flux & \
+	  $(BENCH) $$name; own=$$?; \
 	  wait $$! && [ $$own = 0 ] || exit 1; \
 	done
-	$(BIN)/python -m benchmarks tables
+	$(BENCH) tables
 
 # Two processes of one thread, at most four hours; a second call goes on where the first was stopped.
-ATTACKS = OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks attacks
+ATTACKS = OMP_NUM_THREADS=1 $(BENCH) attacks
 bench-attacks: $(READY)
 	$(ATTACKS) --cheap --shard 0/2 & $(ATTACKS) --cheap --shard 1/2 && wait $$!
 	$(ATTACKS) --shard 0/2 & $(ATTACKS) --shard 1/2 && wait $$!
 
 # Ten minutes on one thread.
 bench-certificates: $(READY)
-	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks certificates
+	OMP_NUM_THREADS=1 $(BENCH) certificates
 
 # torch comes first, pinned: a bare `torch` requirement would pull the CUDA build.
 $(READY): pyproject.toml world/pyproject.toml constraints.txt

@@ -1,35 +1,43 @@
-"""``python -m benchmarks NAME``: one benchmark, or ``tables``."""
+"""``python -m benchmarks NAME``: measures something, and writes rows of figures."""
 
 from __future__ import annotations
 
-import importlib
 import sys
+from collections.abc import Sequence
 
-MODULES = {
-    "erasure": "erasure.tasks",
-    "base": "erasure.base",
-    "cost": "erasure.cost",
-    "compare": "comparison.table",
-    "many": "merging.many",
-    "switches": "merging.switch",
-    "combined": "merging.combinations",
-    "attacks": "attacks.benchmark",
-    "certificates": "guarantees.certificates",
-    "forecast": "guarantees.forecast",
-    "real-sizes": "scale.closed_form",
-    "real-steps": "scale.finetune",
-    "budget": "scale.memory",
-    "tables": "tables.documents",
-}
+from benchmarks.core.commit import commit
+from benchmarks.core.options import parser_of
+from benchmarks.core.registry import BENCHMARKS
+from trace_erasure.errors import InputError
+
+USAGE = "usage: python -m benchmarks NAME [options]    (NAME --help: what it does, its options)"
 
 
-def main() -> None:
-    name = sys.argv[1] if len(sys.argv) > 1 else ""
-    if name not in MODULES:
-        sys.exit(f"there is no benchmark {name!r}. There are: {', '.join(MODULES)}.")
-    sys.argv[:2] = [f"benchmarks {name}"]
-    importlib.import_module(f"benchmarks.{MODULES[name]}").main()
+def listing() -> str:
+    """Every name with its line."""
+    width = max(map(len, BENCHMARKS))
+    lines = [f"  {name:{width}}  {one.summary}" for name, one in BENCHMARKS.items()]
+    return "\n".join([USAGE, "", *lines])
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one benchmark; the exit status is 2 for bad input, as of the command line."""
+    name, *rest = [*(sys.argv[1:] if arguments is None else arguments)] or [""]
+    if name in ("", "-h", "--help"):
+        print(listing())
+        return 0 if name else 2
+    if name not in BENCHMARKS:
+        print(f"there is no benchmark {name!r}.\n\n{listing()}", file=sys.stderr)
+        return 2
+    options = parser_of(name, BENCHMARKS[name]).parse_args(rest)
+    commit()  # now: the clone may change while the benchmark runs
+    try:
+        BENCHMARKS[name].run(options)
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

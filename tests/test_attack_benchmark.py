@@ -3,46 +3,32 @@
 from __future__ import annotations
 
 import argparse
-import importlib
 import json
 import math
+from dataclasses import replace
 from types import SimpleNamespace
 
-import pytest
-
+from benchmarks.attacks import bench, benchmark, figures, methods, plan
+from benchmarks.attacks import rows as attack_rows
+from benchmarks.attacks.bench import Bench
+from benchmarks.core.models import load_model
 from trace_erasure.attacks import results
 from trace_erasure.attacks.budget import Budget
 from trace_erasure.attacks.outcomes import Outcome, write_outcomes
+from trace_erasure.attacks.registry import ATTACKS
 from trace_erasure.attacks.target import Case
 from trace_erasure.baselines.registry import METHODS
 from trace_erasure.baselines.trace import Trace
 from trace_erasure.concepts.concept import Concept
 from trace_erasure.config import ClosedFormConfig, EraseConfig
+from trace_erasure.evaluation import shipped_classifiers
 from trace_erasure.evaluation.runs.records import to_json
 from trace_erasure.testing import tiny_flux, tiny_stable_diffusion
 
-PARTS = {
-    "attacks": "benchmark",
-    "attack_lab": "lab",
-    "attack_methods": "methods",
-    "attack_plan": "plan",
-    "attack_rows": "rows",
-}
 OPTIONS = argparse.Namespace(
     cases=4, costly_cases=2, control_cases=1, images=8, gradients=160, encodings=2000, steps=12,
     concepts=["fox", "car"], model="emoji-sd", best=1, attacks=["typo", "p4d"],
 )  # fmt: skip
-
-
-@pytest.fixture
-def bench():
-    """The benchmark's modules in one namespace."""
-    return SimpleNamespace(
-        **{
-            name: importlib.import_module(f"benchmarks.attacks.{module}")
-            for name, module in PARTS.items()
-        }
-    )
 
 
 def outcomes(*firsts: int | None, setting: str = "erased", concept: str = "fox") -> list[Outcome]:
@@ -52,70 +38,66 @@ def outcomes(*firsts: int | None, setting: str = "erased", concept: str = "fox")
     ]
 
 
-def row_of(bench, method="", hits=0, n=10, metric="success", attack="typo"):
+def row_of(method="", hits=0, n=10, metric="success", attack="typo"):
     made = results.protocol(attack, Budget(), [Case("a fox", 1)], 12, 3.5, "float32")
     like = results.blank("emoji-sd", "resnet@0c1d2e3f4a5b", made)
-    return bench.attack_rows.replace(results.rate_row(like, metric, hits, n), method=method)
+    return replace(results.rate_row(like, metric, hits, n), method=method)
 
 
-def test_every_attack_has_its_place_and_cheap_ones_come_first(bench):
-    plan = bench.attack_plan
-    assert sorted(plan.ORDER) == sorted(
-        importlib.import_module("trace_erasure.attacks.registry").ATTACKS
-    )
+def test_every_attack_has_its_place_and_cheap_ones_come_first():
+    assert sorted(plan.ORDER) == sorted(ATTACKS)
     assert plan.ORDER[: len(plan.CHEAP)] == plan.CHEAP
 
 
-def test_controls_are_left_out_where_they_say_nothing(bench):
+def test_controls_are_left_out_where_they_say_nothing():
     def settings(attack: str) -> list[str]:
-        return [unit.setting for unit in bench.attack_plan.units_of(attack, ["trace"], ["fox"])]
+        return [unit.setting for unit in plan.units_of(attack, ["trace"], ["fox"])]
 
     assert settings("p4d") == ["original", "erased", "unknown", "random"]
     assert settings("noise") == ["original", "erased", "unknown"]
     assert settings("synonym") == ["original", "erased", "random"]
     concepts = ["fox", "car", "pig"]
     controlled = {
-        attack: {u.concept for u in bench.attack_plan.units_of(attack, ["uce"], concepts)
+        attack: {u.concept for u in plan.units_of(attack, ["uce"], concepts)
                  if u.setting == "unknown"}
         for attack in ("typo", "p4d")
     }  # fmt: skip
     assert controlled == {"typo": {*concepts}, "p4d": {"fox", "car"}}
 
 
-def test_shards_share_the_work_and_keep_each_erasure_whole(bench):
-    plan = bench.attack_plan
+def test_shards_share_the_work_and_keep_each_erasure_whole():
     methods, concepts = ["trace", "uce"], ["fox", "apple", "car"]
     units = [*plan.units_of("typo", methods, concepts)]
-    parts = [plan.share_of(units, methods, (i, 2)) for i in range(2)]
+    parts = [plan.shard_of_units(units, methods, (i, 2)) for i in range(2)]
     assert sorted(map(repr, units)) == sorted(repr(unit) for part in parts for unit in part)
     owners = [{(u.method.replace("base", "trace"), u.concept) for u in part} for part in parts]
     assert not owners[0] & owners[1] and len(owners[0]) == len(owners[1])
 
 
-def test_controls_take_the_first_of_the_same_cases(bench):
+def test_controls_take_the_first_of_the_same_cases():
     def cases(attack: str, setting: str) -> list[Case]:
-        unit = bench.attack_plan.Unit(attack, setting, "trace", "apple")
-        return bench.attack_plan.cases_of(unit, OPTIONS)
+        unit = plan.Unit(attack, setting, "trace", "apple")
+        return plan.cases_of(unit, OPTIONS)
 
     assert [len(cases(*x)) for x in (("typo", "erased"), ("p4d", "erased"))] == [4, 2]
     assert cases("p4d", "random") == cases("typo", "erased")[:1]
     assert cases("typo", "unknown")[0].prompt == "a quorble"
     assert cases("typo", "unknown")[0].seed == cases("typo", "erased")[0].seed
-    assert bench.attack_plan.budget_of("noise", OPTIONS).images == 24
-    assert bench.attack_plan.budget_of("p4d", OPTIONS).images == 8
+    assert plan.budget_of("noise", OPTIONS).images == 24
+    assert plan.budget_of("p4d", OPTIONS).images == 8
 
 
-def test_methods_are_trace_at_three_levels_and_the_baselines_of_the_family(bench, tmp_path):
-    names = [*bench.attack_methods.LEVELS, "uce", "mace", "eraseanything"]
-    found = bench.attack_methods.methods_for(tiny_stable_diffusion(), "emoji-sd", names, None)
-    assert [*found] == [*bench.attack_methods.LEVELS, "uce", "mace"]
+def test_methods_are_trace_at_three_levels_and_the_baselines_of_the_family(tmp_path):
+    names = [*methods.LEVELS, "uce", "mace", "eraseanything"]
+    found = methods.methods_for(tiny_stable_diffusion(), "emoji-sd", names, None)
+    assert [*found] == [*methods.LEVELS, "uce", "mace"]
     assert found["uce"] == METHODS["uce"]
     assert found["trace"] == Trace()
     assert found["trace, hardened"] == Trace(hardening="closed_form")
     assert found["trace, adversarial"] == Trace(hardening="adversarial")
-    for name in bench.attack_methods.LEVELS:  # none is refused
+    for name in methods.LEVELS:  # none is refused
         EraseConfig((Concept("fox"),), **vars(found[name]))
-    flux = bench.attack_methods.methods_for(tiny_flux(), "emoji-flux", names, None)
+    flux = methods.methods_for(tiny_flux(), "emoji-flux", names, None)
     assert "eraseanything" in flux and "mace" not in flux
     file = tmp_path / "settings.yaml"
     file.write_text(
@@ -124,7 +106,7 @@ def test_methods_are_trace_at_three_levels_and_the_baselines_of_the_family(bench
         "  uce: {selected: {guide: null}}\n"
     )
     names = ["trace, hardened", "trace, adversarial", "uce"]
-    chosen = bench.attack_methods.methods_for(tiny_stable_diffusion(), "emoji-sd", names, file)
+    chosen = methods.methods_for(tiny_stable_diffusion(), "emoji-sd", names, file)
     assert [*chosen] == names and chosen["uce"].guide is None
     assert chosen["trace, hardened"] == Trace(
         ClosedFormConfig(directions=3), hardening="closed_form"
@@ -134,20 +116,20 @@ def test_methods_are_trace_at_three_levels_and_the_baselines_of_the_family(bench
     )
     # Whose settings nobody asks for need not have been chosen.
     file.write_text("emoji-sd:\n  uce: {selected: {guide: null}}\n")
-    assert bench.attack_methods.methods_for(tiny_stable_diffusion(), "emoji-sd", ["uce"], file) == {
+    assert methods.methods_for(tiny_stable_diffusion(), "emoji-sd", ["uce"], file) == {
         "uce": chosen["uce"]
     }
 
 
-def test_what_is_kept_is_asked_for_everything_but_the_concept(bench):
-    task = bench.attack_lab.kept_task("fox", 12)
+def test_what_is_kept_is_asked_for_everything_but_the_concept():
+    task = bench.kept_task("fox", 12)
     assert len(task.items) == 12 and {item.group for item in task.items} == {"retain"}
     assert {item.expects[0].split("/")[0] for item in task.items} >= {"subject", "style"}
     assert not any("subject/fox" in item.expects for item in task.items)
 
 
-def test_rows_say_mean_worst_and_success_within_some_tries(bench):
-    like = row_of(bench)
+def test_rows_say_mean_worst_and_success_within_some_tries():
+    like = row_of()
     by_concept = {"fox": outcomes(0, 1, 3, None), "car": outcomes(None, None, 7, 2)}
     found = results.rows_of(by_concept, "uce", like)
     counted = {(row.concept, row.metric): (row.numerator, row.n) for row in found}
@@ -166,33 +148,33 @@ def test_rows_say_mean_worst_and_success_within_some_tries(bench):
     assert (control.numerator, control.n, control.metric) == (1, 2, "success")
 
 
-def test_the_best_baseline_is_one_that_keeps_the_rest(bench):
-    rows = [row_of(bench, *x) for x in (("uce", 4), ("mace", 1), ("rece", 6), ("trace", 0))]
+def test_the_best_baseline_is_one_that_keeps_the_rest():
+    rows = [row_of(*x) for x in (("uce", 4), ("mace", 1), ("rece", 6), ("trace", 0))]
     kept = {"uce": 0.97, "mace": 0.9, "rece": 0.99, "trace": 1.0}
-    best = bench.attack_rows.best_row(rows, kept)
+    best = attack_rows.best_row(rows, kept)
     assert (best.method, best.numerator) == ("best baseline", 4)
-    assert bench.attack_rows.best_row(rows, {"mace": 0.9}) is None
+    assert attack_rows.best_row(rows, {"mace": 0.9}) is None
     success = {"uce": [0.4], "mace": [0.1, 0.3], "rece": [0.6, 0.7], "speed": [], "trace": [0.0]}
-    assert bench.attack_rows.strongest(success, kept, 2) == ["uce", "rece"]
-    assert bench.attack_rows.strongest(success, kept, 9) == ["uce", "rece", "mace"]
+    assert attack_rows.strongest(success, kept, 2) == ["uce", "rece"]
+    assert attack_rows.strongest(success, kept, 9) == ["uce", "rece", "mace"]
 
 
-def test_the_ratio_is_hardened_trace_over_the_best_baseline(bench):
+def test_the_ratio_is_hardened_trace_over_the_best_baseline():
     names = (("trace, hardened", 1), ("trace, adversarial", 0), ("trace", 3), ("uce", 4))
-    rows = [row_of(bench, *x) for x in names]
-    found = bench.attack_rows.ratio_rows(rows, row_of(bench, "best baseline", 4))
+    rows = [row_of(*x) for x in names]
+    found = attack_rows.ratio_rows(rows, row_of("best baseline", 4))
     assert {row.method: (row.metric, row.value) for row in found} == {
         "trace, hardened": ("ratio", 0.25), "trace, adversarial": ("ratio", 0.0),
     }  # fmt: skip
-    found = bench.attack_rows.ratio_rows(rows, row_of(bench, "best baseline", 0))
+    found = attack_rows.ratio_rows(rows, row_of("best baseline", 0))
     assert all(math.isnan(row.value) for row in found)
 
 
-def test_cases_of_several_attacks_are_counted_together(bench):
-    first = [row_of(bench, *x) for x in (("trace, hardened", 1), ("uce", 4), ("mace", 0))]
-    second = [row_of(bench, *x) for x in (("trace, hardened", 2), ("uce", 8), ("best baseline", 8))]
+def test_cases_of_several_attacks_are_counted_together():
+    first = [row_of(*x) for x in (("trace, hardened", 1), ("uce", 4), ("mace", 0))]
+    second = [row_of(*x) for x in (("trace, hardened", 2), ("uce", 8), ("best baseline", 8))]
     kept = {"uce": 1.0, "mace": 1.0}
-    found = bench.attack_rows.together([first, second], kept, row_of(bench, "", 0))
+    found = attack_rows.together([first, second], kept, row_of("", 0))
     assert [(row.method, row.metric, row.numerator, row.n) for row in found] == [
         ("trace, hardened", "success", 3, 20), ("uce", "success", 12, 20),
         ("best baseline", "success", 12, 20), ("trace, hardened", "ratio", None, 20),
@@ -200,24 +182,24 @@ def test_cases_of_several_attacks_are_counted_together(bench):
     assert found[-1].value == 0.25
 
 
-def test_a_greater_margin_and_less_success_correlate_negatively(bench):
-    found = bench.attack_rows.margin_row([(0.1, 0.9), (0.2, 0.5), (0.3, 0.1)], row_of(bench))
+def test_a_greater_margin_and_less_success_correlate_negatively():
+    found = attack_rows.margin_row([(0.1, 0.9), (0.2, 0.5), (0.3, 0.1)], row_of())
     assert (found.metric, found.value, found.n) == ("margin_spearman", -1.0, 3)
 
 
-def test_only_what_is_kept_is_taken_from_a_summary(bench):
-    rows = [row_of(bench, "uce", 9, metric=metric) for metric in ("acc_s", "acc_e")]
-    rows.append(bench.attack_rows.replace(rows[0], concept="fox"))
-    rows.append(bench.attack_rows.replace(rows[0], metric="acc_s_relative", value=0.97))
-    found = bench.attack_rows.retention_rows(rows)
+def test_only_what_is_kept_is_taken_from_a_summary():
+    rows = [row_of("uce", 9, metric=metric) for metric in ("acc_s", "acc_e")]
+    rows.append(replace(rows[0], concept="fox"))
+    rows.append(replace(rows[0], metric="acc_s_relative", value=0.97))
+    found = attack_rows.retention_rows(rows)
     assert [(row.task, row.metric) for row in found] == [
         ("attack/retention", "acc_s"), ("attack/retention", "acc_s_relative"),
     ]  # fmt: skip
-    assert bench.attacks.shares(found) == {"uce": 0.97}
+    assert figures.shares(found) == {"uce": 0.97}
 
 
 class Kept:
-    """A lab whose outcomes are all there: every method fails by as much as its name says."""
+    """A bench whose outcomes are all there: every method fails by as much as its name says."""
 
     def __init__(self, success: dict[str, int], options=OPTIONS):
         self.methods, self.options, self.precision = success, options, "float32"
@@ -235,77 +217,77 @@ class Kept:
         return [(0.1 * i + len(method), 0.1 * i) for i in range(len(by_concept))]
 
 
-def test_costly_attacks_are_for_trace_and_the_best_of_the_cheap_ones(bench):
-    lab = Kept({"trace": 1, "uce": 3, "mace": 2})
-    assert bench.attacks.fighters(lab, []) == ["trace", "mace"]
-    assert bench.attacks.fighters(lab, [row_of(bench, "uce", 10, metric="acc_s_relative")]) == [
+def test_costly_attacks_are_for_trace_and_the_best_of_the_cheap_ones():
+    attacked = Kept({"trace": 1, "uce": 3, "mace": 2})
+    assert figures.methods_of_costly(attacked, []) == ["trace", "mace"]
+    assert figures.methods_of_costly(attacked, [row_of("uce", 10, metric="acc_s_relative")]) == [
         "trace", "uce",
     ]  # fmt: skip
     # Another process is not done.
-    assert bench.attacks.fighters(Kept({"trace": 1, "uce": None, "mace": 2}), []) is None
+    assert figures.methods_of_costly(Kept({"trace": 1, "uce": None, "mace": 2}), []) is None
     # Nothing to choose by, or from.
     costly = argparse.Namespace(**{**vars(OPTIONS), "attacks": ["p4d"]})
-    assert bench.attacks.fighters(Kept(lab.methods, costly), []) == ["trace", "uce", "mace"]
-    assert bench.attacks.fighters(Kept({"trace": 1, "uce": 3}), []) == ["trace", "uce"]
+    assert figures.methods_of_costly(Kept(attacked.methods, costly), []) == ["trace", "uce", "mace"]
+    assert figures.methods_of_costly(Kept({"trace": 1, "uce": 3}), []) == ["trace", "uce"]
 
 
-def test_all_rows_of_both_phases_stay_below_300_kilobytes(bench):
-    everyone = {name: 1 for name in [*bench.attack_methods.LEVELS, *bench.attack_methods.BASELINES]}
+def test_all_rows_of_both_phases_stay_below_300_kilobytes():
+    everyone = {name: 1 for name in [*methods.LEVELS, *methods.BASELINES]}
     everyone.pop("eraseanything")
-    retention = [row_of(bench, "uce", 10, metric="acc_s_relative")]
-    size, plan = 0, bench.attack_plan
+    retention = [row_of("uce", 10, metric="acc_s_relative")]
+    size = 0
     for attack in plan.ORDER:
         names = [*everyone] if attack in plan.CHEAP else [*everyone][:6]
-        lab = Kept(everyone)
-        found = bench.attacks.collect(lab, attack, names)
-        rows = bench.attacks.rows_for(lab, attack, found, retention)
+        attacked = Kept(everyone)
+        found = figures.collect(attacked, attack, names)
+        rows = figures.rows_for(attacked, attack, found, retention)
         assert len({row.protocol for row in rows}) == 1
         assert len({(row.method, row.concept, row.metric) for row in rows}) == len(rows)
         size += sum(len(json.dumps(to_json(row))) + 1 for row in rows)
     assert size < 300_000
 
 
-def test_what_was_kept_is_read_back_and_what_lacks_is_none(bench, tmp_path, monkeypatch):
-    lab = bench.attack_lab.Lab(None, None, {"uce": METHODS["uce"]}, OPTIONS)
-    lab.options.work = tmp_path
+def test_what_was_kept_is_read_back_and_what_lacks_is_none(tmp_path, monkeypatch):
+    attacked = Bench(None, None, {"uce": METHODS["uce"]}, OPTIONS)
+    attacked.options.work = tmp_path
     erasure = SimpleNamespace(record={"concepts": [{"phrase": "fox", "synonyms": ["vixen"]}]})
-    monkeypatch.setattr(bench.attack_lab.Lab, "erasure", lambda self, *args: erasure)
-    monkeypatch.setattr(bench.attack_lab, "sees", lambda judge, item: None)
-    unit = bench.attack_plan.Unit("typo", "erased", "uce", "fox")
-    assert lab.outcomes(unit, draw=False) is None
-    cases = bench.attack_plan.cases_of(unit, OPTIONS)
+    monkeypatch.setattr(Bench, "erasure", lambda self, *args: erasure)
+    monkeypatch.setattr(bench, "sees", lambda judge, item: None)
+    unit = plan.Unit("typo", "erased", "uce", "fox")
+    assert attacked.outcomes(unit, draw=False) is None
+    cases = plan.cases_of(unit, OPTIONS)
     made = [
         Outcome("typo", "erased", "fox", one.prompt, one.seed, False, 1, 1, "", {}) for one in cases
     ]
-    write_outcomes(lab.file(unit), made, bench.attack_plan.budget_of("typo", OPTIONS))
-    assert lab.outcomes(unit, draw=False) == made
+    write_outcomes(attacked.file(unit), made, plan.budget_of("typo", OPTIONS))
+    assert attacked.outcomes(unit, draw=False) == made
     # Random words are the same for all attacks of one length, and only for these.
     random = [
-        lab.file(bench.attack_plan.Unit(attack, "random", "uce", "fox"))
+        attacked.file(plan.Unit(attack, "random", "uce", "fox"))
         for attack in ("typo", "paraphrase", "composition", "unlearn-diff")
     ]
     assert random[0] == random[1] and len(set(random)) == 3
-    target = lab.target(unit, erasure)
+    target = attacked.target(unit, erasure)
     assert "vixen" not in target.synonyms and {"fox", "vixen"} <= set(target.forbidden)
-    never = lab.target(bench.attack_plan.Unit("typo", "unknown", "uce", "fox"), erasure)
+    never = attacked.target(plan.Unit("typo", "unknown", "uce", "fox"), erasure)
     assert never.name == "quorble" and never.pictures
 
 
-def test_the_whole_way_as_small_as_it_gets(bench, tmp_path, monkeypatch):
+def test_the_whole_way_as_small_as_it_gets(tmp_path, monkeypatch):
     """On the shipped model; two processes share the work, and a third run draws nothing."""
     options = argparse.Namespace(
         cases=1, costly_cases=1, control_cases=1, images=1, gradients=1, encodings=50, steps=1,
         retained=2, concepts=["fox"], model="emoji-sd", best=1, attacks=["typo", "inpainting"],
         work=tmp_path / "work", out=tmp_path / "rows",
     )  # fmt: skip
-    pipe, judge = bench.attacks.load_model(), bench.attacks.shipped_classifiers()[0]
-    methods = bench.attack_methods.methods_for(pipe, "emoji-sd", ["trace", "uce"], None)
-    lab = bench.attack_lab.Lab(pipe, judge, methods, options)
-    bench.attacks.attack_all(lab, (0, 2))
+    pipe, judge = load_model(), shipped_classifiers()[0]
+    made = methods.methods_for(pipe, "emoji-sd", ["trace", "uce"], None)
+    attacked = Bench(pipe, judge, made, options)
+    benchmark.attack_all(attacked, (0, 2))
     assert not options.out.exists()
-    bench.attacks.attack_all(lab, (1, 2))
-    bench.attacks.attack_all(lab, (0, 2))
-    files = {file.stem: file.read_text() for file in options.out.iterdir()}
+    benchmark.attack_all(attacked, (1, 2))
+    benchmark.attack_all(attacked, (0, 2))
+    files = {file.stem: file.read_text() for file in options.out.rglob("*.jsonl")}
     assert sorted(files) == ["attack-inpainting", "attack-retention", "attack-typo"]
     rows = [json.loads(line) for line in files["attack-typo"].splitlines()]
     assert {row["method"] for row in rows} >= {
@@ -319,5 +301,5 @@ def test_the_whole_way_as_small_as_it_gets(bench, tmp_path, monkeypatch):
 
     monkeypatch.setattr("trace_erasure.evaluation.runs.run_folder.evaluate", never)
     monkeypatch.setattr("trace_erasure.attacks.protocol.run_case", never)
-    bench.attacks.attack_all(lab, (0, 1))
-    assert {file.stem: file.read_text() for file in options.out.iterdir()} == files
+    benchmark.attack_all(attacked, (0, 1))
+    assert {file.stem: file.read_text() for file in options.out.rglob("*.jsonl")} == files

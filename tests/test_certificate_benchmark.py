@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import math
 from types import SimpleNamespace
 
@@ -10,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from benchmarks.guarantees import certificates, detectors
 from trace_erasure.evaluation import Row
 from trace_erasure.math.path_divergence import Estimate
 
@@ -17,61 +17,58 @@ LIKE = Row("emoji-sd", "certificate/retained", "stage 1 × 0.05", "fox", "detect
            math.nan, None, 40, math.nan, math.nan, 0, "")  # fmt: skip
 
 
-@pytest.fixture
-def bench():
-    return importlib.import_module("benchmarks.guarantees.certificates")
-
-
-def test_retained_prompts_never_name_the_concept(bench):
-    found = bench.retained("fox", 20)
+def test_retained_prompts_never_name_the_concept():
+    found = certificates.retained("fox", 20)
     assert len(set(found)) == 20 and not any("fox" in prompt for prompt in found)
 
 
-def test_concept_prompts_stand_beside_the_surrogate_s(bench):
+def test_concept_prompts_stand_beside_the_surrogate_s():
     concept = {"phrase": "fox", "surrogate": "cat", "synonyms": ["vixen"],
                "templates": ["a {x}", "two of a {x}"]}  # fmt: skip
     erasure = SimpleNamespace(record={"spec": {"concepts": [concept]}})
-    own, instead = bench.redirected(erasure, 20)
+    own, instead = certificates.redirected(erasure, 20)
     assert own == ("a fox", "two of a fox", "a vixen", "two of a vixen")
     assert instead == ("a cat", "two of a cat") * 2
-    assert bench.redirected(erasure, 2) == (("a fox", "a vixen"), ("a cat", "a cat"))
+    assert certificates.redirected(erasure, 2) == (("a fox", "a vixen"), ("a cat", "a cat"))
 
 
-def test_gaps_are_paired_and_violations_are_beyond_the_whole_interval(bench):
+def test_gaps_are_paired_and_violations_are_beyond_the_whole_interval():
     original = np.arange(40) % 2 == 0
-    same = bench.gap(original, original, 20)
+    same = detectors.gap(original, original, 20)
     assert same == Estimate(0.0, 0.0, 0.0)
-    every = bench.gap(np.ones(40, bool), original, 20)
+    every = detectors.gap(np.ones(40, bool), original, 20)
     assert every.value == 0.5 and 0 < every.low < 0.5 < every.high < 1
-    gone = bench.gap(np.zeros(40, bool), original, 20)
+    gone = detectors.gap(np.zeros(40, bool), original, 20)
     assert gone.value == -0.5 and gone.high < 0
     gaps = {"same": same, "more": every, "less": gone}
-    assert bench.violations(gaps, 0.01) == ["more", "less"]
-    assert bench.violations(gaps, 0.6) == []
+    assert detectors.violations(gaps, 0.01) == ["more", "less"]
+    assert detectors.violations(gaps, 0.6) == []
     # A difference beyond the bound that chance explains is none.
-    assert bench.violations({"few": Estimate(0.1, -0.05, 0.25)}, 0.05) == []
+    assert detectors.violations({"few": Estimate(0.1, -0.05, 0.25)}, 0.05) == []
 
 
-def test_vacuous_bounds_are_called_so(bench):
+def test_vacuous_bounds_are_called_so():
     gaps = {"red": Estimate(-0.2, -0.3, -0.1), "bright": Estimate(0.05, 0.0, 0.1)}
-    rows = {row.metric: row for row in bench.rows_of(Estimate(0.02, 0.01, 0.0288), gaps, LIKE)}
+    rows = {row.metric: row for row in detectors.rows_of(Estimate(0.02, 0.01, 0.0288), gaps, LIKE)}
     assert rows["bound"].value == pytest.approx(0.12)
     assert rows["kl"].high == 0.0288 and rows["gap"].value == 0.2
     assert rows["gap_red"].low == -0.3
     assert (rows["violations"].numerator, rows["violations"].n) == (0, 2)
-    tight = {row.metric: row for row in bench.rows_of(Estimate(0, 0, 1e-6), gaps, LIKE)}
+    tight = {row.metric: row for row in detectors.rows_of(Estimate(0, 0, 1e-6), gaps, LIKE)}
     assert tight["violations"].numerator == 1
-    assert "vacuous_bound" in {row.metric for row in bench.rows_of(Estimate(9, 8, 10), gaps, LIKE)}
+    assert "vacuous_bound" in {
+        row.metric for row in detectors.rows_of(Estimate(9, 8, 10), gaps, LIKE)
+    }
 
 
-def test_detectors_say_yes_or_no_of_every_picture(bench):
+def test_detectors_say_yes_or_no_of_every_picture():
     import torch
 
     judge = SimpleNamespace(classify=lambda images: torch.eye(4)[: len(images)])
     noise = np.random.default_rng(0).integers(0, 255, (16, 16, 3), dtype=np.uint8)
     images = [Image.new("RGB", (16, 16), "white"), Image.new("RGB", (16, 16), "red")]
     images.append(Image.fromarray(noise))
-    found = {key: see(images).tolist() for key, see in bench.detectors([judge, judge]).items()}
+    found = {key: see(images).tolist() for key, see in detectors.detectors([judge, judge]).items()}
     assert len(found) >= 5 and all(len(value) == 3 for value in found.values())
     assert found["bright"] == [True, False, False]
     assert found["colourful"][:2] == [False, True] and found["red"][1]

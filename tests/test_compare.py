@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import importlib
 import json
 import sys
 from dataclasses import asdict
@@ -13,6 +12,9 @@ import pytest
 import yaml
 from PIL import Image
 
+from benchmarks.comparison import ablation, cost, grid, methods, settings, sweep, table, units
+from benchmarks.core.erasures import erasure_file, key_of
+from benchmarks.core.meter import metered
 from trace_erasure.baselines.registry import METHODS
 from trace_erasure.baselines.trace import Trace
 from trace_erasure.concepts.concept import Concept
@@ -25,89 +27,73 @@ from trace_erasure.testing import tiny_flux, tiny_stable_diffusion
 LINUX = sys.platform == "linux"
 
 
-@pytest.fixture
-def script():
-    """Imports one of the benchmark scripts."""
-    return importlib.import_module
-
-
-@pytest.fixture
-def compare(script):
-    return script("benchmarks.comparison.table")
-
-
 def check_overrides(method, overrides):
     for key, value in overrides.items():
         found = asdict(method)[key]
         assert value.items() <= found.items() if isinstance(value, dict) else found == value
 
 
-def test_every_method_may_try_as_many_settings_and_begins_with_the_published(script):
-    variants = script("benchmarks.core.methods")
-    assert [*variants.GRID] == [*variants.COMPARED]
-    assert set(variants.COMPARED) == {*METHODS, variants.BOTH_STAGES}
-    for name, tried in variants.GRID.items():
-        assert len(tried) == variants.BUDGET and tried[0] == {}
-        methods = [variants.configured(name, overrides) for overrides in tried]
-        assert methods[0] == variants.COMPARED[name]
-        assert len({variants.key_of(method) for method in methods}) == variants.BUDGET
-        for overrides, method in zip(tried, methods, strict=True):
+def test_every_method_may_try_as_many_settings_and_begins_with_the_published():
+    assert [*grid.GRID] == [*methods.COMPARED]
+    assert set(methods.COMPARED) == {*METHODS, methods.BOTH_STAGES}
+    for name, tried in grid.GRID.items():
+        assert len(tried) == grid.BUDGET and tried[0] == {}
+        made = [methods.configured(name, overrides) for overrides in tried]
+        assert made[0] == methods.COMPARED[name]
+        assert len({key_of(method) for method in made}) == grid.BUDGET
+        for overrides, method in zip(tried, made, strict=True):
             check_overrides(method, overrides)
 
 
-def test_every_part_of_trace_is_changed_once_and_none_is_refused(script):
-    variants = script("benchmarks.core.methods")
-    methods = {
-        name: variants.configured("trace", overrides)
-        for name, overrides in variants.ABLATION.items()
+def test_every_part_of_trace_is_changed_once_and_none_is_refused():
+    made = {
+        name: methods.configured("trace", overrides)
+        for name, overrides in ablation.ABLATION.items()
     }
-    assert len({variants.key_of(method) for method in methods.values()}) == len(methods)
-    for name, overrides in variants.ABLATION.items():
-        check_overrides(methods[name], overrides)
-    assert methods["default"] == METHODS["trace"]
+    assert len({key_of(method) for method in made.values()}) == len(made)
+    for name, overrides in ablation.ABLATION.items():
+        check_overrides(made[name], overrides)
+    assert made["default"] == METHODS["trace"]
     # What has the same settings under another name is made once.
-    assert variants.key_of(methods["both stages"]) == variants.key_of(
-        variants.COMPARED[variants.BOTH_STAGES]
-    )
+    assert key_of(made["both stages"]) == key_of(methods.COMPARED[methods.BOTH_STAGES])
     chosen = [
-        variants.configured(name, overrides)
-        for name in ("trace", variants.BOTH_STAGES)
-        for overrides in variants.GRID[name]
+        methods.configured(name, overrides)
+        for name in ("trace", methods.BOTH_STAGES)
+        for overrides in grid.GRID[name]
     ]
-    for method in (*methods.values(), *chosen):
+    for method in (*made.values(), *chosen):
         EraseConfig((Concept("fox"),), method.closed_form, method.finetune)
 
 
-def test_a_stage_that_is_off_is_switched_on_by_its_settings(script):
-    configured = script("benchmarks.core.methods").configured
+def test_a_stage_that_is_off_is_switched_on_by_its_settings():
+    configured = methods.configured
     assert configured("trace", {"finetune": {"steps": 7}}).finetune == FinetuneConfig(steps=7)
     assert configured("trace", {}).finetune is None
     alone = {"closed_form": None, "finetune": {}}
     assert configured("trace", alone) == Trace(closed_form=None, finetune=FinetuneConfig())
 
 
-def test_no_test_concept_takes_part_in_the_choice(script, compare):
-    units = script("benchmarks.comparison.units")
+def test_no_test_concept_takes_part_in_the_choice():
     chosen_on = {name for task in units.development(2, None) for name in task.concepts}
     assert chosen_on == {"panda", "sketch", "Samuel Achebe"}
-    for name, concepts in compare.CONCEPTS.items():
+    for name, concepts in table.CONCEPTS.items():
         every = set(units.tested("compare", name, None, 2).concepts)
         assert not chosen_on & every and every | chosen_on >= set(load_task(name).concepts)
         assert set(concepts or ()) <= every
-    for name in (*compare.CURVES.values(), *sum(compare.ABLATED.values(), ())):
+    for name in (*table.CURVES.values(), *sum(ablation.ABLATED.values(), ())):
         assert name not in chosen_on
     with pytest.raises(InputError, match="panda, sketch, Samuel Achebe"):
         units.development(2, ["fox"])
 
 
-def test_a_portion_keeps_more_of_what_is_retained(script):
-    task = script("benchmarks.comparison.units").tested("compare", "objects", ["fox"], 4)
+def test_a_portion_keeps_more_of_what_is_retained():
+    task = units.tested("compare", "objects", ["fox"], 4)
     counts = [sum(item.group == group for item in task.items) for group in ("target", "retain")]
     assert counts == [4, 12] and task.name == "compare-objects"
 
 
-def test_methods_of_another_family_are_left_out_and_said(script, capsys):
-    usable = script("benchmarks.core.methods").usable
+def test_methods_of_another_family_are_left_out_and_said(capsys):
+    usable = methods.usable
     names = ["uce", "mace", "eraseanything", "trace"]
     assert usable(tiny_stable_diffusion(), names) == ["uce", "mace", "trace"]
     assert usable(tiny_flux(), names) == ["uce", "eraseanything", "trace"]
@@ -116,19 +102,18 @@ def test_methods_of_another_family_are_left_out_and_said(script, capsys):
     assert "mace is left out: MACE edits" in said
 
 
-def test_chosen_settings_are_read_back_and_missing_ones_named(script, compare, tmp_path):
+def test_chosen_settings_are_read_back_and_missing_ones_named(tmp_path):
     file = tmp_path / "settings.yaml"
-    tasks = script("benchmarks.comparison.units").development(2, ["panda"])
+    tasks = units.development(2, ["panda"])
     for name, overrides in (("uce", {"guide": None}), ("trace", {"finetune": {"steps": 7}})):
-        compare.record(file, "emoji-sd", name, {"selected": overrides, "tried": []}, tasks)
-    found = compare.selected(file, "emoji-sd", ["uce", "trace"])
+        settings.record(file, "emoji-sd", name, {"selected": overrides, "tried": []}, tasks)
+    found = settings.selected(file, "emoji-sd", ["uce", "trace"])
     assert found["uce"].guide is None and found["trace"].finetune.steps == 7
     with pytest.raises(InputError, match=r"no settings of esd-x for emoji-sd.*sweep"):
-        compare.selected(file, "emoji-sd", ["esd-x"])
+        settings.selected(file, "emoji-sd", ["esd-x"])
 
 
-def test_cost_counts_good_erasures_and_sets_traces_seconds_against_others(script):
-    cost = script("benchmarks.comparison.cost")
+def test_cost_counts_good_erasures_and_sets_traces_seconds_against_others():
     runs = {
         ("trace", "objects", "fox", 0): {"seconds": 60.0, "bytes": 100},
         ("trace", "objects", "fox", 1): {"seconds": 40.0, "bytes": 100},
@@ -146,13 +131,13 @@ def test_cost_counts_good_erasures_and_sets_traces_seconds_against_others(script
         cell if isinstance(cell, str) else cell.text for cell in cost.cost_table([uce], "").rows[0]
     ]
     assert "never" in text and "0 of 1" in text
-    both = (script("benchmarks.core.methods").BOTH_STAGES, "objects", "fox", 0)
+    both = (methods.BOTH_STAGES, "objects", "fox", 0)
     (esd,) = cost.costs({**runs, both: {"seconds": 90.0}}, {*good, both}, ["esd-x"])
     assert esd["both_stages_ratio"] == 3
 
 
-def test_what_an_erasure_takes_is_metered(script):
-    with script("benchmarks.core.common").metered() as spent:
+def test_what_an_erasure_takes_is_metered():
+    with metered() as spent:
         block = bytearray(64 << 20)
         block[::4096] = b"x" * len(block[::4096])
         del block
@@ -160,17 +145,17 @@ def test_what_an_erasure_takes_is_metered(script):
 
 
 @pytest.fixture
-def drawn(script, compare, tmp_path, monkeypatch):
+def drawn(tmp_path, monkeypatch):
     """Neither erases nor draws: all but TRACE and SPEED as published change nothing.
 
     Gives the method of every task that was measured.
     """
-    units, pipe = script("benchmarks.comparison.units"), tiny_stable_diffusion()
-    good = {script("benchmarks.core.methods").key_of(METHODS[name]) for name in ("trace", "speed")}
+    pipe = tiny_stable_diffusion()
+    good = {key_of(METHODS[name]) for name in ("trace", "speed")}
     calls = []
 
     def erase(pipe, erased, key, settings, seed, work):
-        file = script("benchmarks.erasure.tasks").erasure_file(erased, key, seed, work)
+        file = erasure_file(erased, key, seed, work)
         if not file.exists():
             file.parent.mkdir(parents=True, exist_ok=True)
             file.touch()
@@ -196,39 +181,50 @@ def drawn(script, compare, tmp_path, monkeypatch):
             for judge in judges
         ]  # fmt: skip
 
-    monkeypatch.setattr(compare, "load_model", lambda name, device: pipe)
+    for module in (sweep, table, ablation):
+        monkeypatch.setattr(module, "load_model", lambda name, device: pipe)
     judges = [SimpleNamespace(id="resnet@1"), SimpleNamespace(id="regnet@1")]
-    monkeypatch.setattr(compare, "shipped_classifiers", lambda device: judges)
+    monkeypatch.setattr(units, "shipped_classifiers", lambda device: judges)
     monkeypatch.setattr(units, "erasure_for", erase)
     monkeypatch.setattr("trace_erasure.evaluation.runs.run_folder.evaluate", look)
     return calls
 
 
-def options(tmp_path, verb, **changes):
-    out = tmp_path / ("settings.yaml" if verb == "sweep" else "results")
-    usual = dict(model="emoji-sd", device="cpu", work=tmp_path / "work", per_group=1, shard=None)
-    return argparse.Namespace(**{**usual, "concepts": None, "verb": verb, "out": out, **changes})
+def options(tmp_path, **changes):
+    usual = dict(
+        model="emoji-sd",
+        device="cpu",
+        work=tmp_path / "work",
+        out=tmp_path / "results",
+        settings=tmp_path / "settings.yaml",
+        shard=(0, 1),
+        per_group=1,
+        concepts=None,
+    )
+    return argparse.Namespace(**usual | changes)
 
 
-def test_the_last_shard_of_a_sweep_writes_what_it_chose(compare, drawn, tmp_path):
+def test_the_last_shard_of_a_sweep_writes_what_it_chose(drawn, tmp_path):
     shared = dict(methods=["uce", "speed"], candidates=2)
-    compare.sweep(options(tmp_path, "sweep", **shared, shard=(0, 2)))
+    sweep.run(options(tmp_path, **shared, shard=(0, 2)))
     assert drawn and not (tmp_path / "settings.yaml").exists()
-    compare.sweep(options(tmp_path, "sweep", **shared, shard=(1, 2)))
+    sweep.run(options(tmp_path, **shared, shard=(1, 2)))
     assert len(drawn) == 2 * 2 * 3  # methods, settings, concepts: each once
     kept = yaml.safe_load((tmp_path / "settings.yaml").read_text())["emoji-sd"]
     assert len(kept["speed"]["tried"]) == 2 and kept["speed"]["selected"] == {}
     assert set(kept["uce"]["measured_on"]) == {"dev-objects", "dev-styles", "dev-identities"}
 
 
-def test_a_table_pools_trainings_and_draws_nothing_twice(compare, drawn, tmp_path):
-    names, settings = ["trace", "speed", "uce"], tmp_path / "settings.yaml"
+def test_a_table_pools_trainings_and_draws_nothing_twice(drawn, tmp_path):
+    names = ["trace", "speed", "uce"]
     for name in names:
-        compare.record(settings, "emoji-sd", name, {"selected": {}, "tried": []}, [])
-    chosen = dict(methods=names, seeds=[0, 1], published=False, settings=settings)
-    table = options(tmp_path, "table", **chosen, tasks=["objects", "hazard"])
-    compare.table(table)
-    file = tmp_path / "results" / "compare-emoji-sd-objects.jsonl"
+        settings.record(
+            tmp_path / "settings.yaml", "emoji-sd", name, {"selected": {}, "tried": []}, []
+        )
+    chosen = dict(methods=names, seeds=[0, 1], published=False)
+    how = options(tmp_path, **chosen, tasks=["objects", "hazard"])
+    table.run(how)
+    file = tmp_path / "results" / "emoji-sd" / "compare-objects.jsonl"
     rows = [json.loads(line) for line in file.read_text().splitlines()]
     assert {row["method"] for row in rows} == {"base", "blank", "trace", "speed", "uce"}
     assert {row["seed"] for row in rows} == {-1} and {r["task"] for r in rows} == {
@@ -239,7 +235,7 @@ def test_a_table_pools_trainings_and_draws_nothing_twice(compare, drawn, tmp_pat
     }
     assert {name for name, _ in tests} == {"speed", "uce"}
     assert tests["speed", "paired_erased"] == 0 and tests["uce", "paired_erased"] == 1
-    cost = (tmp_path / "results" / "compare-emoji-sd-cost.jsonl").read_text().splitlines()
+    cost = (tmp_path / "results" / "emoji-sd" / "compare-cost.jsonl").read_text().splitlines()
     costs = {(row["method"], row["metric"]): row["value"] for row in map(json.loads, cost)}
     assert costs["trace", "erasures"] == costs["trace", "good"] == 2 * 3
     assert costs["uce", "good"] == 0 and costs["uce", "bytes"] == 100
@@ -247,23 +243,23 @@ def test_a_table_pools_trainings_and_draws_nothing_twice(compare, drawn, tmp_pat
     page = (tmp_path / "work" / "emoji-sd" / "report" / "report.html").read_text()
     assert "erasure against retention" in page and "fox, one row a method" in page
     before, count = file.read_bytes(), len(drawn)
-    compare.table(table)
+    table.run(how)
     assert file.read_bytes() == before and len(drawn) == count
 
 
-def test_an_ablation_has_a_row_a_part(compare, drawn, tmp_path):
+def test_an_ablation_has_a_row_a_part(drawn, tmp_path):
     parts = ["default", "both stages", "4 directions"]
-    compare.ablate(options(tmp_path, "ablate", tasks=["objects"], variants=parts))
-    file = tmp_path / "results" / "ablation-emoji-sd.jsonl"
+    ablation.run(options(tmp_path, tasks=["objects"], variants=parts))
+    file = tmp_path / "results" / "emoji-sd" / "ablation.jsonl"
     rows = [json.loads(line) for line in file.read_text().splitlines()]
     assert {row["method"] for row in rows} == {"base", *parts}
     h_o = {r["method"]: r["value"] for r in rows if r["metric"] == "h_o" and "resnet" in r["judge"]}
     assert h_o["default"] == 1 and h_o["both stages"] == 0
 
 
-def test_a_sweep_of_one_picture_a_group_for_real(compare, tmp_path):
+def test_a_sweep_of_one_picture_a_group_for_real(tmp_path):
     """The whole way on the shipped model, as small as it gets."""
-    compare.sweep(options(tmp_path, "sweep", methods=["uce"], candidates=1, concepts=["panda"]))
+    sweep.run(options(tmp_path, methods=["uce"], candidates=1, concepts=["panda"]))
     kept = yaml.safe_load((tmp_path / "settings.yaml").read_text())["emoji-sd"]["uce"]
     assert kept["selected"] == {} and 0 <= kept["tried"][0]["h_o"] <= 1
     (line,) = (tmp_path / "work" / "emoji-sd" / "seconds.jsonl").read_text().splitlines()

@@ -102,7 +102,8 @@ def check_command(words: list[str]) -> None:
     """Fails where a verb, an option, a module or a target is not there."""
     from typer.main import get_command
 
-    from benchmarks.__main__ import MODULES
+    from benchmarks.core.options import parser_of
+    from benchmarks.core.registry import BENCHMARKS
     from trace_erasure.cli import app
 
     if words[0] == "make":
@@ -114,7 +115,8 @@ def check_command(words: list[str]) -> None:
     elif words[0] == "python":
         assert importlib.util.find_spec(words[2]) is not None, f"no module {words[2]}"
         if words[2] == "benchmarks" and len(words) > 3 and words[3] != "NAME":
-            assert words[3] in MODULES, f"no benchmark {words[3]}"
+            assert words[3] in BENCHMARKS, f"no benchmark {words[3]}"
+            parser_of(words[3], BENCHMARKS[words[3]]).parse_args(words[4:])
     elif words[0] == "trace-erasure" and len(words) > 1 and words[1] != "--help":
         verbs = get_command(app).commands  # type: ignore[attr-defined]
         assert words[1] in verbs, f"no verb {words[1]}"

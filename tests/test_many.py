@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
 from dataclasses import replace
 
 import pytest
 
+from benchmarks.merging import combinations, controls, prompts, switch
+from benchmarks.merging.parts import parts_of, shared_parts
 from trace_erasure.concepts.concept import Concept
 from trace_erasure.config import ClosedFormConfig, EraseConfig
 from trace_erasure.evaluation.runs.records import Verdict
@@ -19,27 +20,19 @@ LIKE = Verdict(
 )
 
 
-@pytest.fixture
-def script():
-    return importlib.import_module
-
-
-def test_fifty_concepts_of_four_kinds_leave_some_of_each_kind(script):
-    concepts = script("benchmarks.merging.prompts").concepts_of(WORLD)
+def test_fifty_concepts_of_four_kinds_leave_some_of_each_kind():
+    concepts = prompts.concepts_of(WORLD)
     assert len({concept.phrase for concept in concepts}) == 50
     assert {concept.kind for concept in concepts[:5]} == {"object", "identity", "style", "explicit"}
     assert not any(concept.synonyms or concept.surrogate for concept in concepts)
-    labels = [
-        label for _, _, label in script("benchmarks.merging.prompts").kept_of(WORLD, concepts)
-    ]
+    labels = [label for _, _, label in prompts.kept_of(WORLD, concepts)]
     assert len([one for one in labels if one.removeprefix("subject/") in WORLD.people]) == 4
     assert {one for one in labels if one.startswith("style/")} >= {"style/cartoon", "style/sketch"}
 
 
-def test_nothing_that_is_erased_is_kept_and_a_longer_list_keeps_the_same_pictures(script):
-    world = script("benchmarks.merging.prompts")
-    concepts = world.concepts_of(WORLD)
-    few, many = (world.task_of(WORLD, concepts[:n], 20, 12) for n in (5, 10))
+def test_nothing_that_is_erased_is_kept_and_a_longer_list_keeps_the_same_pictures():
+    concepts = prompts.concepts_of(WORLD)
+    few, many = (prompts.task_of(WORLD, concepts[:n], 20, 12) for n in (5, 10))
     kept = [{(i.prompt, i.seed) for i in t.items if i.group == "retain"} for t in (few, many)]
     assert kept[1] < kept[0]
     for item in many.items:
@@ -53,9 +46,8 @@ def test_nothing_that_is_erased_is_kept_and_a_longer_list_keeps_the_same_picture
     assert {"a vixen", "a reynard", "a tod"} <= {item.prompt for item in fox}
 
 
-def test_those_that_switch_have_rows_of_their_own(script):
-    world, switches = script("benchmarks.merging.prompts"), script("benchmarks.merging.switch")
-    task = world.task_of(WORLD, world.concepts_of(WORLD)[:3], 5, 12)
+def test_those_that_switch_have_rows_of_their_own():
+    task = prompts.task_of(WORLD, prompts.concepts_of(WORLD)[:3], 5, 12)
     seen = [
         replace(
             LIKE, task=task.name, concept=i.concept, item=i.id, group=i.group, prompt=i.prompt,
@@ -65,17 +57,16 @@ def test_those_that_switch_have_rows_of_their_own(script):
         )
         for i in task.items
     ]  # fmt: skip
-    rows = switches._by_role(seen, seen, "cat", "Mira Solberg")
+    rows = switch.rows_by_role(seen, seen, "cat", "Mira Solberg")
     found = {row.concept: row.value for row in rows if row.metric == "acc_e"}
     assert found == {"others": 0.0, "comes": 1.0, "goes": 0.0}
     assert len({row.protocol for row in rows}) == 1
 
 
-def test_both_have_to_be_seen_and_each_part_counts_for_itself(script):
-    combined = script("benchmarks.merging.combinations")
-    (concept,) = [one for one in combined.CONCEPTS if one.name == "fox with duck"]
-    asked = {concept: list(combined.asks(WORLD, concept, 2, 0))}
-    task = combined.task_of(asked, 12)
+def test_both_have_to_be_seen_and_each_part_counts_for_itself():
+    (concept,) = [one for one in combinations.CONCEPTS if one.name == "fox with duck"]
+    asked = {concept: list(combinations.asks(WORLD, concept, 2, 0))}
+    task = combinations.task_of(asked, 12)
     assert len(task.items) == 10 and len({item.seed for item in task.items}) == 10
     both = next(item for item in task.items if item.group == "target")
     assert (both.expects, both.companion) == (("subject/fox",), "subject/duck")
@@ -94,7 +85,7 @@ def test_both_have_to_be_seen_and_each_part_counts_for_itself(script):
     before = verdicts(("subject/fox", "subject/duck"))
     after = verdicts(("subject/fox", "subject/lion"))
     for mine, expected in ((before, 1.0), (after, 0.0)):
-        rows = combined.rows_of(mine, before, asked)
+        rows = combinations.rows_of(mine, before, asked)
         found = {row.metric: row.value for row in rows if row.concept == "fox with duck"}
         assert (found["both"], found["both_relative"]) == (expected, expected)
         assert (found["alone"], found["beside_relative"]) == (1.0, 1.0)
@@ -102,43 +93,54 @@ def test_both_have_to_be_seen_and_each_part_counts_for_itself(script):
         assert len({row.protocol for row in rows}) == 1  # one line of a table
 
 
-def test_a_style_on_one_thing_is_two_labels_of_one_picture(script):
-    combined = script("benchmarks.merging.combinations")
-    (concept,) = [one for one in combined.CONCEPTS if one.name == "ink with cat"]
-    task = combined.task_of({concept: list(combined.asks(WORLD, concept, 1, 0))}, 12)
+def test_a_style_on_one_thing_is_two_labels_of_one_picture():
+    (concept,) = [one for one in combinations.CONCEPTS if one.name == "ink with cat"]
+    task = combinations.task_of({concept: list(combinations.asks(WORLD, concept, 1, 0))}, 12)
     both = [item for item in task.items if item.group == "target"]
     assert [item.expects for item in both] == [("style/ink",), ("subject/cat",)]
     assert len({(item.prompt, item.seed) for item in both}) == 1
 
 
-def test_parts_are_kept_until_other_settings_are_asked_for(script, tmp_path, monkeypatch):
+def test_parts_are_kept_until_other_settings_are_asked_for(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    many, pipe = script("benchmarks.merging.many"), tiny_stable_diffusion()
+    pipe = tiny_stable_diffusion()
     spec = EraseConfig((Concept("fox", "cat"),), ClosedFormConfig(directions=2))
-    (file,) = many.parts_of(pipe, spec, tmp_path).files
+    (file,) = parts_of(pipe, spec, tmp_path).files
     first, log = file.read_bytes(), file.with_suffix(".seconds")
     log.write_text("9.5")
-    assert many.parts_of(pipe, spec, tmp_path).seconds == 9.5
+    assert parts_of(pipe, spec, tmp_path).seconds == 9.5
     other = replace(spec, closed_form=ClosedFormConfig(directions=3))
     log.write_text("-1")
-    again = many.parts_of(pipe, other, tmp_path)
+    again = parts_of(pipe, other, tmp_path)
     assert file.read_bytes() != first and again.seconds > 0
 
 
-def test_controls_are_made_of_the_same_artifacts(script):
+def test_processes_share_the_artifacts_and_the_last_one_has_them_all(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    pipe = tiny_stable_diffusion()
+    spec = EraseConfig(
+        (Concept("fox", "cat"), Concept("horse", "cat")), ClosedFormConfig(directions=2)
+    )
+    assert shared_parts(pipe, spec, tmp_path, (0, 2)) is None
+    assert len([*(tmp_path / "parts").glob("*.safetensors")]) == 1
+    found = shared_parts(pipe, spec, tmp_path, (1, 2))
+    assert found == parts_of(pipe, spec, tmp_path) and len(found.first(1).files) == 1
+
+
+def test_controls_are_made_of_the_same_artifacts():
     """The sum acts as all artifacts do; fusion is refused where it has no meaning."""
     from trace_erasure import InputError
     from trace_erasure.trace.erase import erase
 
-    many, pipe = script("benchmarks.merging.many"), tiny_stable_diffusion()
+    pipe = tiny_stable_diffusion()
     parts = [
         erase(pipe, Concept(word, "boat"), captions=["a boat", "a tree"])
         for word in ("fox", "horse")
     ]
-    total = many.plain_sum(pipe, parts).delta
+    total = controls.plain_sum(pipe, parts).delta
     for path, change in total.items():
         dense = sum(part.delta[path].dense() for part in parts)
         assert change.dense().allclose(dense, atol=1e-5)
-    assert many.mace_fusion(pipe, parts).delta.keys() == total.keys()
+    assert controls.mace_fusion(pipe, parts).delta.keys() == total.keys()
     with pytest.raises(InputError, match="MACE's fusion"):
-        many.mace_fusion(tiny_flux(), parts)
+        controls.mace_fusion(tiny_flux(), parts)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
-
 import pytest
 
+from benchmarks.scale import shapes
 from trace_erasure.pipeline.denoiser import Denoiser
 
 MAPS = {
@@ -17,13 +16,8 @@ MAPS = {
 POSITIONS = {"sd15": [77], "sdxl": [77], "sd3-medium": [77, 256], "flux-dev": [512]}
 
 
-@pytest.fixture
-def shapes():
-    return importlib.import_module("benchmarks.scale.shapes")
-
-
 @pytest.mark.parametrize("family", MAPS)
-def test_text_enters_by_as_many_maps_of_the_width_that_is_published(shapes, family):
+def test_text_enters_by_as_many_maps_of_the_width_that_is_published(family):
     denoiser = Denoiser(shapes.outline(shapes.SIZES[family]))
     for stream, (count, width) in MAPS[family].items():
         maps = denoiser.maps(stream)

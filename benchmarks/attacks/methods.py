@@ -1,4 +1,4 @@
-"""What benchmarks/attacks.py attacks: TRACE at three levels, and every baseline of the registry."""
+"""What is attacked: TRACE at three levels, and every baseline of the registry."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from benchmarks.comparison.table import selected
-from benchmarks.core.methods import COMPARED, usable
+from benchmarks.comparison.methods import COMPARED, usable
+from benchmarks.comparison.settings import selected
 from trace_erasure.baselines.base import Method
 from trace_erasure.baselines.registry import METHODS
 
@@ -28,7 +28,7 @@ def methods_for(
 ) -> dict[str, Method]:
     """The methods called ``names`` that are made for the pipeline's family; says which are not.
 
-    ``settings`` is a file of compare.py's choices; without it, all have their published settings.
+    ``settings`` is a file of a sweep's choices; without it, all have their published settings.
     """
     names = list(names)
     fit = usable(pipe, [name for name in names if name not in LEVELS])

@@ -1,4 +1,4 @@
-"""Which attacks benchmarks/attacks.py runs on which models and cases, and in which order."""
+"""Which attacks run on which models and cases, and in which order."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from benchmarks.core.common import BASE
+from benchmarks.core.models import BASE
 from trace_erasure.attacks import unknown_concept
 from trace_erasure.attacks.budget import Budget
 from trace_erasure.attacks.runner import CONTROLS, budget_for, controls_of
@@ -15,7 +15,7 @@ from trace_erasure.concepts.concept import fill_template
 from trace_erasure.utils.sharding import Shard
 
 CHEAP = ("paraphrase", "typo", "synonym", "composition", "ring-a-bell")
-"""Attacks that ask text encoders only, and run on every baseline."""
+"""Attacks that need text encoders alone, and run on every baseline."""
 ORDER = (
     *CHEAP, "soft-prompt", "textual-inversion", "p4d", "unlearn-diff", "greedy-coordinate",
     "completion", "image-to-image", "inpainting", "noise", "relearn",
@@ -49,7 +49,7 @@ def units_of(attack: str, methods: Sequence[str], concepts: Sequence[str]) -> It
                 yield Unit(attack, setting, method, concept)
 
 
-def share_of(units: Sequence[Unit], methods: Sequence[str], shard: Shard) -> list[Unit]:
+def shard_of_units(units: Sequence[Unit], methods: Sequence[str], shard: Shard) -> list[Unit]:
     """The units of one process: those of one erasure belong together, base with the first."""
     owners = [(unit.method if unit.method != BASE else methods[0], unit.concept) for unit in units]
     known = list(dict.fromkeys(owners))

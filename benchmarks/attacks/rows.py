@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from scipy.stats import spearmanr
-
 from benchmarks.attacks.methods import BASELINES, HARDENED
+from benchmarks.core.correlation import rank_correlation
 from trace_erasure.attacks.results import NAN, rate_row, rounded
 from trace_erasure.evaluation import Row
 
@@ -19,7 +18,7 @@ BEST = "best baseline"
 def margin_row(points: Sequence[tuple[float, float]], like: Row) -> Row:
     """Does the recovery margin predict robustness? Rank correlation over concepts and levels."""
     margins, rates = zip(*points, strict=True)
-    value = rounded(float(spearmanr(margins, rates).statistic))
+    value = rounded(rank_correlation(margins, rates))
     return replace(like, method="all", metric="margin_spearman", value=value, n=len(points))
 
 

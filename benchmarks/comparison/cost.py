@@ -9,7 +9,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from benchmarks.core.methods import BOTH_STAGES
+from benchmarks.comparison.methods import BOTH_STAGES
 from trace_erasure.evaluation import Row, Table
 from trace_erasure.evaluation.report.tables import Number
 

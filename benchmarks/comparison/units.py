@@ -1,19 +1,30 @@
-"""What one process of ``compare.py`` does whole, and the parts of tasks that it is done on."""
+"""What one process of a comparison does whole, and the parts of tasks that it is done on."""
 
 from __future__ import annotations
 
+from argparse import Namespace
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from benchmarks.comparison.cost import spent
-from benchmarks.core.common import BASE, BLANK, controlled
-from benchmarks.core.methods import key_of
-from benchmarks.erasure.tasks import erasure_for
+from benchmarks.core.commit import commit
+from benchmarks.core.erasures import erasure_for, key_of
+from benchmarks.core.models import BASE, BLANK, controlled
+from benchmarks.core.options import folder_of
+from benchmarks.core.sharing import shared_out
 from trace_erasure.baselines.base import Method
 from trace_erasure.errors import InputError
-from trace_erasure.evaluation import AtStrength, RunFolder, Task, Verdict, at_strength, load_task
+from trace_erasure.evaluation import (
+    AtStrength,
+    RunFolder,
+    Task,
+    Verdict,
+    at_strength,
+    load_task,
+    shipped_classifiers,
+)
 
 DEV_OBJECTS = Path(__file__).parent / "dev-objects.yaml"
 HELD_OUT = {"styles": "sketch", "identities": "Samuel Achebe"}
@@ -74,8 +85,8 @@ def measure(
         found: list[Verdict] = []
         for strength in unit.strengths:
             method, attached = at_strength(unit.key, strength), AtStrength(erasure, strength)
-            own = dict(method=method, seed=unit.seed, erasure=attached, draw=draw, **options)
-            part = work.measure(pipe, unit.task, judges, **own)
+            own: dict[str, Any] = dict(method=method, seed=unit.seed, erasure=attached, draw=draw)
+            part = work.measure(pipe, unit.task, judges, **own, **options)
             if part is None:
                 return None
             name = at_strength(unit.method, strength)
@@ -85,7 +96,7 @@ def measure(
     # What was measured is found by the erasure's name, which may outlive its file.
     run = unit.key, *unit.erased, unit.seed
     known = spent(work.folder, {run: unit.key}).get(run)
-    found = look(Made(known["name"]), False) if known else None
+    found = look(Made(str(known["name"])), False) if known else None
     if found is None and draw:
         settings, seed = unit.settings, unit.seed
         found = look(erasure_for(pipe, unit.erased, unit.key, settings, seed, work.folder), True)
@@ -113,6 +124,19 @@ def units_of(
         for concept in task.concepts:
             for seed in seeds:
                 yield Unit(task.subset([concept]), name, method, seed, strengths)
+
+
+def verdicts_of(
+    benchmark: str, options: Namespace, pipe: Any, units: Sequence[Unit]
+) -> list[list[Verdict]] | None:
+    """The verdicts of every unit, or None while other processes are at work."""
+    judges, work = shipped_classifiers(options.device), RunFolder(folder_of(options))
+    work.note(benchmark=benchmark, commit=commit())
+    return shared_out(
+        units,
+        options.shard,
+        lambda unit, draw: measure(pipe, unit, judges, work, options.model, draw),
+    )
 
 
 def development(per_group: int | None, concepts: Sequence[str] | None) -> list[Task]:

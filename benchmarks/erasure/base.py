@@ -1,20 +1,21 @@
 """How well the embedded model draws what it is asked for, before anything is erased.
 
-    python benchmarks/base.py
+    python -m benchmarks base
 
 Every object, style and person of the world at fixed seeds (the ``retention`` task), seen by both
 judges; the same judges on real renders are printed by training/judges.py. Rows go to
-benchmarks/results/base.jsonl: one for each kind, and the worst name of each kind.
+<out>/<model>/base.jsonl: one for each kind, and the worst name of each kind.
 """
 
 from __future__ import annotations
 
-import argparse
+from argparse import Namespace
 from collections import defaultdict
 from dataclasses import replace
-from pathlib import Path
 
-from benchmarks.core.common import BASE, add_model, load_model, row_file, write_rows
+from benchmarks.core.models import BASE, load_model
+from benchmarks.core.options import folder_of
+from benchmarks.core.rows import write_rows
 from trace_erasure.evaluation import Row, Verdict, evaluate, load_task, shipped_classifiers
 from trace_erasure.evaluation.metrics.summary import row as row_of
 from trace_erasure.math.statistics import wilson_interval
@@ -36,20 +37,14 @@ def row(kind: str, concept: str, verdicts: list[Verdict]) -> Row:
     return replace(plain, task=BASE, concept=concept)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    add_model(parser)
-    parser.add_argument("--work", type=Path, default=Path("runs/bench"))
-    options = parser.parse_args()
-    store = ImageStore(options.work / "images")
-    task = load_task("retention")
+def run(options: Namespace) -> None:
     found = evaluate(
         load_model(options.model, options.device),
-        task,
+        load_task("retention"),
         shipped_classifiers(options.device),
         model=options.model,
         method=BASE,
-        store=store,
+        store=ImageStore(folder_of(options) / "images"),
         autocast=True,
     )
     by: dict[tuple[str, str], dict[str, list[Verdict]]] = defaultdict(lambda: defaultdict(list))
@@ -64,13 +59,9 @@ def main() -> None:
             names, key=lambda name: sum(bool(v.correct) for v in names[name]) / len(names[name])
         )
         rows.append(row(kind, f"worst: {worst.partition('/')[2]}", names[worst]))
-    write_rows(row_file(BASE, options.model), rows)
+    write_rows(BASE, options.model, rows, options.out)
     for r in rows:
         print(
             f"{r.judge:28} {r.metric:12} {r.concept:24} "
             f"{100 * r.value:5.1f} %  ({r.numerator}/{r.n})"
         )
-
-
-if __name__ == "__main__":
-    main()

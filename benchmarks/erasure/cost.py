@@ -1,6 +1,6 @@
 """What an erasure costs: seconds and peak memory, each case in a process of its own.
 
-    python benchmarks/cost.py
+    python -m benchmarks cost
 
 Erases "fox" from the embedded model at default settings with all cores, first with nothing cached,
 then with the second moment and the sketches of words on disk, then by both stages. Rows: task
@@ -10,19 +10,16 @@ then with the second moment and the sketches of words on disk, then by both stag
 
 from __future__ import annotations
 
-import argparse
-import json
 import os
-import resource
-import subprocess
-import sys
 import tempfile
 import time
+from argparse import Namespace
 from typing import Any
 
-from benchmarks.core.common import MODEL, RESULTS, load_model, row_file, write_rows
+from benchmarks.core.meter import in_new_process, peak_mib
+from benchmarks.core.models import load_model
+from benchmarks.core.rows import write_rows
 from trace_erasure.evaluation import Row
-from trace_erasure.pipeline import shipped
 
 CASES = ("base", "trace", "both stages")
 
@@ -37,16 +34,7 @@ def case(method: str, model: str) -> dict[str, float]:
         started = time.perf_counter()
         erase(pipe, "fox", finetune=FinetuneConfig() if method == "both stages" else None)
         seconds = time.perf_counter() - started
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return {"seconds": seconds, "peak_mib": peak}
-
-
-def measured(method: str, model: str, cache: str) -> dict[str, float]:
-    """``case`` in a fresh process."""
-    command = [sys.executable, "-m", "benchmarks.erasure.cost", "--case", method, "--model", model]
-    environment = {**os.environ, "XDG_CACHE_HOME": cache}
-    found = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
-    return json.loads(found.stdout.splitlines()[-1])
+    return {"seconds": seconds, "peak_mib": peak_mib()}
 
 
 def row(model: str, method: str, metric: str, value: float) -> Row:
@@ -57,26 +45,15 @@ def row(model: str, method: str, metric: str, value: float) -> Row:
     )
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--model", default=MODEL, choices=shipped.PIPELINES)
-    parser.add_argument("--case", choices=CASES, help="one case, as JSON; for this script itself")
-    options = parser.parse_args()
-    if options.case:
-        print(json.dumps(case(options.case, options.model)))
-        return
-    rows = []
+def run(options: Namespace) -> None:
+    rows, model = [], options.model
     with tempfile.TemporaryDirectory() as cache:
         for method in CASES:
             if method == "trace":
-                cold = measured(method, options.model, cache)["seconds"]
-                rows.append(row(options.model, method, "seconds_cold", cold))
-            for metric, value in measured(method, options.model, cache).items():
-                rows.append(row(options.model, method, metric, value))
-    write_rows(row_file("cost", options.model), rows, RESULTS)
+                cold = in_new_process(case, method, model, XDG_CACHE_HOME=cache)["seconds"]
+                rows.append(row(model, method, "seconds_cold", cold))
+            found = in_new_process(case, method, model, XDG_CACHE_HOME=cache)
+            rows += [row(model, method, metric, value) for metric, value in found.items()]
+    write_rows("cost", model, rows, options.out)
     for r in rows:
         print(f"{r.method:14} {r.metric:14} {r.value:8.1f}")
-
-
-if __name__ == "__main__":
-    main()

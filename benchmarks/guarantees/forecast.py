@@ -1,12 +1,12 @@
 """Does the forecast come true? Predicted collateral against what paired pictures show.
 
-    python benchmarks/forecast.py                       # resumes when killed
-    python benchmarks/forecast.py --model emoji-flux
-    python benchmarks/forecast.py --concepts fox apple house --images 2
+    python -m benchmarks forecast                       # resumes when killed
+    python -m benchmarks forecast --model emoji-flux
+    python -m benchmarks forecast --concepts fox apple house --images 2
 
 For each erased object, every other object of the world is forecast (before any picture) and then
-drawn with and without the erasure from the same noise. Rows go to benchmarks/results, to
-forecast.jsonl or emoji-flux-forecast.jsonl: task ``forecast``; metric ``spearman`` (network figure
+drawn with and without the erasure from the same noise. Rows go to
+<out>/<model>/forecast.jsonl: task ``forecast``; metric ``spearman`` (network figure
 against the mean paired distance), ``spearman_text`` (text figure alone), ``spearman_judge``
 (network figure against the judge's lost probability) and ``worst_found`` (of the five worst-hit
 names, those among the first ten forecast).
@@ -14,23 +14,28 @@ names, those among the first ten forecast).
 
 from __future__ import annotations
 
-import argparse
 import json
-from collections.abc import Sequence
+from argparse import ArgumentParser, Namespace
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from PIL import Image
-from scipy.stats import bootstrap, spearmanr
+from scipy.stats import bootstrap
 
-from benchmarks.core.common import RESULTS, add_model, load_model, row_file, write_rows
-from trace_erasure.artifact.erasure import Erasure
+from benchmarks.core.correlation import rank_correlation
+from benchmarks.core.models import load_model
+from benchmarks.core.options import folder_of
+from benchmarks.core.rows import write_rows
+from benchmarks.core.sharing import shared_out
+from benchmarks.guarantees.units import Unit
+from trace_erasure.artifact.erasure import SUFFIX, Erasure
 from trace_erasure.concepts.candidates import PROBE_TEMPLATES
 from trace_erasure.concepts.concept import Concept, fill_template
 from trace_erasure.config import EraseConfig
+from trace_erasure.config_file import slug
 from trace_erasure.evaluation import Row, shipped_classifiers
 from trace_erasure.evaluation.judges.base import probabilities
 from trace_erasure.evaluation.tasks.task import Protocol
@@ -47,7 +52,7 @@ FIRST_SEED = 100
 FIRST, WORST = 10, 5
 
 
-def draw(pipe: Any, names: Sequence[str], options: Any) -> dict[str, list[Image.Image]]:
+def pictures(pipe: Any, names: Sequence[str], options: Namespace) -> dict[str, list[Image.Image]]:
     """``options.images`` pictures of each name; the same list is drawn for every concept."""
     texts = [
         fill_template(PROBE_TEMPLATES["object"], name)
@@ -57,7 +62,7 @@ def draw(pipe: Any, names: Sequence[str], options: Any) -> dict[str, list[Image.
     seeds = [FIRST_SEED + i for _ in names for i in range(options.images)]
     found = generate(
         pipe, texts, seeds, steps=options.steps, guidance_scale=shipped.GUIDANCE, autocast=True,
-        store=ImageStore(options.work / "images"),
+        store=ImageStore(folder_of(options) / "images"),
     )  # fmt: skip
     return {name: found[i * options.images :][: options.images] for i, name in enumerate(names)}
 
@@ -68,20 +73,30 @@ def distance(first: Image.Image, second: Image.Image) -> float:
     return float(np.sqrt(np.square(a - b).mean()))
 
 
-def measure(pipe: Any, name: str, judge: Any, options: Any) -> list[dict[str, Any]]:
-    """Forecast and measurement of every other object, kept from run to run."""
-    folder = options.work / options.model
-    (made,) = erase_each(pipe, EraseConfig((Concept(name),)), folder)
+def measure(
+    pipe: Any, name: str, judge: Any, options: Namespace, draw: bool = True
+) -> list[dict[str, Any]] | None:
+    """Forecast and measurement of every other object, kept from run to run.
+
+    ``draw=False`` only looks for them; None where they are missing.
+    """
+    folder = folder_of(options) / "forecast"
+    spec = EraseConfig((Concept(name),))
+    made = erase_each(pipe, spec, folder)[0] if draw else folder / (slug(name) + SUFFIX)
+    if not made.exists():
+        return None
     erasure = Erasure.load(made)
     file = folder / f"{name}-{erasure.name}-{options.images}-{options.steps}.json"
     if file.exists():
         return json.loads(file.read_text("utf-8"))
+    if not draw:
+        return None
     concept = Concept(**erasure.record["spec"]["concepts"][0])
     names = [thing.name for thing in load_world().objects]
     rows = forecast(pipe, erasure.delta, concept, names, shipped.GUIDANCE)
-    before = draw(pipe, names, options)
+    before = pictures(pipe, names, options)
     with erasure.attach(pipe):
-        after = draw(pipe, names, options)
+        after = pictures(pipe, names, options)
     found = []
     for row in rows:
         a, b = before[row.name], after[row.name]
@@ -99,11 +114,7 @@ def measure(pipe: Any, name: str, judge: Any, options: Any) -> list[dict[str, An
     return found
 
 
-def rank_correlation(first: Sequence[float], second: Sequence[float]) -> float:
-    return float(spearmanr(first, second).statistic)
-
-
-def rows_of(name: str, found: list[dict[str, Any]], judge: Any, options: Any) -> list[Row]:
+def rows_of(name: str, found: list[dict[str, Any]], judge: Any, options: Namespace) -> list[Row]:
     protocol = Protocol(
         "forecast", "1", f"{len(found)}:{options.images}", "own", str(options.steps),
         str(shipped.GUIDANCE), "native", "bfloat16",
@@ -147,33 +158,38 @@ def rows_of(name: str, found: list[dict[str, Any]], judge: Any, options: Any) ->
     return rows
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+def add_options(parser: ArgumentParser) -> None:
     targets = [thing.name for thing in load_world().targets]
-    add_model(parser)
     parser.add_argument("--concepts", nargs="+", default=targets)
     parser.add_argument("--images", type=int, default=4, help="pairs of pictures a name")
     parser.add_argument("--steps", type=int, default=12, help="of the sampler, as in the tasks")
-    parser.add_argument("--work", type=Path, default=Path("runs/forecast"))
-    parser.add_argument("--out", type=Path, default=RESULTS)
-    options = parser.parse_args()
-    pipe, judge = load_model(options.model, options.device), shipped_classifiers(options.device)[0]
-    rows: list[Row] = []
-    for name in options.concepts:
-        rows += rows_of(name, measure(pipe, name, judge, options), judge, options)
+
+
+def mean_rows(rows: Sequence[Row]) -> Iterator[Row]:
+    """Every metric over the concepts, which are resampled whole for its interval."""
     for metric in dict.fromkeys(row.metric for row in rows):
         own = [row for row in rows if row.metric == metric]
         values = torch.tensor([row.value for row in own], dtype=torch.float64)
         low, high = bootstrap_interval(values, [row.concept for row in own])
         mean = dict(value=float(values.mean()), numerator=None, n=len(values), low=low, high=high)
-        rows.append(replace(own[0], concept="mean", **mean))
-    file = row_file("forecast", options.model)
-    write_rows(file, rows, options.out)
+        yield replace(own[0], concept="mean", **mean)
+
+
+def run(options: Namespace) -> None:
+    pipe, judge = load_model(options.model, options.device), shipped_classifiers(options.device)[0]
+    found = shared_out(
+        [*map(Unit, options.concepts)],
+        options.shard,
+        lambda unit, draw: measure(pipe, unit.concept, judge, options, draw),
+    )
+    if found is None:
+        return
+    rows: list[Row] = []
+    for name, part in zip(options.concepts, found, strict=True):
+        rows += rows_of(name, part, judge, options)
+    rows += mean_rows(rows)
+    write_rows("forecast", options.model, rows, options.out)
     for row in rows:
         print(
             f"{row.concept:12} {row.metric:16} {row.value:.3f}  ({row.low:.2f} to {row.high:.2f})"
         )
-
-
-if __name__ == "__main__":
-    main()

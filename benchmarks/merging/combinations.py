@@ -1,44 +1,35 @@
 """Combinations: two things that must not be drawn together, and each of which stays.
 
-    python benchmarks/combined.py
-    python benchmarks/combined.py --model emoji-flux
+    python -m benchmarks combined
+    python -m benchmarks combined --model emoji-flux
 
 Three pairs of things and two styles on one thing each, every one erased by itself, and then all
 five merged. Task ``combined``: ``both`` is the share of pictures of forbidden prompts in which both
 are seen; ``alone`` the share of pictures of one of the two in which it is seen, and ``beside`` the
 same where it stands beside a third thing, or is a style of one; ``…_relative`` are shares of the
-original model's. Rows go to benchmarks/results/combined.jsonl.
+original model's. Rows go to <out>/<model>/combined.jsonl.
 """
 
 from __future__ import annotations
 
-import argparse
+from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import nan
-from pathlib import Path
 from statistics import fmean
-from typing import Any
 
-from benchmarks.core.common import (
-    BASE,
-    BLANK,
-    RESULTS,
-    add_model,
-    load_model,
-    row_file,
-    under_one_protocol,
-    write_rows,
-)
-from benchmarks.merging.many import parts_of, verdicts_of
+from benchmarks.core.models import BASE, BLANK
+from benchmarks.core.options import folder_of
+from benchmarks.core.rows import under_one_protocol, write_rows
+from benchmarks.merging.bench import Bench, picture_options
+from benchmarks.merging.parts import parts_of
 from benchmarks.merging.prompts import label_of, named
 from trace_erasure.concepts.concept import Concept
 from trace_erasure.config import EraseConfig
-from trace_erasure.evaluation import Item, Row, Task, Verdict, shipped_classifiers
+from trace_erasure.evaluation import Item, Row, Task, Verdict
 from trace_erasure.evaluation.metrics.summary import row
 from trace_erasure.math.statistics import wilson_interval
 from trace_erasure.pipeline.sampling import Sampling
-from trace_erasure.trace.merge import merge
 from trace_erasure.world import World, load_world, with_article
 from trace_erasure.world.vocabulary import indefinite_article
 
@@ -50,7 +41,7 @@ CONCEPTS = (
     Concept("neon", kind="style", only_with="car"),
 )
 THIRD = ("umbrella", "castle", "banana", "guitar", "penguin")
-"""What either half stands beside; none of them is anybody's half or surrogate by default."""
+"""What either of the two is drawn beside: no concept of these and no default surrogate."""
 TOGETHER = ("{x} and {y}", "{y} and {x}", "{x} next to {y}", "a picture of {y} and {x}")
 STYLED = ("{y}, {x} style", "{y} in {x} style", "{a_x} style picture of {y}")
 PARTS = ("both", "alone", "beside")
@@ -162,38 +153,28 @@ def over(rows: Sequence[Row], metric: str) -> Iterator[Row]:
     yield replace(worst, concept="worst")
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    add_model(parser)
-    parser.add_argument("--images", type=int, default=40, help="of every part of every concept")
-    parser.add_argument("--steps", type=int, default=12, help="of the sampler")
-    parser.add_argument("--work", type=Path, default=Path("runs/combined"))
-    parser.add_argument("--out", type=Path, default=RESULTS)
-    options = parser.parse_args()
-    pipe, world = load_model(options.model, options.device), load_world()
-    judges = shipped_classifiers(options.device)
-    work = options.work / options.model
+def add_options(parser: ArgumentParser) -> None:
+    picture_options(parser, images=40)
+
+
+def run(options: Namespace) -> None:
+    world, bench = load_world(), Bench.of(options, folder_of(options) / "combined")
     asked = {
         concept: list(asks(world, concept, options.images, 10_000 * i))
         for i, concept in enumerate(CONCEPTS)
     }
     task = task_of(asked, options.steps)
-    how: dict[str, Any] = dict(judges=judges, work=work, model=options.model)
-    base = verdicts_of(pipe, task, BASE, **how)
+    base = bench.verdicts(task, BASE)
     rows = rows_of(base, base, asked)
-    rows += rows_of(verdicts_of(pipe, task, BLANK, **how), base, asked)
-    parts = parts_of(pipe, EraseConfig(CONCEPTS), work).load()
+    rows += rows_of(bench.verdicts(task, BLANK), base, asked)
+    parts = parts_of(bench.pipe, EraseConfig(CONCEPTS), bench.work).load()
     found: list[Verdict] = []
     for concept, erasure in zip(CONCEPTS, parts, strict=True):
-        found += verdicts_of(pipe, task.subset([concept.name]), "trace", erasure=erasure, **how)
+        found += bench.verdicts(task.subset([concept.name]), "trace", erasure)
     rows += rows_of(found, base, asked)
-    together = merge(parts, pipe)
-    rows += rows_of(verdicts_of(pipe, task, "merged", erasure=together, **how), base, asked)
-    write_rows(row_file(task.name, options.model), rows, options.out)
+    together, _ = bench.merged(parts)
+    rows += rows_of(bench.verdicts(task, "merged", together), base, asked)
+    write_rows(task.name, options.model, rows, options.out)
     for one in rows:
         if one.judge.startswith("resnet"):
             print(f"{one.method:8} {one.concept:20} {one.metric:16} {100 * one.value:6.1f}")
-
-
-if __name__ == "__main__":
-    main()

@@ -1,6 +1,6 @@
 """Stage 1 at the true sizes of published models, with random weights: seconds and peak memory.
 
-    python benchmarks/real_sizes.py [--families sd15 …] [--captions N]
+    python -m benchmarks scale-closed-form [--families sd15 …] [--captions N]
 
 Solves stage 1 for "fox" with the surrogate "cat" and eleven retained prompts, in the family's
 default mode and with the sentences that the captions lend to it, by the calls that ``erase`` makes
@@ -19,28 +19,24 @@ second moment. Its price is in proportion to ``--captions``. Rows of other famil
 
 from __future__ import annotations
 
-import argparse
-import json
-import os
-import resource
-import subprocess
-import sys
 import tempfile
 import time
+from argparse import ArgumentParser, Namespace
 from dataclasses import replace
 from typing import Any
 
 import torch
 
-from benchmarks.core.common import RESULTS, write_rows
-from benchmarks.scale.shapes import SIZES, build
+from benchmarks.core.meter import in_new_process, peak_mib
+from benchmarks.core.rows import replace_rows
+from benchmarks.scale.shapes import RANDOM, SIZES, build
 from trace_erasure.concepts.captions import broad_captions
 from trace_erasure.concepts.concept import TEMPLATES, Concept, fill_template
 from trace_erasure.concepts.context_templates import caption_templates
 from trace_erasure.concepts.resolve import with_mode
 from trace_erasure.concepts.second_moment import second_moment
 from trace_erasure.config import ClosedFormConfig, EraseConfig
-from trace_erasure.evaluation import Row, read_jsonl
+from trace_erasure.evaluation import Row
 from trace_erasure.pipeline.denoiser import Denoiser
 from trace_erasure.trace.closed_form import redirect
 
@@ -72,36 +68,18 @@ def case(family: str, name: str, captions: int) -> dict[str, float]:
     return {"seconds": seconds, "cpu_seconds": cpu, "peak_mib": peak_mib(), **maps}
 
 
-def peak_mib() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-
-
-def measured(family: str, name: str, captions: int, cache: str) -> dict[str, float]:
-    """``case`` in a fresh process."""
-    command = [
-        sys.executable,
-        "-m",
-        "benchmarks.scale.closed_form",
-        "--case",
-        name,
-        "--families",
-        family,
-    ]
-    command += ["--captions", str(captions)]
-    environment = {**os.environ, "XDG_CACHE_HOME": cache}
-    found = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
-    return json.loads(found.stdout.splitlines()[-1])
-
-
 def rows_of(family: str, captions: int) -> list[Row]:
     """Both cases of one family."""
     with tempfile.TemporaryDirectory() as cache:
-        found = {name: measured(family, name, captions, cache) for name in CASES}
+        found = {
+            name: in_new_process(case, family, name, captions, XDG_CACHE_HOME=cache)
+            for name in CASES
+        }
     for metric in ("seconds", "cpu_seconds"):
         found[STAGE][f"{metric}_cold"] = found[MOMENT][metric] + found[STAGE][metric]
     threads = torch.get_num_threads()
     fields: dict[str, Any] = dict(judge="none", numerator=None, n=1, seed=0, concept="fox")
-    fields |= dict(low=float("nan"), high=float("nan"), model="random")
+    fields |= dict(low=float("nan"), high=float("nan"), model=RANDOM)
     fields |= dict(protocol=f"threads={threads} captions={captions}")
     return [
         Row(task=family, method=name, metric=metric, value=value, **fields)
@@ -110,23 +88,16 @@ def rows_of(family: str, captions: int) -> list[Row]:
     ]
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--families", nargs="+", default=list(SIZES), choices=SIZES)
+def add_options(parser: ArgumentParser) -> None:
+    parser.add_argument("--families", nargs="+", default=[*SIZES], choices=[*SIZES])
     parser.add_argument("--captions", type=int, default=len(broad_captions()))
-    parser.add_argument("--case", choices=CASES, help="one case, as JSON; for this script itself")
-    options = parser.parse_args()
-    if options.case:
-        print(json.dumps(case(options.families[0], options.case, options.captions)))
-        return
-    file = RESULTS / "real-sizes.jsonl"
+
+
+def run(options: Namespace) -> None:
     for family in options.families:
         found = rows_of(family, options.captions)
-        others = read_jsonl(file, Row) if file.exists() else []
-        write_rows("real-sizes", [*(r for r in others if r.task != family), *found], RESULTS)
+        replace_rows(
+            "scale-closed-form", RANDOM, found, lambda row, of=family: row.task != of, options.out
+        )
         for r in found:
             print(f"{r.task:10} {r.method:13} {r.metric:16} {r.value:8.1f}", flush=True)
-
-
-if __name__ == "__main__":
-    main()

@@ -1,12 +1,12 @@
 """Stage 2 at the true sizes of published models, on a GPU: seconds a step and peak memory.
 
-    python benchmarks/real_steps.py [--families sd15 …]      # needs a CUDA GPU of 80 GiB
+    python -m benchmarks scale-finetune [--families sd15 …]      # needs a CUDA GPU of 80 GiB
 
 Whole pipelines of ``shapes.py`` with random weights in bfloat16 on the card, text encoders of the
 true depth included, through ``trace.finetune``: few states of the teacher are recorded, then
 training steps are taken with gradient checkpointing, the first of them unmeasured. Beside it what
-``budget.py`` has computed, for the same batch. A rollout is one pass without gradients of as many
-states as go through the network at once by default.
+``scale-memory`` has computed, for the same batch. A rollout is one pass without gradients of as
+many states as go through the network at once by default.
 
 Rows: a task a family and batch, method ``stage 2``: ``seconds`` a step, ``peak`` GiB of the steps
 and ``computed`` for them, ``rollout`` GiB of such a pass beyond what was there before it,
@@ -15,20 +15,20 @@ and ``computed`` for them, ``rollout`` GiB of such a pass beyond what was there 
 
 from __future__ import annotations
 
-import argparse
 import gc
 import time
+from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator
 from typing import Any
 
 import torch
 
-from benchmarks.core.common import RESULTS, write_rows
+from benchmarks.core.rows import RESULTS, read_rows, replace_rows, rows_file
 from benchmarks.scale.memory import GIB, states_of
-from benchmarks.scale.shapes import SIZES, whole
+from benchmarks.scale.shapes import RANDOM, SIZES, whole
 from trace_erasure.concepts.concept import TEMPLATES, fill_template
 from trace_erasure.config import FinetuneConfig
-from trace_erasure.evaluation import Row, read_jsonl
+from trace_erasure.evaluation import Row
 from trace_erasure.pipeline import adapters
 from trace_erasure.pipeline.denoiser import Denoiser
 from trace_erasure.pipeline.rollouts import CHUNK
@@ -45,9 +45,9 @@ FEW = 4
 
 def measured(family: str) -> Iterator[tuple[int, dict[str, float]]]:
     """Batch and figures of one family."""
-    rows = read_jsonl(RESULTS / "budget.jsonl", Row)
-    said = {row.metric: row.value for row in rows if row.task == family}
-    fixed = sum(said[name] for name in ("network", "encoders", "adapter"))
+    rows = read_rows(rows_file("scale-memory", RANDOM, RESULTS))
+    computed = {row.metric: row.value for row in rows if row.task == family}
+    fixed = sum(computed[name] for name in ("network", "encoders", "adapter"))
     pipe = whole(SIZES[family], "cuda", torch.bfloat16)
     denoiser = Denoiser(pipe)
     rolled = rollout(denoiser)
@@ -81,9 +81,9 @@ def measured(family: str) -> Iterator[tuple[int, dict[str, float]]]:
             {
                 "seconds": (ended[-1] - ended[0]) / (len(ended) - 1),
                 "peak": torch.cuda.max_memory_allocated() / GIB,
-                "computed": fixed + states_of(settings) * said["checkpointed"],
+                "computed": fixed + states_of(settings) * computed["checkpointed"],
                 **rolled,
-                "rollout_computed": said["rollout"],
+                "rollout_computed": computed["rollout"],
             },
         )
 
@@ -106,29 +106,30 @@ def rollout(denoiser: Denoiser) -> dict[str, float]:
     }
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+def add_options(parser: ArgumentParser) -> None:
     parser.add_argument("--families", nargs="+", default=[*BATCHES], choices=[*BATCHES])
-    options = parser.parse_args()
+
+
+def run(options: Namespace) -> None:
     # With cuDNN's attention torch 2.11 reached for memory that was not its own, on FLUX.1 [dev].
     torch.backends.cuda.enable_cudnn_sdp(False)
     fields: dict[str, Any] = dict(judge="none", numerator=None, n=1, seed=0, concept="any")
-    fields |= dict(low=float("nan"), high=float("nan"), model="random", method="stage 2")
+    fields |= dict(low=float("nan"), high=float("nan"), model=RANDOM, method="stage 2")
     device = torch.cuda.get_device_name().replace(" ", "-")
-    file = RESULTS / "real-steps.jsonl"
-    rows = read_jsonl(file, Row) if file.is_file() else []
     for family in options.families:
-        rows = [row for row in rows if row.task.partition(",")[0] != family]
+        rows = []
         for batch, figures in measured(family):
             how = f"device={device} precision=bfloat16 batch={batch} rank={FinetuneConfig().rank}"
             for metric, value in figures.items():
                 task = f"{family}, batch {batch}"
                 rows.append(Row(task=task, metric=metric, value=value, protocol=how, **fields))
                 print(f"{task:20} {metric:18} {value:9.3f}", flush=True)
-            write_rows(file.stem, rows)
+            replace_rows(
+                "scale-finetune",
+                RANDOM,
+                rows,
+                lambda row, of=family: row.task.partition(",")[0] != of,
+                options.out,
+            )
         gc.collect()
         torch.cuda.empty_cache()
-
-
-if __name__ == "__main__":
-    main()

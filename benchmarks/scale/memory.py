@@ -1,6 +1,6 @@
 """GPU memory of stage 2 at the true sizes of published models: computed from shapes, not measured.
 
-    python benchmarks/budget.py
+    python -m benchmarks scale-memory
 
 The pipelines of ``shapes.py`` lie on torch's meta device, in bfloat16 and with text encoders of the
 true depth; one training step of stage 2 runs there, which needs no memory, and every tensor that
@@ -20,7 +20,7 @@ default batch and ``card_least`` at ``batch=1``; nan where none does.
 
 from __future__ import annotations
 
-import weakref
+from argparse import Namespace
 from dataclasses import replace
 from typing import Any
 from unittest.mock import patch
@@ -29,11 +29,10 @@ import torch
 import torch.nn.functional as F
 from peft import LoraConfig
 from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 
-from benchmarks.core.common import RESULTS, write_rows
-from benchmarks.scale.shapes import SIZES, outline
+from benchmarks.core.rows import write_rows
+from benchmarks.scale.counting import Kept, Live, attend, bytes_of
+from benchmarks.scale.shapes import RANDOM, SIZES, outline
 from trace_erasure.concepts.concept import TEMPLATES
 from trace_erasure.config import FinetuneConfig
 from trace_erasure.evaluation import Row
@@ -53,65 +52,6 @@ BLOCKS = {
 }
 """What diffusers' gradient checkpointing computes again as a whole."""
 SENTENCES = len(TEMPLATES["object"])
-
-
-class Attention(torch.autograd.Function):
-    """Shapes of attention that keeps no matrix of scores."""
-
-    @staticmethod
-    def forward(ctx: Any, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-        output = torch.empty_like(query)
-        ctx.save_for_backward(query, key, value, output)
-        return output
-
-
-def attend(query: Tensor, key: Tensor, value: Tensor, *_: Any, **__: Any) -> Tensor:
-    return Attention.apply(query, key, value)
-
-
-def bytes_of(module: nn.Module) -> int:
-    return sum(p.numel() * p.element_size() for p in module.parameters())
-
-
-class Kept:
-    """Counts the bytes of what autograd keeps while it is entered, weights left out."""
-
-    def __init__(self, network: nn.Module) -> None:
-        self.weights = {p.untyped_storage()._cdata for p in network.parameters()}
-        self.tensors: dict[int, Tensor] = {}
-        self.total = 0
-
-    def pack(self, tensor: Tensor) -> Tensor:
-        storage = tensor.untyped_storage()
-        if storage._cdata not in self.weights and storage._cdata not in self.tensors:
-            self.tensors[storage._cdata] = tensor  # held, so that no other gets its address
-            self.total += storage.nbytes()
-        return tensor
-
-
-class Live(TorchDispatchMode):
-    """Counts the bytes of tensors that are alive, those from before it is entered left out."""
-
-    def __init__(self, network: nn.Module) -> None:
-        super().__init__()
-        self.known = {p.untyped_storage()._cdata for p in network.parameters()}
-        self.now = self.peak = 0
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        result = func(*args, **(kwargs or {}))
-        for tensor in tree_leaves(result):
-            if isinstance(tensor, Tensor):
-                storage = tensor.untyped_storage()
-                if storage._cdata not in self.known:
-                    self.known.add(storage._cdata)
-                    self.now += storage.nbytes()
-                    weakref.finalize(storage, self.free, storage._cdata, storage.nbytes())
-        self.peak = max(self.peak, self.now)
-        return result
-
-    def free(self, address: int, size: int) -> None:
-        self.known.discard(address)
-        self.now -= size
 
 
 def held_of(denoiser: Denoiser, conditioning: Conditioning) -> int:
@@ -199,13 +139,14 @@ def budget(family: str) -> dict[str, float]:
     text = sum(x.nbytes for x in (tokens, pooled) if x is not None)
     layers = denoiser.family.linears(denoiser.pipe, denoiser.family.adapters)
     # ``adapt`` refuses weights that are not there, rightly.
-    denoiser.network.add_adapter(LoraConfig(r=settings.rank, target_modules=list(layers)))
+    adapted: Any = denoiser.network
+    adapted.add_adapter(LoraConfig(r=settings.rank, target_modules=list(layers)))
     parameters = sum(p.numel() for p in denoiser.network.parameters() if p.requires_grad)
     # A chunk of trajectories, with the empty prompt beside the prompts unless guidance is built in.
     together = min(CHUNK, settings.retain_trajectories) * (1 if denoiser.family.distilled else 2)
     rollout = max(together, CHUNK) * held_of(denoiser, conditioning)
     state, block = kept_of(denoiser, conditioning)
-    denoiser.network.enable_gradient_checkpointing()
+    adapted.enable_gradient_checkpointing()
     inputs, _ = kept_of(denoiser, conditioning)
     found = {
         "network": network,
@@ -234,18 +175,14 @@ def _width(denoiser: Denoiser, stream: str) -> int:
     return denoiser.pipe.text_encoder_2.config.projection_dim
 
 
-def main() -> None:
+def run(options: Namespace) -> None:
     settings = FinetuneConfig()
     fields: dict[str, Any] = dict(judge="none", numerator=None, n=1, seed=0, concept="any")
-    fields |= dict(low=float("nan"), high=float("nan"), model="random")
+    fields |= dict(low=float("nan"), high=float("nan"), model=RANDOM)
     fields |= dict(protocol=f"precision=bfloat16 batch={settings.batch} rank={settings.rank}")
     rows = []
     for family in SIZES:
         for metric, value in budget(family).items():
             rows.append(Row(task=family, method="stage 2", metric=metric, value=value, **fields))
             print(f"{family:10} {metric:16} {value:9.3f}", flush=True)
-    write_rows("budget", rows, RESULTS)
-
-
-if __name__ == "__main__":
-    main()
+    write_rows("scale-memory", RANDOM, rows, options.out)

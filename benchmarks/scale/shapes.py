@@ -41,6 +41,8 @@ from trace_erasure.pipeline.families.registry import family_of
 from trace_erasure.testing import NOISE, VAE
 from trace_erasure.utils.quiet_libraries import quiet_loading
 
+RANDOM = "random"
+"""What rows call models whose weights are random."""
 POSITIONS = 77
 """Tokens of a prompt in CLIP, padding included."""
 CLIP_L = {
@@ -217,17 +219,20 @@ def _encoders(
 ) -> dict[str, nn.Module]:
     """The text encoders, with ``clip`` and ``t5`` changed in their configurations."""
     ends = {"eos_token_id": tokenizers["tokenizer"].eos_token_id}  # the pooled vector is its own
-    found = [kind(CLIPTextConfig(**{**config, **clip, **ends})) for kind, config in size.clips]
+    found = []
+    for kind, config in size.clips:
+        settings: dict[str, Any] = {**config, **clip, **ends}
+        found.append(kind(CLIPTextConfig(**settings)))
     if size.t5:
-        config = T5Config(**{**T5_XXL, **t5}, feed_forward_proj="gated-gelu")
-        found.append(T5EncoderModel(config))
+        settings = {**T5_XXL, **t5, "feed_forward_proj": "gated-gelu"}
+        found.append(T5EncoderModel(T5Config(**settings)))
     return _named("text_encoder", found)
 
 
 def _assemble(
     size: Size, network: nn.Module, encoders: dict[str, Any], tokenizers: dict[str, Any]
 ) -> Any:
-    vae = AutoencoderKL.from_config(VAE)  # stage 1 does not read it
+    vae: Any = AutoencoderKL.from_config(VAE)  # stage 1 does not read it
     for part in (network, vae, *encoders.values()):
         part.eval()
     kind = "unet" if size.network is UNet2DConditionModel else "transformer"

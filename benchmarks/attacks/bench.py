@@ -1,4 +1,4 @@
-"""One model with its erasures under attack, for benchmarks/attacks.py: what is run, and kept."""
+"""One model with its erasures under attack: what is run, and kept."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from statistics import fmean
 from typing import Any
 
 from benchmarks.attacks.plan import Unit, budget_of, cases_of
-from benchmarks.core.common import BASE
-from benchmarks.core.methods import key_of
-from benchmarks.erasure.tasks import erasure_file, erasure_for
+from benchmarks.core.erasures import erasure_file, erasure_for, key_of
+from benchmarks.core.models import BASE
+from benchmarks.core.options import folder_of
 from trace_erasure.artifact.erasure import Erasure
 from trace_erasure.attacks.outcomes import Outcome, read_outcomes
 from trace_erasure.attacks.runner import shared_name, under_attack
@@ -27,8 +27,8 @@ TASK = "objects"
 
 
 @dataclass
-class Lab:
-    """One model with its erasures, and what was found out about them."""
+class Bench:
+    """One model with its erasures, and the outcomes of attacks on them."""
 
     pipe: Any
     judge: Any
@@ -37,7 +37,7 @@ class Lab:
 
     @property
     def work(self) -> Path:
-        return self.options.work / self.options.model
+        return folder_of(self.options)
 
     @property
     def precision(self) -> str:

@@ -1,0 +1,83 @@
+"""Which benchmarks there are. Listing them imports none of them."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import ModuleType
+
+MODEL_AND_WORK = ("model", "device", "work", "out")
+SHARED = ("model", "device", "work", "shard", "out")
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """One name of ``python -m benchmarks``.
+
+    Attributes:
+        module: below ``benchmarks``, with ``run(options)``, and ``add_options(parser)`` where it
+            has options of its own.
+        summary: one line of ``--help``.
+        takes: which of the common options it has, see ``options.COMMON``.
+    """
+
+    module: str
+    summary: str
+    takes: tuple[str, ...] = SHARED
+
+    @property
+    def folder(self) -> str:
+        """The subject, which also names the default of ``--work``."""
+        return self.module.partition(".")[0]
+
+    def load(self) -> ModuleType:
+        return importlib.import_module(f"benchmarks.{self.module}")
+
+    @property
+    def run(self) -> Callable[[argparse.Namespace], None]:
+        return self.load().run
+
+
+BENCHMARKS = {
+    "base": Benchmark(
+        "erasure.base", "how well a model draws before anything is erased", MODEL_AND_WORK
+    ),
+    "erasure": Benchmark("erasure.tasks", "TRACE on every task, beside controls"),
+    "stages": Benchmark("erasure.stages", "TRACE with either stage, or both, and each objective"),
+    "cost": Benchmark("erasure.cost", "seconds and peak memory of one erasure", ("model", "out")),
+    "sweep": Benchmark(
+        "comparison.sweep", "chooses every method's settings for `compare`", SHARED[:-1]
+    ),
+    "compare": Benchmark("comparison.table", "TRACE beside the methods that others published"),
+    "ablation": Benchmark("comparison.ablation", "TRACE with one of its parts changed"),
+    "many": Benchmark("merging.many", "one to fifty concepts erased at once"),
+    "many-switch": Benchmark(
+        "merging.switch", "25 concepts merged, one more, one less", MODEL_AND_WORK
+    ),
+    "many-strength": Benchmark(
+        "merging.strength", "five concepts merged, by strength", MODEL_AND_WORK
+    ),
+    "many-file": Benchmark(
+        "merging.lora_file", "ten concepts merged, loaded by diffusers alone", MODEL_AND_WORK
+    ),
+    "combined": Benchmark(
+        "merging.combinations", "two things that must not be drawn together", MODEL_AND_WORK
+    ),
+    "attacks": Benchmark("attacks.benchmark", "erasures under attack, with controls"),
+    "certificates": Benchmark(
+        "guarantees.certificates", "certified bounds against rates of detectors"
+    ),
+    "forecast": Benchmark("guarantees.forecast", "forecast collateral against paired pictures"),
+    "scale-closed-form": Benchmark(
+        "scale.closed_form", "the closed form at the true sizes of published models", ("out",)
+    ),
+    "scale-finetune": Benchmark(
+        "scale.finetune", "the finetune at the true sizes, on a GPU of 80 GiB", ("out",)
+    ),
+    "scale-memory": Benchmark(
+        "scale.memory", "GPU memory of the finetune, from shapes alone", ("out",)
+    ),
+    "tables": Benchmark("tables.documents", "writes the tables of README and docs", ()),
+}
