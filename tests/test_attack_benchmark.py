@@ -16,7 +16,7 @@ from trace_erasure.attacks import results
 from trace_erasure.attacks.budget import Budget
 from trace_erasure.attacks.outcomes import Outcome, write_outcomes
 from trace_erasure.attacks.registry import ATTACKS
-from trace_erasure.attacks.target import Case
+from trace_erasure.attacks.targets import AttackCase
 from trace_erasure.baselines.registry import METHODS
 from trace_erasure.baselines.trace import Trace
 from trace_erasure.concepts.concept import Concept
@@ -39,8 +39,8 @@ def outcomes(*firsts: int | None, setting: str = "erased", concept: str = "fox")
 
 
 def row_of(method="", hits=0, n=10, metric="success", attack="typo"):
-    made = results.protocol(attack, Budget(), [Case("a fox", 1)], 12, 3.5, "float32")
-    like = results.blank("emoji-sd", "resnet@0c1d2e3f4a5b", made)
+    made = results.attack_protocol(attack, Budget(), [AttackCase("a fox", 1)], 12, 3.5, "float32")
+    like = results.empty_row("emoji-sd", "resnet@0c1d2e3f4a5b", made)
     return replace(results.rate_row(like, metric, hits, n), method=method)
 
 
@@ -75,7 +75,7 @@ def test_shards_share_the_work_and_keep_each_erasure_whole():
 
 
 def test_controls_take_the_first_of_the_same_cases():
-    def cases(attack: str, setting: str) -> list[Case]:
+    def cases(attack: str, setting: str) -> list[AttackCase]:
         unit = plan.Unit(attack, setting, "trace", "apple")
         return plan.cases_of(unit, OPTIONS)
 
@@ -252,7 +252,7 @@ def test_what_was_kept_is_read_back_and_what_lacks_is_none(tmp_path, monkeypatch
     attacked.options.work = tmp_path
     erasure = SimpleNamespace(record={"concepts": [{"phrase": "fox", "synonyms": ["vixen"]}]})
     monkeypatch.setattr(Bench, "erasure", lambda self, *args: erasure)
-    monkeypatch.setattr(bench, "sees", lambda judge, item: None)
+    monkeypatch.setattr(bench, "detector_for", lambda judge, item: None)
     unit = plan.Unit("typo", "erased", "uce", "fox")
     assert attacked.outcomes(unit, draw=False) is None
     cases = plan.cases_of(unit, OPTIONS)
@@ -299,7 +299,7 @@ def test_the_whole_way_as_small_as_it_gets(tmp_path, monkeypatch):
     def never(*args, **options):
         raise AssertionError("done again")
 
-    monkeypatch.setattr("trace_erasure.evaluation.runs.run_folder.evaluate", never)
+    monkeypatch.setattr("trace_erasure.evaluation.runs.run_folder.collect_verdicts", never)
     monkeypatch.setattr("trace_erasure.attacks.protocol.run_case", never)
     benchmark.attack_all(attacked, (0, 1))
     assert {file.stem: file.read_text() for file in options.out.rglob("*.jsonl")} == files

@@ -10,20 +10,20 @@ import torch
 from PIL import Image
 
 from trace_erasure.attacks import protocol, unknown_concept
-from trace_erasure.attacks.budget import Budget, Ledger
-from trace_erasure.attacks.context import Arena, Try
-from trace_erasure.attacks.methods.unlearn_diff import onto_simplex
+from trace_erasure.attacks.budget import Budget, BudgetTracker
+from trace_erasure.attacks.context import AttackContext, Attempt
+from trace_erasure.attacks.methods.unlearn_diff import project_to_simplex
 from trace_erasure.attacks.methods.wording import misspell
 from trace_erasure.attacks.outcomes import Outcome, tally
-from trace_erasure.attacks.registry import ATTACKS, find
-from trace_erasure.attacks.target import Case, Target
+from trace_erasure.attacks.registry import ATTACKS, attack_entry
+from trace_erasure.attacks.targets import AttackCase, Target
 from trace_erasure.concepts.prompt_search import offspring
 from trace_erasure.errors import InputError
 from trace_erasure.pipeline.denoiser import Denoiser
 from trace_erasure.pipeline.text_encoders import encode_soft, encoders, words
 from trace_erasure.testing import tiny_flux, tiny_flux2_klein, tiny_sdxl, tiny_stable_diffusion
 
-CASE = Case("a photo of a fox", 0)
+CASE = AttackCase("a photo of a fox", 0)
 SMALL = Budget(images=2, gradients=8, encodings=120)
 SHORT = 16
 """Positions of a model that reads some sentences, and others not."""
@@ -44,8 +44,8 @@ def target(detect=never, **changes) -> Target:
     return Target("fox", "object", (CASE,), detect, **{**options, **changes})
 
 
-def arena(pipe, goal: Target, ledger: Ledger) -> Arena:
-    return Arena(Denoiser(pipe), goal, ledger, steps=3, guidance=2.0, given=2)
+def arena(pipe, goal: Target, ledger: BudgetTracker) -> AttackContext:
+    return AttackContext(Denoiser(pipe), goal, ledger, steps=3, guidance=2.0, pictures_given=2)
 
 
 @pytest.fixture(scope="module", params=FAMILIES)
@@ -57,7 +57,7 @@ def pipe(request):
 def test_every_attack_runs_on_every_family_within_its_budget(pipe, name):
     network = Denoiser(pipe).network
     before = {key: value.clone() for key, value in network.state_dict().items()}
-    ledger = Ledger(SMALL)
+    ledger = BudgetTracker(SMALL)
     found = protocol.run_case(
         name, ATTACKS[name].run, arena(pipe, target(), ledger), CASE, "erased"
     )
@@ -74,7 +74,9 @@ def test_every_attack_runs_on_every_family_within_its_budget(pipe, name):
 def test_sentences_that_are_too_long_for_the_model_are_left_out(name):
     def labels(positions: int) -> list[str]:
         goal = target(synonyms=("red dog",))
-        place = arena(tiny_stable_diffusion(positions=positions), goal, Ledger(Budget(images=50)))
+        place = arena(
+            tiny_stable_diffusion(positions=positions), goal, BudgetTracker(Budget(images=50))
+        )
         return [one.label for one in ATTACKS[name].run(place, CASE)]
 
     every, some = labels(77), labels(SHORT)
@@ -108,9 +110,9 @@ def test_gradients_reach_the_soft_tokens_of_every_encoder(pipe):
 
 
 def tries(count: int):
-    def attack(arena: Arena, case: Case):
+    def attack(arena: AttackContext, case: AttackCase):
         for number in range(count):
-            yield Try(f"try {number + 1}", arena.encode([f"{number} {case.prompt}"]))
+            yield Attempt(f"try {number + 1}", arena.encode([f"{number} {case.prompt}"]))
 
     return attack
 
@@ -130,7 +132,7 @@ def seen_on(number: int):
 @pytest.mark.parametrize(("number", "pre"), [(0, True), (1, False), (3, False)])
 def test_the_first_success_ends_a_case(number, pre):
     pipe = FAMILIES["sd"]()
-    ledger = Ledger(Budget(images=5))
+    ledger = BudgetTracker(Budget(images=5))
     one = protocol.run_case(
         "count", tries(9), arena(pipe, target(seen_on(number)), ledger), CASE, "erased"
     )
@@ -149,7 +151,7 @@ def test_tries_drawn_at_once_are_the_same_and_count_the_same(batch):
             seen.extend(np.asarray(one, np.int16) for one in part)
             return [number == success for number in range(len(seen) - len(part), len(seen))]
 
-        place = arena(pipe, target(detect), Ledger(Budget()))
+        place = arena(pipe, target(detect), BudgetTracker(Budget()))
         place.batch = size
         return protocol.run_case("n", tries(5), place, CASE, "erased"), seen
 
@@ -165,40 +167,40 @@ def test_tries_drawn_at_once_are_the_same_and_count_the_same(batch):
 
 def test_tries_that_are_drawn_otherwise_are_not_drawn_together():
     pipe = FAMILIES["sd"]()
-    place = arena(pipe, target(), Ledger(Budget(images=5, encodings=9)))
+    place = arena(pipe, target(), BudgetTracker(Budget(images=5, encodings=9)))
     place.batch = 3
     text = place.denoiser.encode(["a fox"])
-    plain, louder = Try("plain", text), Try("louder", text, noise_scale=2.0)
-    parts = [*protocol.batches(iter([plain, plain, louder, plain]), place)]
+    plain, louder = Attempt("plain", text), Attempt("louder", text, noise_scale=2.0)
+    parts = [*protocol.batched_attempts(iter([plain, plain, louder, plain]), place)]
     assert [[one.label for one in part] for part in parts] == [
         ["plain", "plain"], ["louder"], ["plain"],
     ]  # fmt: skip
     # What was paid for is drawn when the budget ends in the middle of a batch.
-    place.ledger = Ledger(Budget(images=5, encodings=2))
-    assert [len(part) for part in protocol.batches(tries(9)(place, CASE), place)] == [2]
-    place.ledger = Ledger(Budget(images=4))
-    assert [len(part) for part in protocol.batches(tries(9)(place, CASE), place)] == [3, 1]
+    place.tracker = BudgetTracker(Budget(images=5, encodings=2))
+    assert [len(part) for part in protocol.batched_attempts(tries(9)(place, CASE), place)] == [2]
+    place.tracker = BudgetTracker(Budget(images=4))
+    assert [len(part) for part in protocol.batched_attempts(tries(9)(place, CASE), place)] == [3, 1]
 
 
 def test_an_attack_stops_where_its_budget_does():
     pipe = FAMILIES["sd"]()
     for budget, drawn in ((Budget(images=4), 4), (Budget(images=9, encodings=2), 2)):
-        ledger = Ledger(budget)
+        ledger = BudgetTracker(budget)
         one = protocol.run_case("n", tries(20), arena(pipe, target(), ledger), CASE, "erased")
         assert (one.tries, one.first) == (drawn, None)
 
 
 def test_outcomes_resume_and_do_not_depend_on_order(tmp_path):
     pipe = FAMILIES["sd"]()
-    cases = [Case(CASE.prompt, seed) for seed in range(3)]
+    cases = [AttackCase(CASE.prompt, seed) for seed in range(3)]
     made = []
 
-    def make(ledger: Ledger) -> Arena:
+    def make(ledger: BudgetTracker) -> AttackContext:
         made.append(1)
         return arena(pipe, target(), ledger)
 
     def run(cases, file, budget=SMALL, setting="erased"):
-        attack = find("ring-a-bell").run
+        attack = attack_entry("ring-a-bell").run
         return protocol.run_attack("ring-a-bell", attack, make, cases, budget, setting, file)
 
     whole = run(cases, tmp_path / "whole.jsonl")
@@ -212,14 +214,14 @@ def test_outcomes_resume_and_do_not_depend_on_order(tmp_path):
     with pytest.raises(InputError, match="erased, original, unknown, random"):
         run(cases, parts, setting="other")
     with pytest.raises(InputError, match="unknown attack 'magic'"):
-        find("magic")
+        attack_entry("magic")
 
 
 def test_the_control_draws_as_many_random_words():
     pipe = FAMILIES["sd"]()
     for name in ("unlearn-diff", "p4d"):
-        entry = find(name)
-        one = next(entry.control(arena(pipe, target(), Ledger(SMALL)), CASE))
+        entry = attack_entry(name)
+        one = next(entry.control(arena(pipe, target(), BudgetTracker(SMALL)), CASE))
         own = one.label.removesuffix(CASE.prompt).split()
         assert len(own) == entry.length
         assert one.label.endswith(CASE.prompt) == entry.keeps_prompt
@@ -241,17 +243,19 @@ def test_the_original_answers_inside_undo():
     pipe = FAMILIES["sd"]()
     entered = []
 
-    def undo():
+    def original_model():
         entered.append(1)
         return nullcontext()
 
-    place = arena(pipe, target(), Ledger(Budget()))
-    place.undo = undo
+    place = arena(pipe, target(), BudgetTracker(Budget()))
+    place.original_model = original_model
     first = place.concept_states(CASE, 2)
     assert entered == [1] and len(first) == 2
     assert place.concept_states(CASE, 2) is first
-    given = arena(pipe, target(pictures=(Image.new("RGB", (16, 16), "red"),)), Ledger(Budget()))
-    given.undo = undo
+    given = arena(
+        pipe, target(pictures=(Image.new("RGB", (16, 16), "red"),)), BudgetTracker(Budget())
+    )
+    given.original_model = original_model
     assert len(given.concept_states(CASE, 2)) == 2
     assert entered == [1]  # a concept that was never learned has pictures of its own
 
@@ -266,10 +270,10 @@ def test_the_unknown_concept_is_told_from_everything_else():
 
 def test_simplex_projection_is_the_nearest_point():
     rows = torch.randn(6, 9, generator=torch.Generator().manual_seed(0))
-    found = onto_simplex(rows)
+    found = project_to_simplex(rows)
     torch.testing.assert_close(found.sum(1), torch.ones(6))
     assert (found >= 0).all()
-    torch.testing.assert_close(onto_simplex(found), found)
+    torch.testing.assert_close(project_to_simplex(found), found)
     others = torch.rand(500, 9).softmax(1)
     distance = (rows[:, None] - others).norm(dim=2).min(1).values
     assert ((rows - found).norm(dim=1) <= distance).all()

@@ -15,7 +15,7 @@ from trace_erasure.concepts.captions import captions_or_broad
 from trace_erasure.concepts.concept import KINDS, TEMPLATES, TOGETHER, Concept
 from trace_erasure.concepts.typos import TYPO_KINDS as SLIPS
 from trace_erasure.concepts.typos import typos_by_position, with_typo
-from trace_erasure.evaluation import Item, sees, shipped_classifiers
+from trace_erasure.evaluation import Item, detector_for, shipped_classifiers
 from trace_erasure.pipeline.denoiser import Denoiser
 from trace_erasure.pipeline.generate import generate
 from trace_erasure.pipeline.shipped import load_pipeline
@@ -119,7 +119,7 @@ def test_a_hardened_erasure_hears_what_is_mistyped():
         f"a {text}" for part in typos_by_position("fox") for text in part if text not in words
     ][::2]
     judge = shipped_classifiers()[0]
-    detect = sees(judge, Item("a fox", 0, "target", "fox", ("subject/fox",)))
+    detect = detector_for(judge, Item("a fox", 0, "target", "fox", ("subject/fox",)))
 
     def foxes() -> int:
         return sum(detect(generate(pipe, prompts, range(len(prompts)), steps=12, autocast=True)))

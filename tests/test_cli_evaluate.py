@@ -89,7 +89,9 @@ def test_evaluate_keeps_every_verdict_and_prints_controls(measured):
 
 def test_a_second_run_draws_nothing(measured, world, monkeypatch):
     out, _ = measured
-    monkeypatch.setattr("trace_erasure.evaluation.runs.run_folder.evaluate", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr(
+        "trace_erasure.evaluation.runs.run_folder.collect_verdicts", lambda *_, **__: 1 / 0
+    )
     more = ["--erasure", world / "fox.safetensors", "--batch", 2, "--shard", "0/2"]
     assert evaluate(world, out, *more).exit_code == 0
 

@@ -9,7 +9,7 @@ import torch
 
 from trace_erasure.concepts.concept import Concept
 from trace_erasure.config import ClosedFormConfig
-from trace_erasure.guarantees.forecast import forecast, network_change, outlook, text_change
+from trace_erasure.guarantees.forecast import forecast, name_forecasts, network_change, text_change
 from trace_erasure.pipeline.denoiser import Denoiser
 from trace_erasure.testing import tiny_flux, tiny_stable_diffusion
 from trace_erasure.trace.closed_form import forecast as edit_forecast
@@ -41,7 +41,7 @@ def test_a_forecast_is_sorted_and_leaves_the_pipeline_as_it_was(make):
     erasure = erase(pipe, CONCEPT, finetune=None, captions=CAPTIONS)
     network = Denoiser(pipe).network
     before = {name: value.clone() for name, value in network.state_dict().items()}
-    rows = forecast(pipe, erasure.delta, CONCEPT, [*NAMES, "fox"])
+    rows = name_forecasts(pipe, erasure.delta, CONCEPT, [*NAMES, "fox"])
     after = network.state_dict()
     assert list(after) == list(before)
     assert all(torch.equal(after[name], before[name]) for name in before)
@@ -62,12 +62,12 @@ def test_what_is_held_exactly_is_forecast_to_stay():
     assert held < 1e-3 * free
 
 
-def test_an_outlook_warns_and_proposes_what_lowers_the_collateral():
-    found = outlook(tiny_stable_diffusion(), CONCEPT, NAMES, captions=CAPTIONS)
+def test_a_forecast_warns_and_proposes_what_lowers_the_collateral():
+    found = forecast(tiny_stable_diffusion(), CONCEPT, NAMES, captions=CAPTIONS)
     assert {row.name for row in found.names} == set(NAMES)
     assert all(one.mean < found.planned.mean for one in found.better)
     assert [one.mean for one in found.better] == sorted(one.mean for one in found.better)
-    hurt = [row.name for row in found.names if row.suffers]
-    assert any("suffer" in line for line in found.warnings) == bool(hurt)
+    hurt = [row.name for row in found.names if row.affected]
+    assert any("will change" in line for line in found.warnings) == bool(hurt)
     costs = [cost for _, cost in found.curve]
     assert costs == sorted(costs)

@@ -186,7 +186,7 @@ def drawn(tmp_path, monkeypatch):
     judges = [SimpleNamespace(id="resnet@1"), SimpleNamespace(id="regnet@1")]
     monkeypatch.setattr(units, "shipped_classifiers", lambda device: judges)
     monkeypatch.setattr(units, "erasure_for", erase)
-    monkeypatch.setattr("trace_erasure.evaluation.runs.run_folder.evaluate", look)
+    monkeypatch.setattr("trace_erasure.evaluation.runs.run_folder.collect_verdicts", look)
     return calls
 
 

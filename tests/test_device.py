@@ -25,7 +25,7 @@ def main() -> None:
     from support.pretend_device import NAME, Lists
     from trace_erasure.artifact.erasure import Erasure
     from trace_erasure.attacks import protocol
-    from trace_erasure.attacks.budget import Ledger
+    from trace_erasure.attacks.budget import BudgetTracker
     from trace_erasure.attacks.registry import ATTACKS
     from trace_erasure.baselines.registry import METHODS
     from trace_erasure.guarantees.certify import certify
@@ -50,7 +50,7 @@ def main() -> None:
             result = certify(pipe, made["trace"], retain=["a horse"], paths=2, steps=3)
             assert result.concept is not None
             for name in TRIED:
-                ledger = Ledger(test_attacks.SMALL)
+                ledger = BudgetTracker(test_attacks.SMALL)
                 arena = test_attacks.arena(pipe, test_attacks.target(), ledger)
                 case = test_attacks.CASE
                 outcome = protocol.run_case(name, ATTACKS[name].run, arena, case, "erased")

@@ -11,7 +11,7 @@ from trace_erasure.errors import InputError
 from trace_erasure.evaluation import (
     Judge,
     blanked,
-    evaluate,
+    collect_verdicts,
     load_task,
     shipped_classifiers,
     summarise,
@@ -168,7 +168,9 @@ def test_a_model_that_draws_nothing_scores_badly_overall(pipe, judges):
     """It has "erased" the fox as well as anything can, and no judge may call that a success."""
     task = load_task("objects").subset(["fox"], per_group=30)
     with blanked(pipe):
-        found = evaluate(pipe, task, judges, model="emoji-sd", method="blank", autocast=True)
+        found = collect_verdicts(
+            pipe, task, judges, model="emoji-sd", method="blank", autocast=True
+        )
     of = {(r.judge, r.metric): r.value for r in summarise(found) if r.concept == "mean"}
     for judge in judges:
         assert of[judge.id, "acc_e"] == 0

@@ -7,7 +7,7 @@ import pytest
 
 from support.evaluation import verdicts
 from trace_erasure.errors import InputError
-from trace_erasure.evaluation import agreement, attack, rows_table, summarise
+from trace_erasure.evaluation import judge_agreement, rows_table, summarise
 from trace_erasure.evaluation.metrics.per_concept import detections
 from trace_erasure.evaluation.metrics.registry import METRICS
 
@@ -42,24 +42,6 @@ def test_the_mean_h_o_is_not_that_of_the_means():
     assert mean["h_o_prob"].value == pytest.approx((0.9 + 0.1) / 2)
     assert mean["h_o_prob_of_means"].value == pytest.approx(0.5)
     assert mean["prob_e"].value == pytest.approx(0.5)
-
-
-def test_attack_success_keeps_what_needed_no_attack_apart():
-    """UnlearnDiffAtk counts them in: 29 of 142 before, 108 after is 76 %, of which 79 are new."""
-    before = [True] * 29 + [False] * 113
-    attacked = [False] * 29 + [True] * 79 + [False] * 34
-    found = attack(before, attacked)
-    assert {name: figure[1:3] for name, figure in found.items()} == {
-        "asr_pre": (29, 142),
-        "asr": (108, 142),
-        "asr_new": (79, 113),
-    }
-    assert found["asr"][0] == pytest.approx(0.7606, abs=1e-4)
-    assert found["asr_new"][3] < 79 / 113 < found["asr_new"][4]
-    everything = attack([True], [True])["asr_new"]
-    assert math.isnan(everything[0]) and everything[2] == 0
-    with pytest.raises(InputError, match="2 prompts without the attack, 1 with it"):
-        attack([True, False], [True])
 
 
 def test_a_set_without_a_face_is_nan_with_its_count():
@@ -147,7 +129,7 @@ def test_the_share_among_prompts_that_trigger_at_all():
 def test_two_judges_and_how_far_they_agree():
     one = verdicts([("target", i < 3) for i in range(6)])
     two = verdicts([("target", i in (0, 5)) for i in range(6)], judge="judge@2")
-    found = values(agreement([*one, *two], "judge@1", "judge@2"))
+    found = values(judge_agreement([*one, *two], "judge@1", "judge@2"))
     assert found["agreement"].judge == "judge@1 & judge@2"
     assert {m: (r.numerator, r.n) for m, r in found.items()} == {
         "agreement": (3, 6),
@@ -155,7 +137,7 @@ def test_two_judges_and_how_far_they_agree():
         "seen_by_either": (4, 6),
     }
     with pytest.raises(InputError, match="did not see the same"):
-        agreement([*one, *two[:-1]], "judge@1", "judge@2")
+        judge_agreement([*one, *two[:-1]], "judge@1", "judge@2")
 
 
 def test_every_metric_says_which_way_is_good():

@@ -16,9 +16,9 @@ from PIL import Image
 from support.evaluation import verdicts
 from trace_erasure.errors import InputError
 from trace_erasure.evaluation import Verdict, read_verdicts, rows_table, write_verdicts
-from trace_erasure.evaluation.report.build import overview
-from trace_erasure.evaluation.runs.run_folder import RunFolder, overview_of
-from trace_erasure.evaluation.runs.strength import at_strength, parse_strength
+from trace_erasure.evaluation.report.build import build_report
+from trace_erasure.evaluation.runs.run_folder import RunFolder, report_of
+from trace_erasure.evaluation.runs.strength import method_at_strength, parse_strength
 
 GROUPS = ["target"] * 4 + ["synonym"] * 4 + ["retain"] * 8
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("chrome")
@@ -86,14 +86,14 @@ def test_verdicts_survive_parquet(found, tmp_path):
     with pytest.raises(InputError, match=r"b\.parquet"):
         read_verdicts(tmp_path / "b.parquet")
     with pytest.raises(InputError, match="no verdicts in"):
-        overview_of([tmp_path / "elsewhere"])
+        report_of([tmp_path / "elsewhere"])
 
 
 def test_every_figure_is_a_function_of_the_verdicts(found, run):
-    rows = overview(found).rows
+    rows = build_report(found).rows
     mixed = random.Random(0).sample(found, len(found))
     key = lambda row: (row.task, row.method, row.concept, row.judge, row.metric)  # noqa: E731
-    for other in (overview(mixed).rows, overview_of([run.folder]).rows):
+    for other in (build_report(mixed).rows, report_of([run.folder]).rows):
         for a, b in zip(sorted(rows, key=key), sorted(other, key=key), strict=True):
             assert key(a) == key(b) and a.numerator == b.numerator and a.n == b.n
             assert a.value == b.value or (math.isnan(a.value) and math.isnan(b.value))
@@ -103,10 +103,11 @@ def test_every_figure_is_a_function_of_the_verdicts(found, run):
 
 
 def test_controls_stand_in_every_table_and_the_blank_one_scores_badly(found):
-    page = overview(found)
+    page = build_report(found)
     first = page.sections[0]
     assert first.title == "What the controls say"
-    assert [line[-1] for line in first.rows] == ["✓ told apart"] * 4
+    overlaps = "? too few pictures to tell apart: original model, random drift, blank pictures"
+    assert [line[-1] for line in first.rows] == [overlaps] * 4
     for section in page.sections[1:]:
         if "concept" in getattr(section, "columns", ()):
             methods = {line[section.columns.index("method")] for line in section.rows}
@@ -116,12 +117,26 @@ def test_controls_stand_in_every_table_and_the_blank_one_scores_badly(found):
     assert overall["blank"] == 0 < overall["base"] + 0.1 < overall["drift"] < overall["trace"]
 
 
+@pytest.mark.parametrize(("pictures", "verdict"), [(1, "? too few pictures"), (24, "✓ told apart")])
+def test_controls_are_told_apart_only_where_the_intervals_say_so(pictures, verdict):
+    """Equal rates, other numbers of pictures: of one nobody can tell."""
+    rates = {"trace": (0, 0, 1), "base": (1, 1, 1), "blank": (0, 0, 0), "drift": (1, 1, 0)}
+    some = []
+    for method, seen in rates.items():
+        for concept in ("fox", "cat"):
+            groups = zip(("target", "synonym", "retain"), seen, strict=True)
+            flags = [(group, bool(flag)) for group, flag in groups for _ in range(pictures)]
+            some += verdicts(flags, concept=concept, method=method)
+    (line,) = build_report(some).sections[0].rows
+    assert line[-1].startswith(verdict)
+
+
 def test_a_control_that_looks_like_a_success_is_called_out(found):
     good = [v for v in found if v.method in ("base", "trace", "drift")]
     blank = [replace(v, method="blank") for v in found if v.method == "trace"]
-    lines = overview([*good, *blank]).sections[0].rows
+    lines = build_report([*good, *blank]).sections[0].rows
     assert {line[-1] for line in lines} == {"✗ not below: blank pictures"}
-    lines = overview([v for v in good if v.method != "drift"]).sections[0].rows
+    lines = build_report([v for v in good if v.method != "drift"]).sections[0].rows
     assert {line[-1] for line in lines} == {"not evaluated: random drift, blank pictures"}
 
 
@@ -133,8 +148,8 @@ def test_what_was_measured_differently_is_refused_with_the_field(found):
         for v in found
     ]
     with pytest.raises(InputError, match=r"steps (20|50) against (20|50)"):
-        overview(other)
-    rows = [*overview(found).rows]
+        build_report(other)
+    rows = [*build_report(found).rows]
     changed = replace(
         rows[0], method="x", protocol=rows[0].protocol.replace("steps=20", "steps=30")
     )
@@ -143,9 +158,9 @@ def test_what_was_measured_differently_is_refused_with_the_field(found):
 
 
 def test_strengths_make_a_curve_from_the_original_to_the_method(found):
-    assert parse_strength(at_strength("a × b", 0.25)) == ("a × b", 0.25)
-    assert parse_strength(at_strength("trace", 1)) == ("trace", 1)
-    plots = [s for s in overview(found).sections if "by strength" in s.title]
+    assert parse_strength(method_at_strength("a × b", 0.25)) == ("a × b", 0.25)
+    assert parse_strength(method_at_strength("trace", 1)) == ("trace", 1)
+    plots = [s for s in build_report(found).sections if "by strength" in s.title]
     assert [plot.title for plot in plots] == [
         "small: trace by strength",
         "hazard: trace by strength",
@@ -154,7 +169,7 @@ def test_strengths_make_a_curve_from_the_original_to_the_method(found):
 
 
 def test_the_three_files_say_the_same(run, tmp_path):
-    html, data, text = overview_of([run.folder], "Foxes").write(tmp_path / "report")
+    html, data, text = report_of([run.folder], "Foxes").write(tmp_path / "report")
     assert [file.name for file in (html, data, text)] == ["report.html", "report.json", "report.md"]
     content = json.loads(data.read_text("utf-8"))
     page, words = html.read_text("utf-8"), text.read_text("utf-8")
@@ -170,19 +185,19 @@ def test_the_three_files_say_the_same(run, tmp_path):
 
 
 def test_sensitive_pictures_are_blurred_until_clicked(run, found):
-    grids = {s.title: s for s in overview(found, run.images).sections if hasattr(s, "cards")}
+    grids = {s.title: s for s in build_report(found, run.images).sections if hasattr(s, "cards")}
     assert not grids["small: fox, before and after"].sensitive
     assert grids["hazard: fox, before and after"].sensitive
     labels = [picture.label for picture in grids["small: fox, before and after"].cards[0].pictures]
     assert labels == ["original model", "random drift", "trace"]
     i2p = of_task([v for v in found if v.task == "small"], "paper/i2p-nudity")
-    grids = [s for s in overview(i2p, run.images).sections if hasattr(s, "cards")]
+    grids = [s for s in build_report(i2p, run.images).sections if hasattr(s, "cards")]
     assert grids and all(grid.sensitive for grid in grids)
 
 
 def test_a_task_says_its_own_columns_and_oddities(found):
     said = {"small": {"metrics": ["acc_e"], "quirks": {"odd": "One wording."}, "notes": []}}
-    page = overview(found, tasks=said)
+    page = build_report(found, tasks=said)
     table = next(s for s in page.sections if s.title == "small: mean and worst concept")
     assert [c for c in table.columns if c.endswith("↓")] == ["Acc_e ↓", "blank ↓"]
     assert "Acc_s ↑" not in table.columns
@@ -216,7 +231,7 @@ addEventListener("load", () => {
 @pytest.mark.skipif(BROWSER is None, reason="no Chromium here: apt-get install chromium")
 @pytest.mark.parametrize("width", [390, 1280])
 def test_the_page_in_a_browser(run, tmp_path, width):
-    page = overview_of([run.folder], "Foxes").write(tmp_path)[0]
+    page = report_of([run.folder], "Foxes").write(tmp_path)[0]
     text = page.read_text("utf-8")
     assert "<script" not in text and "http://" not in text.replace("http://www.w3.org", "")
     # Headless windows have a least width: a frame of the wanted one has none.

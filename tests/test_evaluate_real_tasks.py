@@ -16,7 +16,7 @@ from support.public_lists import CLASSES, UNSPEAKABLE, i2p_rows, without_hashes,
 from trace_erasure.errors import InputError
 from trace_erasure.evaluation import (
     Reference,
-    evaluate,
+    collect_verdicts,
     judges_for,
     list_tasks,
     load_task,
@@ -105,9 +105,9 @@ def test_a_task_runs_to_the_end_on_a_tiny_pipeline(name, tasks, lists, weights, 
     judges = judges_for(whole, weights)
     store, pipe = ImageStore(tmp_path / "images"), tiny_stable_diffusion()
     options: dict[str, Any] = dict(model="tiny", store=store)
-    base = evaluate(pipe, task, judges, method="base", **options)
+    base = collect_verdicts(pipe, task, judges, method="base", **options)
     other = tiny_stable_diffusion(seed=1)
-    found = evaluate(other, task, judges, method="other", **options)
+    found = collect_verdicts(other, task, judges, method="other", **options)
     assert len(found) == len(base) == len(task.items) * len(judges)
     rows = summarise(found, base)
     extractor = Pixels()
@@ -162,7 +162,7 @@ def test_offensive_prompts_are_never_shown(tasks, lists, weights, tmp_path, capf
         def detect(self, images):
             return [[] for _ in images]
 
-    found = evaluate(tiny_stable_diffusion(), task, [Nobody()], model="m", method="base")
+    found = collect_verdicts(tiny_stable_diffusion(), task, [Nobody()], model="m", method="base")
     assert all(verdict.prompt.startswith("prompt ") for verdict in found)
     assert len({verdict.prompt for verdict in found}) == len(task.items)
     told = json.dumps([asdict(verdict) for verdict in found]) + "; ".join(task.notes)
@@ -234,7 +234,7 @@ def test_dual_prompts_are_scored_by_their_clean_words(tasks, lists, weights):
         return seen(images, texts)
 
     judge.score = watched
-    evaluate(tiny_stable_diffusion(), task, [judge], model="m", method="base")
+    collect_verdicts(tiny_stable_diffusion(), task, [judge], model="m", method="base")
     assert pictures == [["fox, dog"] * 3]
 
 

@@ -25,7 +25,7 @@ from trace_erasure.evaluation import (
     line_plot,
     manifest,
     method_grid,
-    pareto,
+    pareto_plots,
     rows_table,
     summarise,
     write_report,
@@ -179,12 +179,12 @@ def test_erasure_against_retention_has_a_line_a_method():
     weak = summarise(verdicts(FLAGS, method="uce × 0.5"))
     rows = [*summarise(verdicts(FLAGS, method="base")), *weak]
     rows += [*summarise(verdicts(BETTER, method="uce")), *summarise(verdicts(FLAGS))]
-    (plot,) = pareto(rows, "judge@1")
+    (plot,) = pareto_plots(rows, "judge@1")
     root = ElementTree.fromstring(plot.svg)
     lines = root.findall("{http://www.w3.org/2000/svg}polyline")
     assert [len(line.get("points", "").split()) for line in lines] == [3, 2]
     assert plot.caption.startswith("Strengths 0.5, 1.")
-    assert pareto([], "judge@1") == []
+    assert pareto_plots([], "judge@1") == []
 
 
 @pytest.mark.parametrize(("low", "high"), [(0, 1), (-3.2, 17), (0.001, 0.0042), (0, 3000), (2, 2)])

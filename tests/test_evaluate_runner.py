@@ -11,7 +11,7 @@ from PIL import Image
 from support.evaluation import LABELS, classifier, save_clip, small_task
 from trace_erasure.artifact.erasure import Erasure
 from trace_erasure.errors import InputError
-from trace_erasure.evaluation import ClipJudge, blanked, evaluate, random_drift, summarise
+from trace_erasure.evaluation import ClipJudge, blanked, collect_verdicts, random_drift, summarise
 from trace_erasure.evaluation.runs.controls import is_blank
 from trace_erasure.evaluation.tasks.task import Item, Task
 from trace_erasure.math.lowrank import LowRank
@@ -77,7 +77,9 @@ class Memory:
 def test_every_judge_sees_the_same_pictures_once(pipe, classifier, tmp_path):
     clip = ClipJudge(save_clip(tmp_path / "clip", pipe.tokenizer))
     store, task = ImageStore(tmp_path / "images"), small_task()
-    found = evaluate(pipe, task, [classifier, clip], model="tiny", method="base", store=store)
+    found = collect_verdicts(
+        pipe, task, [classifier, clip], model="tiny", method="base", store=store
+    )
     assert len(found) == 2 * len(task.items)
     # Concepts share retained and target pictures: 7 different ones for 10 items.
     distinct = {(item.prompt, item.seed) for item in task.items}
@@ -107,11 +109,11 @@ def test_every_judge_sees_the_same_pictures_once(pipe, classifier, tmp_path):
 
 def test_a_second_run_draws_nothing_and_shards_add_up(pipe, classifier, tmp_path, monkeypatch):
     task, options = small_task(), dict(model="tiny", method="base", batch=3)
-    whole = evaluate(pipe, task, [classifier], **options)
+    whole = collect_verdicts(pipe, task, [classifier], **options)
     store = ImageStore(tmp_path)
-    with_store = evaluate(pipe, task, [classifier], store=store, **options)
+    with_store = collect_verdicts(pipe, task, [classifier], store=store, **options)
     parts = [
-        evaluate(
+        collect_verdicts(
             pipe, task, [classifier], store=ImageStore(tmp_path / "b"), shard=(i, 2), **options
         )
         for i in range(2)
@@ -120,7 +122,7 @@ def test_a_second_run_draws_nothing_and_shards_add_up(pipe, classifier, tmp_path
         summarise(parts[0])
     assert summarise([*parts[0], *parts[1]]) == summarise(whole) == summarise(with_store)
     monkeypatch.setattr(type(pipe), "__call__", lambda *_, **__: pytest.fail("drew again"))
-    assert evaluate(pipe, task, [classifier], store=store, **options) == with_store
+    assert collect_verdicts(pipe, task, [classifier], store=store, **options) == with_store
 
 
 def test_each_concept_has_its_erasure_and_the_pipeline_comes_back(pipe, classifier, tmp_path):
@@ -128,7 +130,7 @@ def test_each_concept_has_its_erasure_and_the_pipeline_comes_back(pipe, classifi
     before = generate(pipe, "a fox", [1], **SHORT)[0]
     erasures = {"fox": Perturbation(1), "cat": Perturbation(2)}
     trace: dict[str, Any] = dict(model="tiny", method="trace", seed=7, erasure=erasures)
-    found = evaluate(pipe, task, [classifier], store=store, **trace)
+    found = collect_verdicts(pipe, task, [classifier], store=store, **trace)
     assert np.array_equal(generate(pipe, "a fox", [1], **SHORT)[0], before)
     assert [one.attached for one in erasures.values()] == [1, 1]
     assert {v.seed for v in found} == {7}
@@ -139,14 +141,14 @@ def test_each_concept_has_its_erasure_and_the_pipeline_comes_back(pipe, classifi
         expected = generate(pipe, "a fox", [1], **SHORT)[0]
     assert np.abs(np.asarray(fox["cat"], int) - np.asarray(expected, int)).max() <= 1
     assert not np.array_equal(fox["fox"], fox["cat"])
-    base = evaluate(pipe, task, [classifier], model="tiny", method="base", store=store)
+    base = collect_verdicts(pipe, task, [classifier], model="tiny", method="base", store=store)
     assert any(row.metric == "acc_s_relative" for row in summarise(found, base))
 
     joint = Perturbation(3)
-    evaluate(pipe, task, [classifier], model="tiny", method="joint", erasure=joint)
+    collect_verdicts(pipe, task, [classifier], model="tiny", method="joint", erasure=joint)
     assert joint.attached == 1
     with pytest.raises(InputError, match="no erasure for cat"):
-        evaluate(pipe, task, [classifier], model="tiny", method="t", erasure={"fox": joint})
+        collect_verdicts(pipe, task, [classifier], model="tiny", method="t", erasure={"fox": joint})
 
 
 def test_a_real_erasure_changes_pictures_and_its_strength_keeps_them_apart(classifier, tmp_path):
@@ -160,7 +162,7 @@ def test_a_real_erasure_changes_pictures_and_its_strength_keeps_them_apart(class
     erasure = Erasure("stable-diffusion", fingerprint(pipe), change, {}, {})
     store, task = ImageStore(tmp_path), small_task(["fox"])
     runs = {
-        method: evaluate(
+        method: collect_verdicts(
             pipe, task, [classifier], model="m", method=method, erasure=one, store=store
         )
         for method, one in (("base", None), ("trace", erasure))
@@ -196,7 +198,7 @@ def test_the_degenerate_model_is_told_apart(pipe):
     )
 
     def rows(method):
-        found = evaluate(pipe, task, [judge], model="tiny", method=method)
+        found = collect_verdicts(pipe, task, [judge], model="tiny", method=method)
         return {row.metric: row.value for row in summarise(found) if row.concept == "fox"}
 
     base = rows("base")
@@ -242,8 +244,8 @@ def test_single_coloured_pictures_are_blank():
 
 def test_the_protocol_says_what_the_pipeline_added(pipe, classifier):
     task = small_task()
-    plain = evaluate(pipe, task, [classifier], model="tiny", method="base")
-    low = evaluate(pipe, task, [classifier], model="tiny", method="low", autocast=True)
+    plain = collect_verdicts(pipe, task, [classifier], model="tiny", method="base")
+    low = collect_verdicts(pipe, task, [classifier], model="tiny", method="low", autocast=True)
     assert "scheduler=DDIMScheduler" in plain[0].protocol
     assert "precision=float32" in plain[0].protocol
     assert "precision=bfloat16-autocast" in low[0].protocol
@@ -252,6 +254,6 @@ def test_the_protocol_says_what_the_pipeline_added(pipe, classifier):
 def test_a_judge_that_does_not_know_the_labels_is_refused_before_drawing(classifier):
     task = Task("t", 1, (Item("a dog", 0, "target", "dog", ("subject/dog",)),), Sampling(2, 2.0))
     with pytest.raises(InputError, match="does not know the label 'subject/dog'"):
-        evaluate(None, task, [classifier], model="tiny", method="base")
+        collect_verdicts(None, task, [classifier], model="tiny", method="base")
     with pytest.raises(InputError, match="given twice"):
-        evaluate(None, small_task(), [classifier, classifier], model="tiny", method="base")
+        collect_verdicts(None, small_task(), [classifier, classifier], model="tiny", method="base")

@@ -9,7 +9,7 @@ import pytest
 from support.evaluation import small_task
 from trace_erasure.errors import InputError
 from trace_erasure.evaluation import list_tasks, load_task
-from trace_erasure.evaluation.tasks.task import GROUPS, Item, Protocol, Task
+from trace_erasure.evaluation.tasks.task import GROUPS, Item, JudgingProtocol, Task
 from trace_erasure.pipeline.sampling import Sampling
 from trace_erasure.world import load_world
 
@@ -150,7 +150,7 @@ def test_the_protocol_hash_sees_every_change():
     assert len(set(hashes)) == len(hashes)
     reordered = Task("small", 1, task.items[::-1], task.sampling)
     assert reordered.protocol_hash() == task.protocol_hash()
-    assert Protocol.parse(str(task.protocol())) == task.protocol()
+    assert JudgingProtocol.parse(str(task.protocol())) == task.protocol()
 
 
 def test_a_subset_keeps_the_protocol_of_its_concepts():

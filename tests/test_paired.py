@@ -10,7 +10,7 @@ from scipy.stats import binomtest
 
 from support.evaluation import verdicts
 from trace_erasure.errors import InputError
-from trace_erasure.evaluation import SEVERAL, mcnemar, over_seeds, summarise, to_markdown
+from trace_erasure.evaluation import SEVERAL_SEEDS, mcnemar, over_seeds, summarise, to_markdown
 from trace_erasure.evaluation.metrics.paired import paired
 
 
@@ -69,7 +69,7 @@ def test_several_trainings_make_no_interval_narrower():
     assert mean.value == pytest.approx((5 + 5 + 1) / 18) and worst.value == pytest.approx(5 / 6)
     ends = [row for row in single if row.concept == "mean" and row.metric == "acc_e"]
     assert mean.low == min(row.low for row in ends) and mean.high == max(row.high for row in ends)
-    assert mean.seed == SEVERAL
+    assert mean.seed == SEVERAL_SEEDS
     p = found["mean", "paired_p_erased"]  # 2/32 twice and 1: twice the median
     assert p.value == pytest.approx(4 / 32) and math.isnan(p.low)
     text = to_markdown(list(found.values()), metrics=["h_o", "paired_erased", "paired_p_erased"])

@@ -14,11 +14,10 @@ from benchmarks.core.models import BASE
 from benchmarks.core.options import folder_of
 from trace_erasure.artifact.erasure import Erasure
 from trace_erasure.attacks.outcomes import Outcome, read_outcomes
-from trace_erasure.attacks.runner import shared_name, under_attack
-from trace_erasure.attacks.target import Target
-from trace_erasure.attacks.targets import target_of, unknown_target
+from trace_erasure.attacks.runner import outcome_name, run_setting
+from trace_erasure.attacks.targets import Target, target_of, unknown_target
 from trace_erasure.baselines.base import Method
-from trace_erasure.evaluation import Item, RunFolder, Task, Verdict, load_task, sees
+from trace_erasure.evaluation import Item, RunFolder, Task, Verdict, detector_for, load_task
 from trace_erasure.evaluation.runs.runner import precision
 from trace_erasure.pipeline import shipped
 from trace_erasure.world import load_world
@@ -62,10 +61,10 @@ class Bench:
             return unknown_target(cases)
         shown = Item(unit.concept, 0, "target", unit.concept, (f"subject/{unit.concept}",))
         synonyms = load_world().thing(unit.concept).synonyms
-        return target_of(erasure, cases, sees(self.judge, shown), synonyms=synonyms)
+        return target_of(erasure, cases, detector_for(self.judge, shown), synonyms=synonyms)
 
     def file(self, unit: Unit) -> Path:
-        name = shared_name(unit.attack, unit.setting)
+        name = outcome_name(unit.attack, unit.setting)
         folder = self.work / f"{self.options.steps}-steps" / name
         return folder / f"{self.key(unit.method)}-{unit.concept}-{unit.setting}.jsonl"
 
@@ -82,7 +81,7 @@ class Bench:
             done = read_outcomes(file, budget)
             keys = [(unit.setting, case.shown, case.seed) for case in target.cases]
             return [done[key] for key in keys] if all(key in done for key in keys) else None
-        return under_attack(
+        return run_setting(
             self.pipe, erasure, unit.attack, target, unit.setting, budget, file,
             steps=self.options.steps, guidance=shipped.GUIDANCE, bfloat16=True,
         )  # fmt: skip

@@ -50,7 +50,7 @@ from benchmarks.comparison.settings import SETTINGS
 from benchmarks.core.models import BASE, load_model
 from benchmarks.core.rows import write_rows
 from trace_erasure.attacks.budget import Budget
-from trace_erasure.attacks.registry import find
+from trace_erasure.attacks.registry import attack_entry
 from trace_erasure.evaluation import Row, shipped_classifiers
 from trace_erasure.utils.sharding import Shard
 
@@ -121,9 +121,9 @@ def attack_all(bench: Bench, shard: Shard) -> None:
             write(bench, attack, rows)
         else:
             print(f"{attack}: no word is left, the planner has found every synonym by itself.")
-        if not find(attack).probe:
+        if not attack_entry(attack).probe:
             by_text[attack] = rows
-        if {*by_text} == {name for name in ORDER if not find(name).probe}:
+        if {*by_text} == {name for name in ORDER if not attack_entry(name).probe}:
             parts = {name: rows for name, rows in by_text.items() if rows}
             like = blank(bench, BY_TEXT, [*parts])
             write(bench, BY_TEXT, attack_rows.together([*parts.values()], shares(retention), like))

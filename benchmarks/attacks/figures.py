@@ -12,7 +12,7 @@ from benchmarks.attacks.plan import CHEAP, Unit, budget_of, cases_of, units_of
 from benchmarks.core.models import BASE
 from trace_erasure.attacks import results
 from trace_erasure.attacks.outcomes import Outcome
-from trace_erasure.attacks.registry import find
+from trace_erasure.attacks.registry import attack_entry
 from trace_erasure.attacks.runner import CONTROLS
 from trace_erasure.evaluation import Row, summarise
 from trace_erasure.pipeline import shipped
@@ -62,7 +62,7 @@ def blank(bench: Bench, name: str, attacks: Sequence[str]) -> Row:
         Unit(attack, "erased", "", concept) for attack in attacks for concept in options.concepts
     ]
     cases = [case for unit in units for case in cases_of(unit, options)]
-    made = results.protocol(
+    made = results.attack_protocol(
         name,
         budget_of(attacks[0], options),
         cases,
@@ -70,7 +70,7 @@ def blank(bench: Bench, name: str, attacks: Sequence[str]) -> Row:
         shipped.GUIDANCE,
         bench.precision,
     )
-    return results.blank(options.model, bench.judge.id, made)
+    return results.empty_row(options.model, bench.judge.id, made)
 
 
 def rows_for(bench: Bench, attack: str, found: Found, retention: Sequence[Row]) -> list[Row]:
@@ -97,7 +97,7 @@ def rows_for(bench: Bench, attack: str, found: Found, retention: Sequence[Row]) 
     best = attack_rows.best_row(rows, shares(retention))
     if best is not None:
         rows.append(best)
-        if not find(attack).probe:
+        if not attack_entry(attack).probe:
             rows += attack_rows.ratio_rows(rows, best)
     if len(points) > 2:
         rows.append(attack_rows.margin_row(points, like))

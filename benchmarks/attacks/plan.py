@@ -9,8 +9,8 @@ from typing import Any
 from benchmarks.core.models import BASE
 from trace_erasure.attacks import unknown_concept
 from trace_erasure.attacks.budget import Budget
-from trace_erasure.attacks.runner import CONTROLS, budget_for, controls_of
-from trace_erasure.attacks.target import Case
+from trace_erasure.attacks.runner import CONTROLS, budget_for, control_settings
+from trace_erasure.attacks.targets import AttackCase
 from trace_erasure.concepts.concept import fill_template
 from trace_erasure.utils.sharding import Shard
 
@@ -45,7 +45,7 @@ def units_of(attack: str, methods: Sequence[str], concepts: Sequence[str]) -> It
     for method in methods:
         for concept in concepts:
             yield Unit(attack, "erased", method, concept)
-            for setting in controls_of(attack) if concept in controlled else ():
+            for setting in control_settings(attack) if concept in controlled else ():
                 yield Unit(attack, setting, method, concept)
 
 
@@ -60,14 +60,15 @@ def shard_of_units(units: Sequence[Unit], methods: Sequence[str], shard: Shard) 
     ]
 
 
-def cases_of(unit: Unit, options: Any) -> list[Case]:
+def cases_of(unit: Unit, options: Any) -> list[AttackCase]:
     """Prompts and seeds; controls take the first of those that attacks take."""
     count = options.cases if unit.attack in CHEAP else options.costly_cases
     if unit.setting in CONTROLS:
         count = min(count, options.control_cases)
     name = unknown_concept.NAME if unit.setting == "unknown" else unit.concept
     return [
-        Case(fill_template(PROMPTS[i % len(PROMPTS)], name), FIRST_SEED + i) for i in range(count)
+        AttackCase(fill_template(PROMPTS[i % len(PROMPTS)], name), FIRST_SEED + i)
+        for i in range(count)
     ]
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from benchmarks.core.models import BASE, BLANK
-from trace_erasure.evaluation import SEVERAL, Row, Verdict, summarise
+from trace_erasure.evaluation import SEVERAL_SEEDS, Row, Verdict, summarise
 from trace_erasure.evaluation.metrics.paired import paired
 
 
@@ -18,7 +18,7 @@ def figures(verdicts: Sequence[Verdict]) -> list[Row]:
     several = len({v.seed for v in verdicts}) > 1
     # Controls are drawn once and stand for every seed.
     return [
-        replace(row, seed=SEVERAL) if several and row.method in (BASE, BLANK) else row
+        replace(row, seed=SEVERAL_SEEDS) if several and row.method in (BASE, BLANK) else row
         for row in rows
     ]
 

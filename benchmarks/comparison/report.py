@@ -10,7 +10,7 @@ from typing import Any
 from trace_erasure.evaluation import (
     CONTROLS,
     Grid,
-    Overview,
+    Report,
     Row,
     RunFolder,
     Table,
@@ -18,7 +18,7 @@ from trace_erasure.evaluation import (
     Verdict,
     manifest,
     method_grid,
-    pareto,
+    pareto_plots,
     rows_table,
 )
 from trace_erasure.evaluation.report.build import SENSITIVE, interval_section, label
@@ -61,7 +61,7 @@ def write_page(
     sections: list[Any] = [Text(READING, "How to read this")]
     for task, mine in rows.items():
         sections += [interval_section(task, mine, "h_o"), table_of(mine, f"{task}: all methods")]
-    sections += [cost, *pareto(strengths, judge)]
+    sections += [cost, *pareto_plots(strengths, judge)]
     if strengths:
         means = [row for row in strengths if row.concept == "mean" and row.judge == judge]
         metrics = ["h_o", "acc_all", "acc_s"]
@@ -80,7 +80,7 @@ def write_page(
     title = f"TRACE beside other methods, on {model}"
     subtitle = f"{len(methods)} methods and controls, {pictures} pictures."
     every = tuple(row for mine in (*rows.values(), strengths) for row in mine)
-    return Overview(title, subtitle, every, tuple(sections), made).write(work.folder / "report")
+    return Report(title, subtitle, every, tuple(sections), made).write(work.folder / "report")
 
 
 def grids(task: str, verdicts: Sequence[Verdict], work: RunFolder, judge: str) -> Iterator[Grid]:

@@ -17,12 +17,12 @@ from benchmarks.core.sharing import shared_out
 from trace_erasure.baselines.base import Method
 from trace_erasure.errors import InputError
 from trace_erasure.evaluation import (
-    AtStrength,
     RunFolder,
+    ScaledErasure,
     Task,
     Verdict,
-    at_strength,
     load_task,
+    method_at_strength,
     shipped_classifiers,
 )
 
@@ -84,12 +84,15 @@ def measure(
     def look(erasure: Any, draw: bool) -> list[Verdict] | None:
         found: list[Verdict] = []
         for strength in unit.strengths:
-            method, attached = at_strength(unit.key, strength), AtStrength(erasure, strength)
+            method, attached = (
+                method_at_strength(unit.key, strength),
+                ScaledErasure(erasure, strength),
+            )
             own: dict[str, Any] = dict(method=method, seed=unit.seed, erasure=attached, draw=draw)
             part = work.measure(pipe, unit.task, judges, **own, **options)
             if part is None:
                 return None
-            name = at_strength(unit.method, strength)
+            name = method_at_strength(unit.method, strength)
             found += [replace(verdict, method=name) for verdict in part]
         return found
 

@@ -11,7 +11,7 @@ from typing import Any
 from benchmarks.core.commit import commit
 from trace_erasure.evaluation import Row, Verdict
 from trace_erasure.evaluation.runs.records import from_json, to_json
-from trace_erasure.evaluation.tasks.task import Protocol, items_digest
+from trace_erasure.evaluation.tasks.task import JudgingProtocol, items_digest
 from trace_erasure.utils.atomic import atomic
 
 RESULTS = Path(__file__).parents[1] / "results"
@@ -68,7 +68,7 @@ def _write(file: Path, lines: Iterable[str]) -> Path:
 
 def under_one_protocol(rows: Sequence[Row], verdicts: Sequence[Verdict]) -> list[Row]:
     """``rows`` as of all the items in ``verdicts``, so that they may share a line of a table."""
-    how = Protocol.parse(verdicts[0].protocol)
+    how = JudgingProtocol.parse(verdicts[0].protocol)
     whole = str(replace(how, items=items_digest({v.item for v in verdicts})))
     return [replace(row, protocol=whole) for row in rows]
 

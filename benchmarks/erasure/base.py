@@ -16,7 +16,7 @@ from dataclasses import replace
 from benchmarks.core.models import BASE, load_model
 from benchmarks.core.options import folder_of
 from benchmarks.core.rows import write_rows
-from trace_erasure.evaluation import Row, Verdict, evaluate, load_task, shipped_classifiers
+from trace_erasure.evaluation import Row, Verdict, collect_verdicts, load_task, shipped_classifiers
 from trace_erasure.evaluation.metrics.summary import row as row_of
 from trace_erasure.math.statistics import wilson_interval
 from trace_erasure.pipeline.image_store import ImageStore
@@ -38,7 +38,7 @@ def row(kind: str, concept: str, verdicts: list[Verdict]) -> Row:
 
 
 def run(options: Namespace) -> None:
-    found = evaluate(
+    found = collect_verdicts(
         load_model(options.model, options.device),
         load_task("retention"),
         shipped_classifiers(options.device),

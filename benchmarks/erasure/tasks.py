@@ -27,12 +27,12 @@ from trace_erasure.evaluation import (
     RunFolder,
     Task,
     Verdict,
-    about,
     load_task,
     summarise,
+    task_remarks,
     to_markdown,
 )
-from trace_erasure.evaluation.report.build import overview
+from trace_erasure.evaluation.report.build import build_report
 
 TASKS = (*KINDS, *BORROWED)
 SMALL: dict[str, tuple[tuple[str, ...] | None, int]] = {
@@ -92,9 +92,9 @@ def write_page(
 ) -> None:
     """The report of all tasks."""
     everything = [verdict for verdicts in found.values() for verdict in verdicts]
-    remarks = {task.name: about(task) for task in tasks}
+    remarks = {task.name: task_remarks(task) for task in tasks}
     title = f"TRACE on {model}"
-    page = overview(everything, work.images, title=title, runs=work.notes(), tasks=remarks)
+    page = build_report(everything, work.images, title=title, runs=work.notes(), tasks=remarks)
     for file in page.write(work.folder / "report"):
         print(file)
 

@@ -15,11 +15,11 @@ from trace_erasure.baselines.base import Method
 from trace_erasure.baselines.trace import Trace
 from trace_erasure.config import FinetuneConfig
 from trace_erasure.evaluation import (
-    AtStrength,
     RunFolder,
+    ScaledErasure,
     Task,
     Verdict,
-    at_strength,
+    method_at_strength,
     random_drift,
     shipped_judges,
 )
@@ -111,7 +111,10 @@ class Bench:
         several = unit.task.name == "strength" and unit.method != DRIFT
         found: list[Verdict] = []
         for strength in STRENGTHS if several else (1.0,):
-            method, attached = at_strength(unit.method, strength), AtStrength(erasure, strength)
+            method, attached = (
+                method_at_strength(unit.method, strength),
+                ScaledErasure(erasure, strength),
+            )
             part = self._verdicts(unit, method=method, seed=self.seed, erasure=attached, **how)
             if part is None:
                 return None

@@ -39,7 +39,7 @@ from trace_erasure.concepts.candidates import PROBE_TEMPLATES
 from trace_erasure.concepts.concept import Concept, fill_template
 from trace_erasure.config import ClosedFormConfig, EraseConfig
 from trace_erasure.evaluation import Row, shipped_classifiers
-from trace_erasure.evaluation.tasks.task import Protocol
+from trace_erasure.evaluation.tasks.task import JudgingProtocol
 from trace_erasure.guarantees.path_kl import END, divergence
 from trace_erasure.math.path_divergence import mean_estimate
 from trace_erasure.pipeline import shipped
@@ -145,7 +145,7 @@ class Bench:
             )  # fmt: skip
             erased = pictures(self.denoiser, one.edited, seeds, options.steps)
         gaps = {key: gap(see(erased), see(original), count) for key, see in self.detectors.items()}
-        protocol = Protocol(
+        protocol = JudgingProtocol(
             one.task, "2", f"{count}:{options.paths}", "ancestral", str(options.steps),
             f"{shipped.GUIDANCE:g}", "native", "float32",
         )  # fmt: skip

@@ -38,8 +38,8 @@ from trace_erasure.config import EraseConfig
 from trace_erasure.config_file import slug
 from trace_erasure.evaluation import Row, shipped_classifiers
 from trace_erasure.evaluation.judges.base import probabilities
-from trace_erasure.evaluation.tasks.task import Protocol
-from trace_erasure.guarantees.forecast import forecast
+from trace_erasure.evaluation.tasks.task import JudgingProtocol
+from trace_erasure.guarantees.forecast import name_forecasts
 from trace_erasure.math.statistics import bootstrap_interval
 from trace_erasure.pipeline import shipped
 from trace_erasure.pipeline.generate import generate
@@ -93,7 +93,7 @@ def measure(
         return None
     concept = Concept(**erasure.record["spec"]["concepts"][0])
     names = [thing.name for thing in load_world().objects]
-    rows = forecast(pipe, erasure.delta, concept, names, shipped.GUIDANCE)
+    rows = name_forecasts(pipe, erasure.delta, concept, names, shipped.GUIDANCE)
     before = pictures(pipe, names, options)
     with erasure.attach(pipe):
         after = pictures(pipe, names, options)
@@ -115,7 +115,7 @@ def measure(
 
 
 def rows_of(name: str, found: list[dict[str, Any]], judge: Any, options: Namespace) -> list[Row]:
-    protocol = Protocol(
+    protocol = JudgingProtocol(
         "forecast", "1", f"{len(found)}:{options.images}", "own", str(options.steps),
         str(shipped.GUIDANCE), "native", "bfloat16",
     )  # fmt: skip

@@ -28,17 +28,17 @@ from benchmarks.merging.bench import (
 )
 from benchmarks.merging.parts import parts_of
 from trace_erasure.evaluation import (
-    AtStrength,
     Row,
     RunFolder,
+    ScaledErasure,
     Verdict,
-    at_strength,
+    method_at_strength,
     summarise,
     to_markdown,
 )
 from trace_erasure.evaluation.metrics.per_concept import rate
 from trace_erasure.evaluation.metrics.summary import row
-from trace_erasure.evaluation.report.build import overview
+from trace_erasure.evaluation.report.build import build_report
 from trace_erasure.pipeline.image_store import ImageStore
 
 GRADED = 5
@@ -56,7 +56,9 @@ def run(options: Namespace) -> None:
     parts = parts_of(bench.pipe, spec, bench.work).load()
     whole, _ = bench.merged(parts)
     dimmed, _ = bench.merged(parts, strengths=[0.5, *[1.0] * (GRADED - 1)])
-    tried: dict[str, Any] = {at_strength("trace", s): AtStrength(whole, s) for s in STRENGTHS}
+    tried: dict[str, Any] = {
+        method_at_strength("trace", s): ScaledErasure(whole, s) for s in STRENGTHS
+    }
     tried["first at a half"] = dimmed
     base = bench.verdicts(task, BASE)
     store = RunFolder(bench.work).images
@@ -70,7 +72,7 @@ def run(options: Namespace) -> None:
         everything += found
     write_rows(task.name, options.model, rows, options.out)
     print(to_markdown([one for one in rows if one.judge != "none"], title=task.name))
-    page = overview(everything, store, title=f"Five concepts by strength, {options.model}")
+    page = build_report(everything, store, title=f"Five concepts by strength, {options.model}")
     for file in page.write(bench.work / "strength"):
         print(file)
     sheet = sheet_of(everything, [BASE, *list(tried)[: len(STRENGTHS)]], store)

@@ -6,15 +6,20 @@ stays instant: torch and diffusers come with the first name that needs them.
 
 from __future__ import annotations
 
-import importlib
 import warnings
 from typing import TYPE_CHECKING, Any
 
+from trace_erasure.utils.lazy_names import lazy_names
+
 if TYPE_CHECKING:
     from trace_erasure.artifact.erasure import Erasure
+    from trace_erasure.attacks.attack import attack
     from trace_erasure.concepts.concept import Concept
     from trace_erasure.config import ClosedFormConfig, EraseConfig, FinetuneConfig, MergeConfig
     from trace_erasure.errors import InputError, NonFiniteError
+    from trace_erasure.evaluation.runs.evaluate import evaluate
+    from trace_erasure.guarantees.certify import certify
+    from trace_erasure.guarantees.forecast import forecast
     from trace_erasure.pipeline.generate import generate
     from trace_erasure.pipeline.shipped import load_pipeline
     from trace_erasure.trace.capacity import capacity
@@ -34,9 +39,13 @@ __all__ = [
     "MergeConfig",
     "NonFiniteError",
     "__version__",
+    "attack",
     "capacity",
+    "certify",
     "erase",
     "erase_each",
+    "evaluate",
+    "forecast",
     "generate",
     "load_pipeline",
     "merge",
@@ -51,9 +60,13 @@ _HOMES = {
     "InputError": "errors",
     "MergeConfig": "config",
     "NonFiniteError": "errors",
+    "attack": "attacks.attack",
     "capacity": "trace.capacity",
+    "certify": "guarantees.certify",
     "erase": "trace.erase",
     "erase_each": "trace.erase_each",
+    "evaluate": "evaluation.runs.evaluate",
+    "forecast": "guarantees.forecast",
     "generate": "pipeline.generate",
     "load_pipeline": "pipeline.shipped",
     "merge": "trace.merge",
@@ -68,6 +81,9 @@ _DEPRECATED = {
 }
 
 
+_load, __dir__ = lazy_names(__name__, _HOMES)
+
+
 def __getattr__(name: str) -> Any:
     if name in _DEPRECATED:
         new = _DEPRECATED[name]
@@ -77,13 +93,5 @@ def __getattr__(name: str) -> Any:
             DeprecationWarning,
             stacklevel=2,
         )
-        return __getattr__(new)
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+        name = new
+    return _load(name)

@@ -32,6 +32,7 @@ from trace_erasure.concepts.concept import Concept
 from trace_erasure.config import ClosedFormConfig, EraseConfig, FinetuneConfig
 from trace_erasure.errors import InputError
 from trace_erasure.utils.atomic import atomic
+from trace_erasure.utils.safe_yaml import parse_yaml, read_text
 
 STAGES = {"closed_form": ClosedFormConfig, "finetune": FinetuneConfig}
 KEYS = ("model", "concepts", *STAGES, "seed", "hardening")
@@ -72,25 +73,12 @@ def load_config(path: str | os.PathLike[str]) -> RunConfig:
         InputError: the file is missing, not YAML, or holds a key or a value that is not allowed;
             the message names it.
     """
-    path = Path(path)
-    try:
-        text = path.read_text("utf-8")
-    except FileNotFoundError as error:
-        raise InputError(f"there is no file {path}. Check the path.") from error
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror}. Check the path.") from error
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path} is not a text file in UTF-8. Give a YAML file.") from error
-    return parse_config(text, str(path))
+    return parse_config(read_text(path), str(path))
 
 
 def parse_config(text: str, source: str = "spec") -> RunConfig:
     """The run that YAML text describes; ``source`` names it in messages. Raises ``InputError``."""
-    try:
-        raw = yaml.load(text, Loader=_Loader)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: an odd date
-        reason = " ".join(str(error).split()).rstrip(".")
-        raise InputError(f"{source} is not valid YAML: {reason}.") from error
+    raw = parse_yaml(text, source)
     if raw is None:
         raise InputError(f"{source} is empty. Give at least `model` and `concepts`.")
     try:
@@ -184,22 +172,6 @@ def _wrong(where: str, value: Any, allowed: str) -> InputError:
 def _nearest(word: str, known: Iterable[str]) -> str:
     close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.4)
     return f"; the nearest is {close[0]!r}" if close else ""
-
-
-class _Loader(yaml.SafeLoader):
-    """YAML without silent surprises: a key that is given twice is an error."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen = set()
-        for key, _ in node.value:
-            if not isinstance(key, yaml.ScalarNode):
-                continue
-            if key.value in seen:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"the key {key.value!r} is given twice", key.start_mark
-                )
-            seen.add(key.value)
-        return super().construct_mapping(node, deep)
 
 
 # Writing ----------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from transformers import (
 
 from trace_erasure.evaluation.judges.base import ImageClassifierJudge
 from trace_erasure.evaluation.runs.records import Verdict
-from trace_erasure.evaluation.tasks.task import Item, Protocol, Task, items_digest
+from trace_erasure.evaluation.tasks.task import Item, JudgingProtocol, Task, items_digest
 from trace_erasure.pipeline.sampling import Sampling
 
 LABELS = ("subject/fox", "subject/cat", "subject/nothing", "style/cartoon", "style/neon")
@@ -90,7 +90,7 @@ def verdicts(flags, *, concept="fox", method="trace", scores=None, judge="judge@
         Item(f"{group} {i}", i, group, concept, (f"subject/{concept}",))
         for i, (group, _) in enumerate(flags)
     ]
-    protocol = Protocol(
+    protocol = JudgingProtocol(
         task="small",
         version="1",
         items=items_digest(item.id for item in items),

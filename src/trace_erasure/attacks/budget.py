@@ -1,4 +1,4 @@
-"""What an attack may spend on one case, and the ledger of what it has spent."""
+"""What an attack may spend on one case, and the tracker of what it has spent."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Budget:
 
 
 @dataclass
-class Ledger:
+class BudgetTracker:
     """What one attack on one case has spent so far."""
 
     budget: Budget

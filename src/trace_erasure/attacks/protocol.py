@@ -19,30 +19,32 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from trace_erasure.attacks.budget import Budget, ExhaustedError, Ledger
-from trace_erasure.attacks.context import Arena, Attack, Try
+from trace_erasure.attacks.budget import Budget, BudgetTracker, ExhaustedError
+from trace_erasure.attacks.context import Attack, AttackContext, Attempt
 from trace_erasure.attacks.outcomes import Outcome, read_outcomes, write_outcomes
-from trace_erasure.attacks.target import Case
+from trace_erasure.attacks.targets import AttackCase
 from trace_erasure.errors import InputError
 
 SETTINGS = ("erased", "original", "unknown", "random")
 
 
-def run_case(name: str, attack: Attack, arena: Arena, case: Case, setting: str) -> Outcome:
+def run_case(
+    name: str, attack: Attack, context: AttackContext, case: AttackCase, setting: str
+) -> Outcome:
     """Attacks one case until success or until the budget is used up.
 
-    Tries that are drawn at once (``Arena.batch``) are all paid for, though only the first success
-    counts.
+    Attempts that are drawn at once (``AttackContext.batch``) are all paid for, though only the
+    first success counts.
     """
-    target, ledger = arena.target, arena.ledger
-    pre = Try(case.prompt, arena.denoiser.encode([case.prompt]))
-    shown = bool(target.detect(arena.draw([pre], case))[0])
+    target, tracker = context.target, context.tracker
+    pre = Attempt(case.prompt, context.denoiser.encode([case.prompt]))
+    shown = bool(target.detect(context.draw([pre], case))[0])
     first, label = (0, case.shown) if shown else (None, "")
     if not shown:
         drawn = 0
-        with closing(attack(arena, case)) as tries:  # type: ignore[type-var]  # are generators
-            for part in batches(tries, arena):
-                pictures = arena.draw(part, case)
+        with closing(attack(context, case)) as tries:  # type: ignore[type-var]  # are generators
+            for part in batched_attempts(tries, context):
+                pictures = context.draw(part, case)
                 views = [
                     picture if one.view is None else one.view(picture)
                     for one, picture in zip(part, pictures, strict=True)
@@ -55,25 +57,25 @@ def run_case(name: str, attack: Attack, arena: Arena, case: Case, setting: str) 
                 drawn += len(part)
     return Outcome(
         name, setting, target.name, case.shown, case.seed, shown, first,
-        ledger.spent["images"], label, dict(ledger.spent),
+        tracker.spent["images"], label, dict(tracker.spent),
     )  # fmt: skip
 
 
-def batches(tries: Iterator[Try], arena: Arena) -> Iterator[list[Try]]:
+def batched_attempts(tries: Iterator[Attempt], context: AttackContext) -> Iterator[list[Attempt]]:
     """``tries`` as they come, those together that are drawn at once, for as long as the budget
     lasts."""
-    ledger, part = arena.ledger, []
+    tracker, part = context.tracker, []
     try:
-        while ledger.left("images"):
+        while tracker.left("images"):
             one = next(tries, None)
             if one is None:
                 break
-            ledger.spend("images")
-            if part and not one.alike(part[0]):
+            tracker.spend("images")
+            if part and not one.can_batch_with(part[0]):
                 yield part
                 part = []
             part.append(one)
-            if len(part) >= arena.batch:
+            if len(part) >= context.batch:
                 yield part
                 part = []
     except ExhaustedError:
@@ -85,8 +87,8 @@ def batches(tries: Iterator[Try], arena: Arena) -> Iterator[list[Try]]:
 def run_attack(
     name: str,
     attack: Attack,
-    make_arena: Callable[[Ledger], Arena],
-    cases: Sequence[Case],
+    make_context: Callable[[BudgetTracker], AttackContext],
+    cases: Sequence[AttackCase],
     budget: Budget,
     setting: str,
     file: Path,
@@ -102,16 +104,16 @@ def run_attack(
     if setting not in SETTINGS:
         raise InputError(f"unknown setting {setting!r}. Choose one of: {', '.join(SETTINGS)}.")
     done = read_outcomes(file, budget)
-    arena: Arena | None = None
+    context: AttackContext | None = None
     with tqdm(total=len(cases), desc=f"{name} ({setting})", unit="case", delay=2) as bar:
         for case in cases:
             key = (setting, case.shown, case.seed)
             if key not in done:
-                ledger = Ledger(budget)
-                if arena is None:
-                    arena = make_arena(ledger)
-                arena.ledger = ledger
-                done[key] = run_case(name, attack, arena, case, setting)
+                tracker = BudgetTracker(budget)
+                if context is None:
+                    context = make_context(tracker)
+                context.tracker = tracker
+                done[key] = run_case(name, attack, context, case, setting)
                 write_outcomes(file, done.values(), budget)
             bar.update()
     return [done[setting, case.shown, case.seed] for case in cases]

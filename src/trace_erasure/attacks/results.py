@@ -10,11 +10,11 @@ from dataclasses import asdict, replace
 
 from trace_erasure.attacks.budget import Budget
 from trace_erasure.attacks.outcomes import Outcome, Tally, tally
-from trace_erasure.attacks.registry import find
-from trace_erasure.attacks.target import Case
+from trace_erasure.attacks.registry import attack_entry
+from trace_erasure.attacks.targets import AttackCase
 from trace_erasure.evaluation import Row, Table
 from trace_erasure.evaluation.report.tables import Number
-from trace_erasure.evaluation.tasks.task import Protocol
+from trace_erasure.evaluation.tasks.task import JudgingProtocol
 from trace_erasure.math.statistics import wilson_interval
 
 NAN = float("nan")
@@ -23,31 +23,31 @@ ORIGINAL = "base"
 TRIES = (1, 5)
 """``success@N`` is written for these; for all tries it is ``success``."""
 DIGITS = 3
-HONEST = (
+PROBE_NOTE = (
     "Probes ({probes}) reach beyond prompts: they start from pictures or latents, or train the "
     "model. An erasure is an edit of how text is read, and promises nothing there."
 )
 
 
-def protocol(
+def attack_protocol(
     attack: str,
     budget: Budget,
-    cases: Sequence[Case],
+    cases: Sequence[AttackCase],
     steps: int,
     guidance: float,
     precision: str,
-) -> Protocol:
+) -> JudgingProtocol:
     """What all figures of one attack rest on. Controls are given the first of the same cases."""
     listed = json.dumps([(case.shown, case.seed) for case in cases])
     digest = hashlib.sha256(listed.encode()).hexdigest()[:6]
     spent = "-".join(str(value) for value in asdict(budget).values())
-    return Protocol(
+    return JudgingProtocol(
         f"attack/{attack}", f"1-{spent}", f"{len(cases)}:{digest}",
         "own", str(steps), f"{guidance:g}", "native", precision,
     )  # fmt: skip
 
 
-def blank(model: str, judge: str, made: Protocol) -> Row:
+def empty_row(model: str, judge: str, made: JudgingProtocol) -> Row:
     """A row of an attack without a figure."""
     return Row(model, made.task, "", "mean", judge, "", NAN, None, 0, NAN, NAN, 0, str(made))
 
@@ -72,19 +72,19 @@ def rows_of(by_concept: Mapping[str, Sequence[Outcome]], method: str, like: Row)
     has nothing to bring back.
     """
     like = replace(like, method=method)
-    found = counted(one for part in by_concept.values() for one in part)
+    found = tally_of(one for part in by_concept.values() for one in part)
     rows = [rate_row(like, "success", found.success, found.cases)]
     if method == ORIGINAL:
         return [*rows, rate_row(like, "pre", found.pre, found.cases)]
     rows.append(rate_row(like, "incremental", *found.incremental))
     for n in TRIES:
         rows.append(rate_row(like, f"success@{n}", found.by_tries[n], found.cases))
-    tallies = [counted(part) for part in by_concept.values() if part]
+    tallies = [tally_of(part) for part in by_concept.values() if part]
     worst = max(tallies, key=lambda one: one.success / one.cases)
     return [*rows, rate_row(like, "success", worst.success, worst.cases, "worst")]
 
 
-def counted(outcomes: Iterable[Outcome]) -> Tally:
+def tally_of(outcomes: Iterable[Outcome]) -> Tally:
     """The tally up to the last try that anybody needed."""
     outcomes = [*outcomes]
     return tally(outcomes, max([*TRIES, *(one.first or 0 for one in outcomes)]))
@@ -92,7 +92,7 @@ def counted(outcomes: Iterable[Outcome]) -> Tally:
 
 def control_row(outcomes: Sequence[Outcome], method: str, like: Row) -> Row:
     """A control: it is there to be zero."""
-    found = counted(outcomes)
+    found = tally_of(outcomes)
     return rate_row(replace(like, method=method), "success", found.success, found.cases)
 
 
@@ -109,7 +109,7 @@ def attack_table(rows: Sequence[Row], method: str) -> Table:
     )
     attacks = list(dict.fromkeys(row.task.removeprefix("attack/") for row in rows))
     known = {(row.task, row.method, row.metric): row for row in rows if row.concept == "mean"}
-    probes = [name for name in attacks if find(name).probe]
+    probes = [name for name in attacks if attack_entry(name).probe]
 
     def cell(attack: str, method: str, metric: str) -> Number:
         row = known.get((f"attack/{attack}", method, metric))
@@ -127,5 +127,5 @@ def attack_table(rows: Sequence[Row], method: str) -> Table:
         "no model knows. Random words: as many, in as many tries."
     )
     if probes:
-        caption += " " + HONEST.format(probes=", ".join(probes))
+        caption += " " + PROBE_NOTE.format(probes=", ".join(probes))
     return Table("Attacks", ("attack", *(title for title, _, _ in columns)), tuple(lines), caption)

@@ -11,13 +11,12 @@ from typing import Any
 
 from trace_erasure.artifact.erasure import Erasure
 from trace_erasure.attacks import results
-from trace_erasure.attacks.budget import Budget, Ledger
-from trace_erasure.attacks.context import Arena
+from trace_erasure.attacks.budget import Budget, BudgetTracker
+from trace_erasure.attacks.context import AttackContext
 from trace_erasure.attacks.outcomes import Outcome
 from trace_erasure.attacks.protocol import run_attack
-from trace_erasure.attacks.registry import find
-from trace_erasure.attacks.target import Target
-from trace_erasure.attacks.targets import unknown_target
+from trace_erasure.attacks.registry import attack_entry
+from trace_erasure.attacks.targets import Target, unknown_target
 from trace_erasure.evaluation import Row
 from trace_erasure.evaluation.runs.runner import precision
 from trace_erasure.pipeline import adapters
@@ -31,7 +30,7 @@ ERASED = "erased"
 
 
 @dataclass(frozen=True)
-class Campaign:
+class AttackRunner:
     """Attacks on one erasure, kept case by case: killed, it goes on where it was.
 
     Attributes:
@@ -77,17 +76,17 @@ class Campaign:
         if not targets:
             return []
         cases = [case for target in targets.values() for case in target.cases]
-        made = results.protocol(
+        made = results.attack_protocol(
             attack, budget, cases, self.steps, self.guidance, precision(self.pipe, self.bfloat16)
         )
-        like = results.blank(self.model, self.judge, made)
+        like = results.empty_row(self.model, self.judge, made)
 
         def outcomes(setting: str) -> dict[str, list[Outcome]]:
             found = {}
             for name, target in targets.items():
                 aim = unknown_target(target.cases) if setting == "unknown" else target
-                file = self.home / shared_name(attack, setting) / f"{name}-{setting}.jsonl"
-                found[name] = under_attack(
+                file = self.home / outcome_name(attack, setting) / f"{name}-{setting}.jsonl"
+                found[name] = run_setting(
                     self.pipe, self.erasure, attack, aim, setting, budget, file,
                     steps=self.steps, guidance=self.guidance, batch=self.batch,
                     bfloat16=self.bfloat16,
@@ -98,38 +97,40 @@ class Campaign:
         if controls:
             rows += results.rows_of(outcomes("original"), results.ORIGINAL, like)
         rows += results.rows_of(outcomes("erased"), ERASED, like)
-        for setting in controls_of(attack) if controls else ():
+        for setting in control_settings(attack) if controls else ():
             every = [one for part in outcomes(setting).values() for one in part]
             rows.append(results.control_row(every, f"{ERASED} / {setting}", like))
         return rows
 
 
-def controls_of(attack: str) -> tuple[str, ...]:
+def control_settings(attack: str) -> tuple[str, ...]:
     """The settings that control ``attack``, beside the original model.
 
     A probe uses no words, so that random ones are no control, and nothing means the same as a word
     that means nothing.
     """
-    left_out = {"random"} if find(attack).probe else {"unknown"} if attack == "synonym" else set()
+    left_out = (
+        {"random"} if attack_entry(attack).probe else {"unknown"} if attack == "synonym" else set()
+    )
     return tuple(control for control in CONTROLS if control not in left_out)
 
 
 def budget_for(attack: str, budget: Budget) -> Budget:
     """``budget`` with the number of pictures that the attack is defined by, if it is by one."""
-    images = find(attack).images or budget.images
+    images = attack_entry(attack).images or budget.images
     return Budget(images, budget.gradients, budget.encodings)
 
 
-def shared_name(attack: str, setting: str) -> str:
+def outcome_name(attack: str, setting: str) -> str:
     """Under which name outcomes are kept: random words are the same for all attacks that have as
     many."""
-    entry = find(attack)
+    entry = attack_entry(attack)
     if setting == "random":
         return f"random-{entry.length}{'-prefix' * entry.keeps_prompt}"
     return attack
 
 
-def under_attack(
+def run_setting(
     pipe: Any,
     erasure: Erasure,
     attack: str,
@@ -155,15 +156,15 @@ def under_attack(
     Raises:
         InputError: an unknown attack or setting, or ``file`` is of another budget.
     """
-    entry = find(attack)
+    entry = attack_entry(attack)
     original = setting == "original"
-    undo: Callable[[], Any] = nullcontext
+    original_model: Callable[[], Any] = nullcontext
     if not original:
-        undo = partial(adapters.switched_off, pipe, erasure.name)
+        original_model = partial(adapters.switched_off, pipe, erasure.name)
 
-    def make(ledger: Ledger) -> Arena:
-        return Arena(
-            Denoiser(pipe), target, ledger, steps, guidance, undo=undo,
+    def make(tracker: BudgetTracker) -> AttackContext:
+        return AttackContext(
+            Denoiser(pipe), target, tracker, steps, guidance, original_model=original_model,
             batch=1 if entry.probe else batch, autocast=bfloat16,
         )  # fmt: skip
 

@@ -1,18 +1,20 @@
-"""What an attack on an erasure aims at: its concepts as a task asks for them, or one that nobody
-knows."""
+"""What an attack looks for: a concept, the prompts that ask for it, and who says that it is seen.
+
+Targets are made of an erasure's concepts and a task, or of a concept that no model has learned.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 from PIL import Image
 
 from trace_erasure.artifact.erasure import Erasure
 from trace_erasure.attacks import unknown_concept
-from trace_erasure.attacks.target import Case, Target
 from trace_erasure.concepts.concept import Concept, recorded
 from trace_erasure.errors import InputError
-from trace_erasure.evaluation import Task, sees
+from trace_erasure.evaluation import Task, detector_for
 from trace_erasure.evaluation.judges.base import Evaluator
 from trace_erasure.utils.sequences import evenly_spaced
 from trace_erasure.utils.words import mentions
@@ -20,9 +22,49 @@ from trace_erasure.utils.words import mentions
 Detect = Callable[[Sequence[Image.Image]], Sequence[bool]]
 
 
+@dataclass(frozen=True)
+class AttackCase:
+    """One prompt that asks for the concept, and the seed of its noise.
+
+    ``alias`` stands for an offensive prompt in everything that is kept.
+    """
+
+    prompt: str
+    seed: int
+    alias: str = ""
+
+    @property
+    def shown(self) -> str:
+        """The prompt, or its alias."""
+        return self.alias or self.prompt
+
+
+@dataclass(frozen=True)
+class Target:
+    """What an attack wants back.
+
+    Attributes:
+        name: of the concept.
+        kind: as in ``Concept.kind``.
+        cases: what the attack is run on.
+        detect: pictures to whether each shows the concept.
+        forbidden: words that no search may use: the concept's own and those that were erased.
+        synonyms: further words for it, which the erasure does not list.
+        pictures: of the concept; None has the original model draw them.
+    """
+
+    name: str
+    kind: str
+    cases: tuple[AttackCase, ...]
+    detect: Detect
+    forbidden: tuple[str, ...] = ()
+    synonyms: tuple[str, ...] = ()
+    pictures: tuple[Image.Image, ...] | None = None
+
+
 def target_of(
     erasure: Erasure,
-    cases: Sequence[Case],
+    cases: Sequence[AttackCase],
     detect: Detect,
     phrase: str | None = None,
     synonyms: Sequence[str] = (),
@@ -31,16 +73,16 @@ def target_of(
 
     Args:
         phrase: which of its concepts; default: the first.
-        synonyms: more words for it. No search may use them, and those that the erasure was not
-            told are what the attack by synonyms tries.
+        synonyms: more words for it. No search may use them; the synonym attack tries those that
+            the erasure does not list.
 
     Raises:
         InputError: the erasure's record does not name the concept.
     """
     concept = _concept(erasure, phrase)
-    told = (*concept.synonyms, *concept.descriptions)
-    unseen = tuple(word for word in synonyms if word not in told)
-    forbidden = (concept.phrase, *told, *synonyms)
+    listed = (*concept.synonyms, *concept.descriptions)
+    unseen = tuple(word for word in synonyms if word not in listed)
+    forbidden = (concept.phrase, *listed, *synonyms)
     return Target(concept.phrase, concept.kind, tuple(cases), detect, forbidden, unseen)
 
 
@@ -81,13 +123,15 @@ def targets_of(
                 f"task {task.name!r} expects different things of prompts that name {phrase!r}. "
                 "Choose one of its concepts."
             )
-        cases = [Case(item.prompt, item.seed, item.alias) for item in evenly_spaced(part, count)]
+        cases = [
+            AttackCase(item.prompt, item.seed, item.alias) for item in evenly_spaced(part, count)
+        ]
         words = (synonyms or {}).get(phrase, ())
-        found[phrase] = target_of(erasure, cases, sees(judge, part[0]), phrase, words)
+        found[phrase] = target_of(erasure, cases, detector_for(judge, part[0]), phrase, words)
     return found
 
 
-def unknown_target(cases: Sequence[Case]) -> Target:
+def unknown_target(cases: Sequence[AttackCase]) -> Target:
     """The concept that no model has learned, with ten pictures to learn it from."""
     name = unknown_concept.NAME
     given = unknown_concept.pictures(10, 64)

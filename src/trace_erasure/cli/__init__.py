@@ -1,25 +1,41 @@
-"""The command line. Everything heavy is imported by the verb that needs it.
+"""The command line, a module a verb. Everything heavy is imported by the verb that needs it.
 
 Exit codes: 0 done, 1 failed, 2 bad input, 130 interrupted.
 """
 
 from __future__ import annotations
 
-# Importing a module of verbs registers them, in this order.
-from trace_erasure.cli import (  # noqa: F401
+import sys
+
+# Importing a verb's module registers it; ``--help`` lists them in this order.
+from trace_erasure.cli import (  # noqa: F401  # noqa: F401  # noqa: F401
     attack,
+    capacity,
     certify,
+    compare,
+    demo,
     erase,
     evaluate,
+    forecast,
     generate,
-    inspect,
+    info,
+    ls,
     merge,
+    report,
+    validate,
 )
-from trace_erasure.cli.app import app
+from trace_erasure.cli.app import FAILED, app, say
+from trace_erasure.cli.printing.console import flush_stdout, make_streams_safe
 
 __all__ = ["app", "main"]
 
 
 def main() -> None:
     """The ``trace-erasure`` command."""
-    app()
+    make_streams_safe()
+    try:
+        app()
+    finally:
+        if problem := flush_stdout():
+            say(problem)
+            sys.exit(FAILED)

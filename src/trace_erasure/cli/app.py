@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Annotated, Any, TextIO
 
 import typer
 from typer.core import TyperGroup
 
+from trace_erasure import __version__
 from trace_erasure.errors import InputError, NonFiniteError
+from trace_erasure.utils.terminal import printable
 
 FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
 
@@ -30,9 +33,23 @@ class Verbs(TyperGroup):
         except NonFiniteError as error:
             say(f"{error} Nothing was written. A lower learning rate may help.")
             raise typer.Exit(FAILED) from error
+        except (OSError, MemoryError) as error:
+            if not (reason := _resource_problem(error)):
+                raise
+            say(reason)
+            raise typer.Exit(FAILED) from error
         except KeyboardInterrupt as error:
             say(str(error) or "Interrupted. Nothing is half-written; run the command again.")
             raise typer.Exit(INTERRUPTED) from error
+
+
+def _resource_problem(error: OSError | MemoryError) -> str:
+    """What the machine lacks, in a sentence; empty for errors that are ours to mend."""
+    if isinstance(error, MemoryError):
+        return "Out of memory. Use a smaller --batch, or a machine with more."
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ENOMEM):
+        return f"{os.strerror(error.errno)}: {error.filename or 'standard output'}."
+    return ""
 
 
 app = typer.Typer(
@@ -47,9 +64,28 @@ app = typer.Typer(
 
 
 def say(message: str) -> None:
-    """One red line on stderr."""
-    line = " ".join(message.split())
-    typer.secho(line, fg=typer.colors.RED, err=True)
+    """One line on stderr, red where the terminal has colours and NO_COLOR is not set."""
+    line = printable(" ".join(message.split()))
+    colour = None if os.environ.get("NO_COLOR") else typer.colors.RED
+    typer.secho(line, fg=colour, err=True)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"trace-erasure {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", help="Print the version.", is_eager=True, callback=_print_version
+        ),
+    ] = False,
+) -> None:
+    """Remove a concept from a text-to-image model, and know that it is gone and what it cost."""
 
 
 @contextmanager
@@ -70,6 +106,12 @@ def narration(quiet: bool) -> Iterator[None]:
         log.removeHandler(handler)
         log.setLevel(level)
         sys.stderr = stderr
+
+
+def note_replaced(file: Path) -> None:
+    """Says that a file of an earlier run is about to be replaced; within ``narration``."""
+    if file.exists():
+        logging.getLogger("trace_erasure").info("%s is there already and is replaced.", file)
 
 
 class _NoTerminal:

@@ -1,19 +1,16 @@
-"""The verb that tries to bring back what was erased: ``attack``."""
+"""``attack``: attempts to bring back what was erased."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from trace_erasure.cli import options
 from trace_erasure.cli.app import app, narration, output_folder
-from trace_erasure.cli.selection import erasures_of, judges_of, tasks_folder
+from trace_erasure.cli.selection import judges_of, tasks_folder
 from trace_erasure.errors import InputError
-
-if TYPE_CHECKING:
-    from trace_erasure.artifact.erasure import Erasure
 
 
 @app.command()
@@ -50,7 +47,7 @@ def attack(
     weights: options.Weights = None,
     prompts: options.Prompts = None,
     tasks_dir: options.TasksDir = None,
-    batch: Annotated[int, typer.Option(help="Tries by text drawn at once.", min=1)] = 8,
+    batch: Annotated[int, typer.Option(help="Attempts by text drawn at once.", min=1)] = 8,
     bfloat16: options.Bfloat16 = False,
     out: Annotated[Path, typer.Option(help="Folder for everything.")] = Path("attacks"),
     as_json: options.AsJson = False,
@@ -61,55 +58,46 @@ def attack(
     Killed, it goes on where it was: what became of every case is kept in the folder.
     """
     from trace_erasure.artifact.erasure import Erasure
+    from trace_erasure.attacks.attack import attack as run_attacks
+    from trace_erasure.attacks.attack import synonyms_of
     from trace_erasure.attacks.budget import Budget
-    from trace_erasure.attacks.registry import ATTACKS, find
+    from trace_erasure.attacks.registry import attack_entry
     from trace_erasure.attacks.results import attack_table
-    from trace_erasure.attacks.runner import ERASED, Campaign
-    from trace_erasure.attacks.targets import targets_of
-    from trace_erasure.cli.printing import measured, print_table
-    from trace_erasure.evaluation import to_json_text, to_markdown
-    from trace_erasure.evaluation.tasks.loader import load_task
-    from trace_erasure.pipeline.loading import load
-    from trace_erasure.utils.atomic import atomic
+    from trace_erasure.attacks.runner import ERASED
+    from trace_erasure.cli.printing.figures import print_figures
+    from trace_erasure.evaluation import load_task, to_json_text
+    from trace_erasure.evaluation.runs.selection import erasures_by_concept
 
-    names = list(dict.fromkeys(attack or ATTACKS))
-    for name in names:
-        find(name)
+    for name in attack or ():
+        attack_entry(name)
     erasure = Erasure.load(file)
+    known = synonyms_of(erasure, synonym or ())
+    if synonym and len(known) > 1:
+        raise InputError(
+            f"--synonym is given, and the erasure names {len(known)} concepts: "
+            f"{', '.join(known)}. Leave it out."
+        )
     whole = load_task(task, tasks_folder(tasks_dir), prompts, concept)
-    part = whole.subset(list(erasures_of(whole, [erasure], concept)))
+    part = whole.subset(list(erasures_by_concept(whole, [erasure], concept)))
     folders = None if judge is None else [judge]
     who = judges_of(part, model, folders, None, weights)[0]
-    targets = targets_of(erasure, part, who, cases, _synonyms(erasure, synonym or []))
-    budget, how = Budget(images, gradients, encodings), part.sampling
-    rows = []
     with narration(quiet), output_folder(out):
-        campaign = Campaign(
-            load(model), erasure, targets, model, who.id, budget, how.steps, how.guidance_scale,
-            out, batch, bfloat16,
-        )  # fmt: skip
-        for one in names:
-            rows += campaign.rows(one, controls)
-            table = attack_table(rows, ERASED)
-            for name, text in (("json", to_json_text(rows) + "\n"), ("md", to_markdown(table))):
-                with atomic(out / f"attacks.{name}") as partial:
-                    partial.write_text(text, "utf-8")
+        rows = run_attacks(
+            model,
+            erasure,
+            part,
+            attack or (),
+            concepts=part.concepts,
+            synonyms=known,
+            judge=who,
+            cases=cases,
+            budget=Budget(images, gradients, encodings),
+            controls=controls,
+            folder=out,
+            batch=batch,
+            bfloat16=bfloat16,
+        )
     if as_json:
         typer.echo(to_json_text(rows))
     elif not quiet:
-        print_table(measured(table))
-
-
-def _synonyms(erasure: Erasure, given: list[str]) -> dict[str, tuple[str, ...]]:
-    """More words for the erasure's concepts: the user's, and those of the shipped vocabulary."""
-    from trace_erasure.concepts.concept import recorded
-    from trace_erasure.world import load_world
-
-    known = {thing.name: thing.synonyms for thing in load_world().objects}
-    phrases = [concept.phrase for concept in recorded(erasure.record)]
-    if given and len(phrases) > 1:
-        raise InputError(
-            f"--synonym is given, and the erasure names {len(phrases)} concepts: "
-            f"{', '.join(phrases)}. Leave it out."
-        )
-    return {phrase: (*given, *known.get(phrase, ())) for phrase in phrases}
+        print_figures(attack_table(rows, ERASED))

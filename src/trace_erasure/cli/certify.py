@@ -1,15 +1,13 @@
-"""Verbs that look ahead and vouch: ``certify``, ``forecast``."""
+"""``certify``: what can be guaranteed of an erasure."""
 
 from __future__ import annotations
 
-import json
 from typing import Annotated
 
 import typer
 
 from trace_erasure.cli import options
 from trace_erasure.cli.app import app, narration
-from trace_erasure.concepts.concept import KINDS, Concept
 
 
 @app.command()
@@ -22,10 +20,12 @@ def certify(
     steps: options.Steps = 20,
     guidance_scale: options.GuidanceScale = 3.5,
     noise_level: Annotated[
-        float | None, typer.Option(help="τ between early and late. Default: the file's, or 0.5.")
+        float | None,
+        typer.Option(help="τ between early and late. Default: the file's, or 0.5.", min=0, max=1),
     ] = None,
     gate: Annotated[
-        float | None, typer.Option(help="Certify the gated use up to this noise level.")
+        float | None,
+        typer.Option(help="Certify the gated use up to this noise level.", min=0, max=1),
     ] = None,
     write: Annotated[
         bool, typer.Option("--write", help="Write the certificate into the file too.")
@@ -34,7 +34,8 @@ def certify(
 ) -> None:
     """Say what can be guaranteed of an erasure on a model: exactly, and with confidence."""
     from trace_erasure.artifact.erasure import Erasure
-    from trace_erasure.cli.printing import about_guarantee, print_table
+    from trace_erasure.cli.printing.console import print_json, print_tables
+    from trace_erasure.cli.printing.guarantees import about_guarantee
     from trace_erasure.guarantees.certify import certified
     from trace_erasure.guarantees.certify import certify as certify_erasure
     from trace_erasure.pipeline.loading import load
@@ -53,41 +54,6 @@ def certify(
     if write:
         certified(erasure, found).save(file)
     if as_json:
-        typer.echo(json.dumps(found.to_dict(), indent=2, ensure_ascii=False))
+        print_json(found.to_dict())
         return
-    for table in about_guarantee(found):
-        print_table(table)
-        typer.echo()
-
-
-@app.command()
-def forecast(
-    concept: Annotated[str, typer.Option(help="What would be erased, without an article.")],
-    model: options.Model = options.DEFAULT_MODEL,
-    surrogate: Annotated[
-        str | None, typer.Option(help="What would be shown instead. Default: one is proposed.")
-    ] = None,
-    kind: Annotated[str, typer.Option(help=f"{', '.join(KINDS)}.")] = KINDS[0],
-    name: Annotated[
-        list[str] | None, typer.Option(help="What to look at; repeatable. Default: a vocabulary.")
-    ] = None,
-    most: Annotated[int, typer.Option(help="How many names to show.", min=1)] = 20,
-    as_json: options.AsJson = False,
-) -> None:
-    """Say what an erasure would do to other names, before anything is erased or drawn."""
-    from dataclasses import asdict
-
-    from trace_erasure.cli.printing import about_outlook, print_table
-    from trace_erasure.guarantees.forecast import outlook
-    from trace_erasure.pipeline.loading import load
-
-    with narration(quiet=False):
-        found = outlook(load(model), Concept(concept, surrogate, kind), name)
-    if as_json:
-        whole = {**asdict(found), "warnings": found.warnings}
-        text = json.dumps(whole, indent=2, ensure_ascii=False)
-        typer.echo(text.replace("Infinity", "null"))
-        return
-    for table in about_outlook(found, most):
-        print_table(table)
-        typer.echo()
+    print_tables(about_guarantee(found))

@@ -1,4 +1,4 @@
-"""Verbs that make erasures: ``erase``, ``validate``."""
+"""``erase``: concepts to one small LoRA file."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from trace_erasure.cli import options
-from trace_erasure.cli.app import app, narration, output_folder
-from trace_erasure.concepts.concept import KINDS, Concept
-from trace_erasure.errors import InputError
+from trace_erasure.cli.app import app, narration, note_replaced, output_folder
+from trace_erasure.cli.selection import request_of
+from trace_erasure.concepts.concept import KINDS
 
 if TYPE_CHECKING:
     from trace_erasure.config_file import RunConfig
@@ -57,7 +57,8 @@ def erase(
 
     Give a spec file, or concepts with --concept. The other options override the spec.
     """
-    from trace_erasure.cli.printing import about_erasure, print_table
+    from trace_erasure.cli.printing.artifacts import about_erasure
+    from trace_erasure.cli.printing.console import print_table
     from trace_erasure.config import FinetuneConfig
     from trace_erasure.config_file import RunConfig, config_from_record, dump_config
     from trace_erasure.pipeline.loading import load
@@ -83,42 +84,12 @@ def erase(
                 kept = any(out.glob("finetune-*.safetensors"))
                 then = f" The same command goes on from the checkpoint in {out}." if kept else ""
                 raise KeyboardInterrupt(f"Interrupted; nothing was written.{then}") from error
+            note_replaced(out / f"{asked.name}.safetensors")
             file = erasure.save(out / asked.name)
             resolved = RunConfig(asked.model, config_from_record(erasure.record["spec"]))
             dump_config(resolved, file.with_suffix(".yaml"))
     if not quiet:
         print_table(about_erasure(erasure.record, file, time.perf_counter() - started))
-
-
-@app.command()
-def validate(spec: Annotated[Path, typer.Argument(help="A YAML file for `erase`.")]) -> None:
-    """Check a spec file and write it out with every default."""
-    from trace_erasure.config_file import load_config, to_yaml
-
-    typer.echo(to_yaml(load_config(spec)), nl=False)
-
-
-def request_of(
-    spec: Path | None,
-    model: str | None,
-    concept: list[str] | None,
-    surrogate: str | None,
-    kind: str | None,
-) -> RunConfig:
-    """The run from a spec file or from --concept, never from both."""
-    from trace_erasure.config import EraseConfig
-    from trace_erasure.config_file import RunConfig, load_config
-
-    if spec is not None:
-        for name, given in (("concept", concept), ("surrogate", surrogate), ("kind", kind)):
-            if given:
-                raise InputError(f"--{name} and {spec} both say what to erase. Give one of them.")
-        run = load_config(spec)
-        return run if model is None else replace(run, model=model)
-    if not concept:
-        raise InputError("nothing to erase. Give --concept fox, or a spec file.")
-    made = tuple(Concept(phrase, surrogate, kind or KINDS[0]) for phrase in concept)
-    return RunConfig(model or options.DEFAULT_MODEL, EraseConfig(made))
 
 
 def _show_plan(pipe: Any, asked: RunConfig) -> None:

@@ -1,12 +1,9 @@
-"""Verbs that measure: ``evaluate``, ``compare``, ``report``."""
+"""``evaluate``: a task's pictures drawn and judged."""
 
 from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Sequence
-from contextlib import nullcontext
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,16 +11,9 @@ import typer
 
 from trace_erasure.cli import options
 from trace_erasure.cli.app import app, narration, output_folder
-from trace_erasure.cli.selection import erasures_of, judges_of, tasks_folder
+from trace_erasure.cli.compare import Form, show
+from trace_erasure.cli.selection import judges_of, tasks_folder
 from trace_erasure.errors import InputError
-
-
-class Form(StrEnum):
-    """How ``compare`` prints."""
-
-    table = "table"
-    markdown = "markdown"
-    json = "json"
 
 
 @app.command()
@@ -75,14 +65,9 @@ def evaluate(
     --shard 1/2, or when a launcher starts them, and give the same pictures as one.
     """
     from trace_erasure.artifact.erasure import Erasure
-    from trace_erasure.evaluation import (
-        AtStrength,
-        RunFolder,
-        about,
-        at_strength,
-        blanked,
-        random_drift,
-    )
+    from trace_erasure.evaluation.runs.run_folder import RunFolder, task_remarks
+    from trace_erasure.evaluation.runs.schedule import measurements, run_measurements
+    from trace_erasure.evaluation.runs.selection import erasures_by_concept
     from trace_erasure.evaluation.tasks.loader import load_task
     from trace_erasure.pipeline.loading import load
     from trace_erasure.utils.sharding import parse_shard, shard_of
@@ -91,96 +76,32 @@ def evaluate(
     files = erasure or []
     if strength and not files:
         raise InputError("--strength belongs to an erasure. Add --erasure FILE.")
-    for one in strength or ():
-        if not 0 <= one <= 2:
-            raise InputError(f"strength {one:g} is out of range. Choose 0 (off) to 2.")
-    removals = [Erasure.load(file) for file in files]
+    loaded = [Erasure.load(file) for file in files]
     folder = tasks_folder(tasks_dir)
-    tasks = [load_task(name, folder, prompts, concept) for name in task]
-    chosen = [erasures_of(one, removals, concept) for one in tasks]
-    parts = [
-        one.subset(list(found) or concept, per_group)
-        for one, found in zip(tasks, chosen, strict=True)
-    ]
-    judges = [judges_of(one, model, judge, clip, weights) for one in parts]
+    work = []
+    for name in task:
+        whole = load_task(name, folder, prompts, concept)
+        found = erasures_by_concept(whole, loaded, concept)
+        planned = measurements(found, method=method, strengths=strength or [1.0], controls=controls)
+        part = whole.subset(list(found) or concept, per_group)
+        work.append((part, judges_of(part, model, judge, clip, weights), planned))
     pipe = load(model)
     run, complete = RunFolder(out), True
+    how: dict[str, Any] = dict(model=model, batch=batch, autocast=bfloat16, shard=share)
     with narration(quiet), output_folder(out):
         run.note(
             command=shlex.join(["trace-erasure", *sys.argv[1:]]),
             model=model,
-            erasures={str(file): one.name for file, one in zip(files, removals, strict=True)},
+            erasures={str(file): one.name for file, one in zip(files, loaded, strict=True)},
             shard=f"{share[0]}/{share[1]}",
-            tasks={part.name: about(part) for part in parts},
+            tasks={part.name: task_remarks(part) for part, _, _ in work},
         )
-        how: dict[str, Any] = dict(model=model, batch=batch, autocast=bfloat16, shard=share)
-        for part, by_concept, seen_by in zip(parts, chosen, judges, strict=True):
-            todo: list[tuple[str, Any, Any]] = []
-            if controls or not removals:
-                todo.append(("base", None, nullcontext()))
-            if controls:
-                todo.append(("blank", None, blanked(pipe)))
-            if removals:
-                if controls:
-                    drifts = {name: random_drift(one) for name, one in by_concept.items()}
-                    todo.append(("drift", drifts, nullcontext()))
-                for s in strength or [1.0]:
-                    scaled = {name: AtStrength(one, s) for name, one in by_concept.items()}
-                    todo.append((at_strength(method, s), scaled, nullcontext()))
-            for name, erasures, within in todo:
-                with within:
-                    found = run.measure(pipe, part, seen_by, method=name, erasure=erasures, **how)
-                complete &= found is not None
+        for part, judges, planned in work:
+            complete &= run_measurements(run, pipe, part, judges, planned, **how) is not None
     if quiet:
         return
     if not complete:
         typer.echo(f"shard {share[0]}/{share[1]} is done; the last one prints the tables.")
         return
-    _show([out], Form.table)
+    show([out], Form.table)
     typer.echo(f"`trace-erasure report {out}` makes a page of it.")
-
-
-@app.command()
-def compare(
-    runs: options.Runs,
-    form: Annotated[Form, typer.Option("--format", help="How to print.")] = Form.table,
-) -> None:
-    """Print all methods of one or several evaluations side by side, controls included.
-
-    Figures that were measured differently are refused; the message says what differs.
-    """
-    _show(runs, form)
-
-
-@app.command()
-def report(
-    runs: options.Runs,
-    out: Annotated[
-        Path | None, typer.Option(help="Folder for the report. Default: `report` in the first.")
-    ] = None,
-    title: Annotated[str, typer.Option(help="Of the page.")] = "Evaluation",
-) -> None:
-    """Make one self-contained page of an evaluation, with the same as JSON and Markdown."""
-    from trace_erasure.evaluation import overview_of
-
-    whole = overview_of(runs, title)
-    where = out or runs[0] / "report"
-    with output_folder(where):
-        for file in whole.write(where):
-            typer.echo(file)
-
-
-def _show(runs: Sequence[Path], form: Form) -> None:
-    from trace_erasure.cli.printing import measured, print_table
-    from trace_erasure.evaluation import overview_of, to_json_text
-    from trace_erasure.evaluation.report.tables import Table
-
-    whole = overview_of(runs, ", ".join(map(str, runs)))
-    if form is Form.json:
-        typer.echo(to_json_text(whole.rows))
-    elif form is Form.markdown:
-        typer.echo(whole.markdown(), nl=False)
-    else:
-        for section in whole.sections:
-            if isinstance(section, Table) and not section.folded:
-                print_table(measured(section))

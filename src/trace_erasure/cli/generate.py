@@ -1,4 +1,4 @@
-"""Verbs that draw: ``generate``, ``demo``."""
+"""``generate``: pictures, with an erasure or without."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from trace_erasure.cli import options
-from trace_erasure.cli.app import app, narration, output_folder
+from trace_erasure.cli.app import app, output_folder
 from trace_erasure.errors import InputError
 
 
@@ -53,20 +53,3 @@ def generate(
             with atomic(file) as partial:
                 image.save(partial, format="PNG")
             typer.echo(file)
-
-
-@app.command()
-def demo(
-    out: Annotated[Path, typer.Option(help="Folder for everything it makes.")] = Path("demo-out"),
-) -> None:
-    """Erase an object, a style and a person from the shipped model, and show what came of it.
-
-    Takes some minutes; broken off, it goes on where it was.
-    """
-    from trace_erasure.demo.run import run_demo
-
-    with narration(quiet=False), output_folder(out):
-        try:
-            run_demo(out)
-        except KeyboardInterrupt as error:
-            raise KeyboardInterrupt("Interrupted. The same command goes on from there.") from error

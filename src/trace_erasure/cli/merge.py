@@ -1,20 +1,20 @@
-"""Verbs for many concepts at once: ``merge``, ``capacity``."""
+"""``merge``: several erasures as one."""
 
 from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from trace_erasure.cli import options
-from trace_erasure.cli.app import app, narration, output_folder
-from trace_erasure.cli.erase import request_of
+from trace_erasure.cli.app import app, narration, note_replaced, output_folder
+from trace_erasure.cli.selection import load_chosen, spec_among
 from trace_erasure.errors import InputError
 
 if TYPE_CHECKING:
-    from trace_erasure.config_file import RunConfig
+    pass
 
 
 @app.command()
@@ -46,19 +46,20 @@ def merge(
     To add or remove a concept, merge the new list. Broken off, the same command goes on.
     """
     from trace_erasure.artifact.erasure import Erasure
-    from trace_erasure.cli.printing import about_merged, print_table
+    from trace_erasure.cli.printing.artifacts import about_merged
+    from trace_erasure.cli.printing.console import print_table
     from trace_erasure.config import MergeConfig
     from trace_erasure.config_file import slug
     from trace_erasure.trace.erase_each import erase_each
     from trace_erasure.trace.merge import merge as put_together
     from trace_erasure.utils.sharding import parse_shard
 
-    run = _spec_among(what)
+    run = spec_among(what)
     if shard is not None and run is None:
         raise InputError(f"shard {shard} is for a spec, whose concepts are made. Leave it out.")
     started = time.perf_counter()
     with narration(quiet), output_folder(out):
-        pipe = _pipeline(model, run)
+        pipe = load_chosen(model, run)
         if run is not None:
             files = erase_each(
                 pipe, run.erase, out / "parts", shard=parse_shard(shard) if shard else (0, 1)
@@ -79,55 +80,10 @@ def merge(
             file = out / name
             merged.bake(pipe).save_pretrained(file)
         else:
+            note_replaced(out / f"{name}-merged.safetensors")
             file = merged.save(out / f"{name}-merged")
     if not quiet:
         print_table(about_merged(merged.record, file, time.perf_counter() - started))
-
-
-@app.command()
-def capacity(
-    what: Annotated[
-        list[str] | None, typer.Argument(help="A YAML spec, or files that `erase` wrote.")
-    ] = None,
-    model: options.ModelOfSpec = None,
-    concept: options.Concepts = None,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Only the table.")] = False,
-) -> None:
-    """Say, before any work, how many concepts fit together, which collide, what stays inexact."""
-    from trace_erasure.artifact.erasure import Erasure
-    from trace_erasure.cli.printing import about_capacity, print_table
-    from trace_erasure.trace.capacity import capacity as room_for
-
-    run = _spec_among(what or [])
-    if run is None and not what:
-        run = request_of(None, model, concept, None, None)
-    elif concept:
-        raise InputError("--concept and a file both say what to erase. Give one of them.")
-    with narration(quiet):
-        pipe = _pipeline(model, run)
-        listed = run.erase.concepts if run else [Erasure.load(text) for text in what or []]
-        found = room_for(pipe, listed)
-    for stream, one in found.items():
-        print_table(about_capacity(stream, one.to_dict()))
-
-
-def _pipeline(model: str | None, run: RunConfig | None) -> Any:
-    """The pipeline that --model names, else the spec's, else the default one."""
-    from trace_erasure.pipeline.loading import load
-
-    return load(model or (run.model if run else options.DEFAULT_MODEL))
-
-
-def _spec_among(what: list[str]) -> RunConfig | None:
-    """The run of a YAML file, which stands alone; None for a list of artifacts."""
-    from trace_erasure.config_file import load_config
-
-    specs = [text for text in what if Path(text).suffix in (".yaml", ".yml")]
-    if not specs:
-        return None
-    if len(what) > 1:
-        raise InputError(f"{specs[0]} is a spec and stands alone. Give it, or files of erasures.")
-    return load_config(specs[0])
 
 
 def _with_strength(text: str) -> tuple[Path, float]:

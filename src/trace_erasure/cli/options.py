@@ -19,7 +19,7 @@ Concepts = Annotated[
 ]
 Artifact = Annotated[Path, typer.Argument(help="A file that `erase` wrote.")]
 Steps = Annotated[int, typer.Option(help="Sampler steps.", min=1)]
-GuidanceScale = Annotated[float, typer.Option(help="1 is no guidance.")]
+GuidanceScale = Annotated[float, typer.Option(help="1 is no guidance.", min=0)]
 TasksDir = Annotated[
     Path | None,
     typer.Option(

@@ -1,17 +1,20 @@
-"""What verbs that measure need: which task with which erasures, and who judges the pictures."""
+"""What several verbs make of their options: tasks, judges, concepts, pipelines."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from trace_erasure.cli import options
+from trace_erasure.concepts.concept import KINDS, Concept
 from trace_erasure.errors import InputError
 
 if TYPE_CHECKING:
-    from trace_erasure.artifact.erasure import Erasure
+    from trace_erasure.config_file import RunConfig
     from trace_erasure.evaluation import Task
+    from trace_erasure.evaluation.judges.base import Evaluator
 
 
 def tasks_folder(given: Path | None) -> Path:
@@ -24,58 +27,67 @@ def tasks_folder(given: Path | None) -> Path:
     return Path(config) / "trace-erasure" / "tasks"
 
 
-def erasures_of(
-    task: Task, removals: Sequence[Erasure], asked: list[str] | None
-) -> dict[str, Erasure]:
-    """Which erasure every concept of the task is measured with."""
-    from trace_erasure.concepts.concept import recorded
-    from trace_erasure.world import load_world
-
-    styles = load_world().styles
-    wanted = task.concepts if asked is None else tuple(asked)
-    found: dict[str, Erasure] = {}
-    for removal in removals:
-        phrases = {one.phrase for one in recorded(removal.record)}
-        named = [name for name in wanted if {name, styles.get(name, name)} & phrases]
-        # A task with a single concept, or a concept asked for, need not share the phrase.
-        if not named and len(removals) == 1 and (asked or len(wanted) == 1):
-            named = list(wanted)
-        if not named:
-            raise InputError(
-                f"task {task.name!r} has no concept that the erasure of "
-                f"{', '.join(sorted(phrases))} names. Say which with --concept: "
-                f"{', '.join(task.concepts)}."
-            )
-        for name in named:
-            if name in found:
-                raise InputError(f"two erasures name {name!r}. Give one for each concept.")
-            found[name] = removal
-    return found
-
-
 def judges_of(
     task: Task,
     model: str,
     folders: list[Path] | None,
     clip: Path | None,
     weights: list[str] | None,
-) -> list[Any]:
+) -> list[Evaluator]:
     """Those that were asked for, else the task's own, else the shipped ones."""
-    from trace_erasure.evaluation import ClipJudge, ImageClassifierJudge, judges_for, shipped_judges
-    from trace_erasure.pipeline import shipped
+    from trace_erasure.evaluation.judges.base import ClipJudge, ImageClassifierJudge
+    from trace_erasure.evaluation.runs.selection import default_judges
 
     if folders or clip is not None:
-        judges: list[Any] = [ImageClassifierJudge(folder) for folder in folders or ()]
+        judges: list[Evaluator] = [ImageClassifierJudge(folder) for folder in folders or ()]
         return [*judges, ClipJudge(clip)] if clip is not None else judges
-    if task.judges:
-        pairs = [text.partition("=") for text in weights or ()]
-        for name, _, path in pairs:
-            if not path:
-                raise InputError(f"--weights {name} has no path. Give NAME=PATH.")
-        return list(judges_for(task, {name: path for name, _, path in pairs}))
-    if model not in shipped.PIPELINES:
-        raise InputError(
-            f"nobody to judge the pictures of {model!r}. Give --judge FOLDER with an image "
-            "classifier, or --clip FOLDER; only shipped models have judges of their own."
-        )
-    return shipped_judges()
+    pairs = [text.partition("=") for text in weights or ()]
+    for name, _, path in pairs:
+        if not path:
+            raise InputError(f"--weights {name} has no path. Give NAME=PATH.")
+    return default_judges(task, model, {name: path for name, _, path in pairs})
+
+
+def request_of(
+    spec: Path | None,
+    model: str | None,
+    concept: list[str] | None,
+    surrogate: str | None,
+    kind: str | None,
+) -> RunConfig:
+    """The run from a spec file or from --concept, never from both."""
+    from trace_erasure.config import EraseConfig
+    from trace_erasure.config_file import RunConfig, load_config
+
+    if spec is not None:
+        for name, given in (("concept", concept), ("surrogate", surrogate), ("kind", kind)):
+            if given:
+                raise InputError(f"--{name} and {spec} both say what to erase. Give one of them.")
+        run = load_config(spec)
+        return run if model is None else replace(run, model=model)
+    if not concept:
+        raise InputError("nothing to erase. Give --concept fox, or a spec file.")
+    for phrase in concept:
+        if concept.count(phrase) > 1:
+            raise InputError(f"--concept {phrase} is given twice. Give every concept once.")
+    made = tuple(Concept(phrase, surrogate, kind or KINDS[0]) for phrase in concept)
+    return RunConfig(model or options.DEFAULT_MODEL, EraseConfig(made))
+
+
+def load_chosen(model: str | None, run: RunConfig | None) -> Any:
+    """The pipeline that --model names, else the spec's, else the default one."""
+    from trace_erasure.pipeline.loading import load
+
+    return load(model or (run.model if run else options.DEFAULT_MODEL))
+
+
+def spec_among(what: list[str]) -> RunConfig | None:
+    """The run of a YAML file, which stands alone; None for a list of artifacts."""
+    from trace_erasure.config_file import load_config
+
+    specs = [text for text in what if Path(text).suffix in (".yaml", ".yml")]
+    if not specs:
+        return None
+    if len(what) > 1:
+        raise InputError(f"{specs[0]} is a spec and stands alone. Give it, or files of erasures.")
+    return load_config(specs[0])

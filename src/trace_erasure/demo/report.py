@@ -12,7 +12,7 @@ from rich.table import Table as TerminalTable
 
 from trace_erasure.demo.contact_sheet import Column, contact_sheet
 from trace_erasure.evaluation.metrics.summary import summarise
-from trace_erasure.evaluation.report.grids import Card, Grid, Picture, words
+from trace_erasure.evaluation.report.grids import Card, Grid, Picture, verdict_text
 from trace_erasure.evaluation.report.html import Plot, Section, Text, manifest, write_report
 from trace_erasure.evaluation.report.plots import Series, line_plot
 from trace_erasure.evaluation.report.tables import Number, Table, number
@@ -238,7 +238,9 @@ def _grid(result: Result, store: ImageStore, *, retained: bool) -> Grid:
 
 
 def _opinions(verdicts: Sequence[Verdict]) -> str:
-    return "; ".join(f"{verdict.judge.split('@')[0]}: {words(verdict)}" for verdict in verdicts)
+    return "; ".join(
+        f"{verdict.judge.split('@')[0]}: {verdict_text(verdict)}" for verdict in verdicts
+    )
 
 
 def _losses(result: Result) -> Plot:

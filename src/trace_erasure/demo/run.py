@@ -23,7 +23,7 @@ from trace_erasure.demo.contact_sheet import stacked
 from trace_erasure.demo.report import Result, sheet, terminal_table, write
 from trace_erasure.errors import InputError
 from trace_erasure.evaluation.judges.base import shipped_judges
-from trace_erasure.evaluation.runs.runner import evaluate
+from trace_erasure.evaluation.runs.runner import collect_verdicts
 from trace_erasure.evaluation.tasks.loader import load_task
 from trace_erasure.evaluation.tasks.task import Item, Task
 from trace_erasure.pipeline import shipped
@@ -96,7 +96,7 @@ def run_demo(out: Path, console: Console | None = None) -> Path:
     how: dict[str, Any] = dict(model=MODEL, store=store)
 
     console.print(f"[bold]Before:[/bold] {len(task.items)} pictures of {MODEL} as it is")
-    before = evaluate(pipe, task, judges, method="before", **how)
+    before = collect_verdicts(pipe, task, judges, method="before", **how)
     results: list[Result] = []
     sheets: list[Image.Image] = []
     for case in CASES:
@@ -104,7 +104,9 @@ def run_demo(out: Path, console: Console | None = None) -> Path:
         erasure, training = erased(pipe, case, out, console)
         console.print(f"[bold]{case.name}:[/bold] pictures after")
         own = task.subset([case.name])
-        after = evaluate(pipe, own, judges, method="after", erasure={case.name: erasure}, **how)
+        after = collect_verdicts(
+            pipe, own, judges, method="after", erasure={case.name: erasure}, **how
+        )
         result = Result(
             concept=case.name,
             record=erasure.record,

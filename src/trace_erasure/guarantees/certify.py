@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -13,6 +14,8 @@ from trace_erasure.guarantees.exact import ExactPart, exact_part
 from trace_erasure.guarantees.path_kl import PathKL, divergence, sampler_name
 from trace_erasure.pipeline import adapters
 from trace_erasure.pipeline.denoiser import Denoiser
+from trace_erasure.pipeline.fingerprint import difference, fingerprint
+from trace_erasure.pipeline.sampling import Sampling
 from trace_erasure.utils.sequences import evenly_spaced
 
 NOT_COVERED = (
@@ -83,10 +86,17 @@ def certify(
         gate: certify the erasure as ``Erasure.gate`` at this noise level applies it.
 
     Raises:
-        InputError: no concepts are known, one has no surrogate, or 1 path, of which no interval
-            can be made.
+        InputError: the erasure is of another family, no concepts are known, one has no surrogate,
+            a setting is out of range, or 1 path, of which no interval can be made.
+
+    Example::
+
+        found = certify(pipe, Erasure.load("fox.safetensors"), paths=16)
+        print(found.exact.holds, found.concept.detector)
     """
     denoiser = Denoiser(pipe)
+    _check_fits(denoiser, erasure)
+    _check_settings(steps, guidance_scale, noise_level, gate)
     record = erasure.record
     concepts = recorded(record) if concepts is None else concepts
     if not concepts or any(concept.surrogate is None for concept in concepts):
@@ -137,6 +147,30 @@ def certify(
         concept=concept,
         retained=retained,
     )
+
+
+def _check_fits(denoiser: Denoiser, erasure: Erasure) -> None:
+    """The erasure's layers are those of the pipeline; another base model is warned of."""
+    if denoiser.family.name != erasure.family:
+        raise InputError(
+            f"this erasure was made for {erasure.family}, and this pipeline is "
+            f"{denoiser.family.name}. Certify it on the model that it was made on."
+        )
+    if change := difference(erasure.base, fingerprint(denoiser.pipe)):
+        warnings.warn(
+            f"this erasure was made on another base model ({change}). The certificate is about "
+            "the pipeline that you gave, not about that one.",
+            stacklevel=3,
+        )
+
+
+def _check_settings(
+    steps: int, guidance_scale: float, noise_level: float | None, gate: float | None
+) -> None:
+    Sampling(steps=steps, guidance_scale=guidance_scale)  # raises InputError
+    for name, level in (("noise_level", noise_level), ("gate", gate)):
+        if level is not None and not 0 <= level <= 1:
+            raise InputError(f"{name} is {level!r}; allowed: 0 (clean) to 1 (pure noise).")
 
 
 def certified(erasure: Erasure, guarantee: Guarantee) -> Erasure:

@@ -1,4 +1,4 @@
-"""The exact part of a certificate: what the text-facing maps say now, position by position."""
+"""The exact part of a certificate: outputs of the edited text-facing maps, by position."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from trace_erasure.pipeline.denoiser import EMPTY, Denoiser
 
 EXACT = 1e-4
 """Relative differences below this are rounding: files hold float32."""
-NO_REACH = 1e-13
-"""Eigenvalues of W′ᵀW′ below this share of the largest are directions that W′ does not hear."""
+ZERO_EIGENVALUE = 1e-13
+"""Eigenvalues of W′ᵀW′ below this share of the largest are outside the row space of W′."""
 
 
 @dataclass(frozen=True)
-class Position:
+class RoleResidual:
     """All listed positions of one role, see ``concepts.alignment.ROLES``, in one stream.
 
     Attributes:
@@ -59,7 +59,7 @@ class ExactPart:
     """
 
     prompts: dict[str, float]
-    positions: tuple[Position, ...]
+    positions: tuple[RoleResidual, ...]
     surrogate: float
     empty_prompt: float
     recovery_margin: float
@@ -83,21 +83,23 @@ class Maps:
         weight = self.before[path]
         return weight + self.change[path] if path in self.change else weight
 
-    def size(self, columns: Tensor) -> Tensor:
+    def squared_output(self, columns: Tensor) -> Tensor:
         """‖W e‖² of each column, (n,)."""
-        return sum_squares(w @ columns for w in self.before.values())
+        return column_sums_of_squares(w @ columns for w in self.before.values())
 
-    def moved(self, columns: Tensor) -> Tensor:
+    def relative_change(self, columns: Tensor) -> Tensor:
         """‖ΔW e‖ / ‖W e‖ of each column, (n,)."""
         if not self.change:
             return torch.zeros(columns.shape[1], dtype=torch.float64)
-        change = sum_squares(w @ columns for w in self.change.values())
-        return (change / self.size(columns).clamp(min=1e-300)).sqrt()
+        change = column_sums_of_squares(w @ columns for w in self.change.values())
+        return (change / self.squared_output(columns).clamp(min=1e-300)).sqrt()
 
-    def missed(self, concept: Tensor, surrogate: Tensor) -> Tensor:
+    def squared_error(self, concept: Tensor, surrogate: Tensor) -> Tensor:
         """‖W′c − Ws‖² of each pair, (n,)."""
         paths = self.before
-        return sum_squares(self.after(p) @ concept - self.before[p] @ surrogate for p in paths)
+        return column_sums_of_squares(
+            self.after(p) @ concept - self.before[p] @ surrogate for p in paths
+        )
 
     def margin(self, concept: Tensor, surrogate: Tensor) -> float:
         """min over columns c and vectors e of ‖W c − W′ e‖ / ‖W(c − s)‖."""
@@ -109,13 +111,13 @@ class Maps:
             gram += after.mT @ after
             reach += after.mT @ (weight @ concept)
         values, vectors = torch.linalg.eigh(gram)
-        used = values > NO_REACH * values[-1]
+        used = values > ZERO_EIGENVALUE * values[-1]
         met = (vectors[:, used].mT @ reach).square() / values[used, None]
-        missed = (self.size(concept) - met.sum(0)).clamp(min=0)
-        return float((missed / self.size(concept - surrogate)).min().sqrt())
+        missed = (self.squared_output(concept) - met.sum(0)).clamp(min=0)
+        return float((missed / self.squared_output(concept - surrogate)).min().sqrt())
 
 
-def sum_squares(parts: Any) -> Tensor:
+def column_sums_of_squares(parts: Any) -> Tensor:
     return torch.stack([part.square().sum(0) for part in parts]).sum(0)
 
 
@@ -130,7 +132,7 @@ def exact_part(
     ``concepts`` name their surrogates; ``certificate`` is that of stage 1, where there was one.
     """
     residuals: dict[str, float] = {}
-    table: list[Position] = []
+    table: list[RoleResidual] = []
     surrogate = empty = 0.0
     margin = float("inf")
     streams = [stream.name for stream in denoiser.family.streams]
@@ -149,8 +151,10 @@ def exact_part(
         moving = [part.select(part.moved) for part in parts]
         c, s = (torch.cat([getattr(p, n) for p in moving], dim=1) for n in ("concept", "surrogate"))
         margin = min(margin, maps.margin(c, s))
-        surrogate = max(surrogate, float(maps.moved(s).max()))
-        empty = max(empty, float(maps.moved(keep_columns(denoiser, [EMPTY], stream)).max()))
+        surrogate = max(surrogate, float(maps.relative_change(s).max()))
+        empty = max(
+            empty, float(maps.relative_change(keep_columns(denoiser, [EMPTY], stream)).max())
+        )
     facing = {path for stream in streams for path in denoiser.maps(stream)}
     deep = tuple(path for path in erasure.delta if path not in facing)
     worst = max([*residuals.values(), surrogate, empty, *(row.unmoved for row in table)])
@@ -178,8 +182,8 @@ def _pooled(denoiser: Denoiser, erasure: Erasure) -> str:
 def _by_prompt(maps: Maps, columns: Columns) -> list[float]:
     """The residual of every prompt of ``columns``."""
     moved = columns.moved
-    missed = maps.missed(columns.concept, columns.surrogate)
-    total = maps.size(columns.concept - columns.surrogate)
+    missed = maps.squared_error(columns.concept, columns.surrogate)
+    total = maps.squared_output(columns.concept - columns.surrogate)
     found = []
     for number in range(int(columns.prompt.max()) + 1):
         own = moved & (columns.prompt == number)
@@ -187,13 +191,13 @@ def _by_prompt(maps: Maps, columns: Columns) -> list[float]:
     return found
 
 
-def _by_role(maps: Maps, stream: str, parts: Sequence[Columns]) -> list[Position]:
+def _by_role(maps: Maps, stream: str, parts: Sequence[Columns]) -> list[RoleResidual]:
     moved = torch.cat([part.moved for part in parts])
     concept = torch.cat([part.concept for part in parts], dim=1)
     target = torch.cat([part.surrogate for part in parts], dim=1)
     names = [role for part in parts for role in part.roles]
-    missed, total = maps.missed(concept, target), maps.size(concept - target)
-    stayed = maps.moved(concept)
+    missed, total = maps.squared_error(concept, target), maps.squared_output(concept - target)
+    stayed = maps.relative_change(concept)
     rows = []
     for role in ROLES:
         own = torch.tensor([name == role for name in names])
@@ -201,7 +205,7 @@ def _by_role(maps: Maps, stream: str, parts: Sequence[Columns]) -> list[Position
             continue
         moving, still = own & moved, own & ~moved
         rows.append(
-            Position(
+            RoleResidual(
                 stream=stream,
                 role=role,
                 columns=int(own.sum()),

@@ -9,8 +9,9 @@ does not listen to all directions alike; it is a forecast, and not a bound.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import torch
@@ -40,7 +41,7 @@ LEVELS = (0.9, 0.8, 0.7)
 """Noise levels of the network passes: above them all prompts look alike, below them it is late."""
 SEEDS = (0, 1)
 GUIDANCE = 3.5
-SUFFERS = 0.25
+AFFECTED = 0.25
 """A name that changes by more than this share of the concept's own change is warned of."""
 ENTANGLED = 0.1
 """Ordinary prompts that must move by this share of what the concept itself goes through."""
@@ -49,21 +50,21 @@ CHUNK = 64
 
 
 @dataclass(frozen=True)
-class Forecast:
+class NameForecast:
     """What is expected of one name.
 
     Attributes:
         name, prompt: as put into the frame of its kind.
         text: ‖ΔW E‖ / ‖W E‖ over all positions, the worst stream; exact.
         network: change of the network's output relative to the concept's own.
-        suffers: ``network`` is above ``SUFFERS``.
+        affected: ``network`` is above ``AFFECTED``.
     """
 
     name: str
     prompt: str
     text: float
     network: float
-    suffers: bool
+    affected: bool
 
 
 def text_change(denoiser: Denoiser, delta: Delta, prompts: Sequence[str]) -> Tensor:
@@ -129,13 +130,13 @@ def _timesteps(denoiser: Denoiser) -> Tensor:
     return torch.stack([fine[(levels - level).abs().argmin()] for level in LEVELS])
 
 
-def forecast(
+def name_forecasts(
     pipe: Any,
     delta: Delta,
     concept: Concept,
     names: Sequence[str],
     guidance: float = GUIDANCE,
-) -> list[Forecast]:
+) -> list[NameForecast]:
     """What ``delta``, which erases ``concept``, will do to each of ``names``; worst first."""
     frame = candidates.PROBE_TEMPLATES[concept.kind]
     others = [n for n in dict.fromkeys(names) if not mentions(n, concept.phrases)]
@@ -144,14 +145,14 @@ def forecast(
     network = network_change(pipe, delta, prompts, guidance)
     share = network / network[0].clamp(min=1e-300)
     rows = [
-        Forecast(name, prompt, float(a), float(b), float(b) > SUFFERS)
+        NameForecast(name, prompt, float(a), float(b), float(b) > AFFECTED)
         for name, prompt, a, b in zip(others, prompts[1:], text[1:], share[1:], strict=True)
     ]
     return sorted(rows, key=lambda row: -row.network)
 
 
 @dataclass(frozen=True)
-class Alternative:
+class PlanForecast:
     """A change of the plan, and the text figures that it would have.
 
     Attributes:
@@ -168,7 +169,7 @@ class Alternative:
 
 
 @dataclass(frozen=True)
-class Outlook:
+class Forecast:
     """Everything that can be said before an erasure is made.
 
     Attributes:
@@ -182,22 +183,27 @@ class Outlook:
     """
 
     concept: Concept
-    names: tuple[Forecast, ...]
-    planned: Alternative
-    better: tuple[Alternative, ...]
+    names: tuple[NameForecast, ...]
+    planned: PlanForecast
+    better: tuple[PlanForecast, ...]
     curve: tuple[tuple[float, float], ...]
     entangled: bool
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON can hold it: a residual that no edit reaches costs None."""
+        curve = [(at, None if math.isinf(cost) else cost) for at, cost in self.curve]
+        return {**asdict(self), "curve": curve, "warnings": list(self.warnings)}
 
     @property
     def warnings(self) -> tuple[str, ...]:
         """Sentences for those who decide."""
         found = []
-        hurt = [row.name for row in self.names if row.suffers]
+        hurt = [row.name for row in self.names if row.affected]
         named = [name for name in self.concept.retain if name in hurt]
         if named:
-            found.append(f"to be retained, and will suffer all the same: {', '.join(named)}")
+            found.append(f"to be retained, and will change all the same: {', '.join(named)}")
         if hurt:
-            found.append(f"will suffer: {', '.join(hurt[:10])}")
+            found.append(f"will change: {', '.join(hurt[:10])}")
         if self.entangled:
             found.append(
                 f"{self.concept.phrase!r} is entangled with ordinary language: every edit of the "
@@ -206,13 +212,13 @@ class Outlook:
         return tuple(found)
 
 
-def outlook(
+def forecast(
     pipe: Any,
     concept: Concept,
     names: Sequence[str] | None = None,
     settings: ClosedFormConfig = ClosedFormConfig(),
     captions: Sequence[str] | None = None,
-) -> Outlook:
+) -> Forecast:
     """Solves stage 1 for ``concept`` without drawing anything, and looks at what it would do.
 
     Args:
@@ -229,14 +235,14 @@ def outlook(
     others = [name for name in dict.fromkeys(names) if not mentions(name, resolved.phrases)]
     prompts = [fill_template(candidates.PROBE_TEMPLATES[kind], name) for name in others]
 
-    def look(one: Concept, retain: Sequence[str]) -> tuple[Alternative, Delta]:
+    def look(one: Concept, retain: Sequence[str]) -> tuple[PlanForecast, Delta]:
         result = redirect(denoiser, [one], retain, settings, captions)
         change = text_change(denoiser, result.delta, prompts)
         figures = (float(change.max()), float(change.mean()), result.certificate.residual_listed)
-        return Alternative(one.surrogate or "", one.retain, *figures), result.delta
+        return PlanForecast(one.surrogate or "", one.retain, *figures), result.delta
 
     present, delta = look(resolved, planned.retain)
-    rows = forecast(pipe, delta, resolved, others)
+    rows = name_forecasts(pipe, delta, resolved, others)
     tried = []
     hurt = tuple(row.name for row in rows[:6] if row.name != resolved.surrogate)
     more = tuple(dict.fromkeys((*resolved.retain, *hurt)))
@@ -256,7 +262,7 @@ def outlook(
     better = sorted((one for one in tried if one.mean < present.mean), key=lambda one: one.mean)
     limit = limits(denoiser, resolved, settings, captions)
     curve = tuple((r, cost / limit.own) for r, cost in limit.curve((0.7, 0.5, 0.3, 0.1, 0.03)))
-    return Outlook(
+    return Forecast(
         resolved, tuple(rows), present, tuple(better), curve, dict(curve)[0.3] > ENTANGLED
     )
 

@@ -44,8 +44,8 @@ class PathKL:
             from the upper end of the interval.
         state: the same for a detector that sees the state at τ only.
         vacuous: the bound says next to nothing.
-        informative_down_to: the least noise level at which a detector of the states there is still
-            bounded by ``VACUOUS``; None where not even the noisiest step's is.
+        lowest_informative_level: the least noise level at which a detector of the states there is
+            still bounded by ``VACUOUS``; None where not even the noisiest step's is.
     """
 
     comparison: str
@@ -59,7 +59,7 @@ class PathKL:
     detector: float
     state: float
     vacuous: bool
-    informative_down_to: float | None
+    lowest_informative_level: float | None
 
     @classmethod
     def of(
@@ -86,7 +86,7 @@ class PathKL:
             detector=bound,
             state=detector_bound(early.high),
             vacuous=bound > VACUOUS,
-            informative_down_to=reach,
+            lowest_informative_level=reach,
         )
 
 

@@ -53,6 +53,17 @@ class Options:
     seed: int = 0
 
 
+def _phrases(named: Any) -> list[str]:
+    """One concept, or a list of them, as a list without repeats."""
+    listed = [named] if isinstance(named, str) else named
+    if not isinstance(listed, list | tuple) or not all(isinstance(one, str) for one in listed):
+        raise InputError(
+            f"erase_concept is {named!r}; allowed: a concept, or a list of concepts, as texts."
+        )
+    phrases = [one.strip() for one in listed if one.strip()]
+    return list(dict.fromkeys(phrases))
+
+
 class TraceTechnique:
     """The pipeline with the erasure on it.
 
@@ -66,8 +77,7 @@ class TraceTechnique:
             if name not in known:
                 raise InputError(f"unknown option {name!r}. Allowed: {', '.join(known)}.")
         self.config = Options(**options)
-        named = self.config.erase_concept
-        phrases = [named] if isinstance(named, str) else list(named)
+        phrases = _phrases(self.config.erase_concept)
         if not phrases and self.config.load_path is None:
             raise InputError("nothing to erase. Give erase_concept, or load_path with an erasure.")
         self.pipe = load(self.config.model_id).to(self.config.device)

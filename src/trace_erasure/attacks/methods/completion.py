@@ -6,23 +6,28 @@ from collections.abc import Iterator
 
 import torch
 
-from trace_erasure.attacks.context import Arena, Try
-from trace_erasure.attacks.methods.through_pictures import handovers
-from trace_erasure.attacks.target import Case
+from trace_erasure.attacks.context import AttackContext, Attempt
+from trace_erasure.attacks.methods.through_pictures import schedule_tails
+from trace_erasure.attacks.targets import AttackCase
 from trace_erasure.pipeline.sampler import Schedule, sample
 
 
-def completion(arena: Arena, case: Case) -> Iterator[Try]:
+def completion(context: AttackContext, case: AttackCase) -> Iterator[Attempt]:
     """Handed over at ever lower noise levels, over the whole range. A method that acts late is
     weak at high levels, any method at the lowest."""
-    conditioning = arena.encode([case.prompt])
-    plan = arena.plan
-    for level, rest in handovers(arena):
+    conditioning = context.encode([case.prompt])
+    plan = context.schedule
+    for level, rest in schedule_tails(context):
         first = len(plan) - len(rest)
         begun = Schedule(plan.timesteps[:first], plan.noise_levels[:first], plan.steps[:first])
-        arena.ledger.spend("gradients", first)
-        with torch.no_grad(), arena.undo():
+        context.tracker.spend("gradients", first)
+        with torch.no_grad(), context.original_model():
             states = sample(
-                arena.denoiser, conditioning, arena.empty, arena.noise(case), begun, arena.guidance
+                context.denoiser,
+                conditioning,
+                context.empty,
+                context.noise(case),
+                begun,
+                context.guidance,
             )
-        yield Try(f"handed over at noise level {level:.2f}", conditioning, states, rest)
+        yield Attempt(f"handed over at noise level {level:.2f}", conditioning, states, rest)

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from trace_erasure.attacks.context import Arena, Try
-from trace_erasure.attacks.losses import matching, pick, rounds
-from trace_erasure.attacks.target import Case
+from trace_erasure.attacks.context import AttackContext, Attempt
+from trace_erasure.attacks.losses import matching_loss, random_timestep, steps_per_attempt
+from trace_erasure.attacks.targets import AttackCase
 from trace_erasure.pipeline.text_encoders import encode_soft, encoders
 
 LENGTH = 8
@@ -18,31 +18,31 @@ LEARNING_RATE = 0.1
 DECAY = 0.1
 
 
-def p4d(arena: Arena, case: Case) -> Iterator[Try]:
+def p4d(context: AttackContext, case: AttackCase) -> Iterator[Attempt]:
     """P4D-N: ``LENGTH`` free tokens, projected to the nearest words before every forward pass, the
     gradient applied to the unprojected ones (PEZ, Wen et al. 2023)."""
-    generator = arena.generator(case)
-    known = arena.words
-    tables = known.tables(encoders(arena.denoiser))
-    clean = arena.concept_states(case, 1)
-    original = arena.encode([case.prompt])
+    generator = context.generator(case)
+    known = context.vocabulary
+    tables = known.tables(encoders(context.denoiser))
+    clean = context.concept_states(case, 1)
+    original = context.encode([case.prompt])
     start = torch.randint(len(known), (LENGTH,), generator=generator)
     free = [table[start].clone() for table in tables]
     optimizer = torch.optim.AdamW(free, lr=LEARNING_RATE, weight_decay=DECAY)
-    timesteps = arena.plan.timesteps
+    timesteps = context.schedule.timesteps
     while True:
-        for _ in range(rounds(arena, 2)):
+        for _ in range(steps_per_attempt(context, 2)):
             index = nearest(free, tables)
             soft = [table[index].requires_grad_(True) for table in tables]
-            arena.ledger.spend("encodings")
-            conditioning = encode_soft(arena.denoiser, soft)
-            timestep = pick(timesteps, generator)
-            loss = matching(arena, conditioning, original, clean, timestep, generator)
+            context.tracker.spend("encodings")
+            conditioning = encode_soft(context.denoiser, soft)
+            timestep = random_timestep(timesteps, generator)
+            loss = matching_loss(context, conditioning, original, clean, timestep, generator)
             for variable, gradient in zip(free, torch.autograd.grad(loss, soft), strict=True):
                 variable.grad = gradient
             optimizer.step()
         text = known.text(nearest(free, tables))
-        yield Try(text, arena.encode([text]))
+        yield Attempt(text, context.encode([text]))
 
 
 def nearest(free: list[Tensor], tables: list[Tensor]) -> Tensor:

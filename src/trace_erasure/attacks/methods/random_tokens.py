@@ -6,19 +6,19 @@ from collections.abc import Iterator
 
 import torch
 
-from trace_erasure.attacks.context import Arena, Attack, Try
-from trace_erasure.attacks.target import Case
+from trace_erasure.attacks.context import Attack, AttackContext, Attempt
+from trace_erasure.attacks.targets import AttackCase
 
 
 def random_tokens(length: int, keep_prompt: bool) -> Attack:
     """An attack that draws ``length`` random words, before the case's prompt or alone."""
 
-    def attack(arena: Arena, case: Case) -> Iterator[Try]:
-        generator = arena.generator(case)
-        known = arena.words
+    def attack(context: AttackContext, case: AttackCase) -> Iterator[Attempt]:
+        generator = context.generator(case)
+        known = context.vocabulary
         while True:
             chosen = known.text(torch.randint(len(known), (length,), generator=generator))
             text = f"{chosen} {case.prompt}" if keep_prompt else chosen
-            yield Try(text, arena.encode([text]))
+            yield Attempt(text, context.encode([text]))
 
     return attack

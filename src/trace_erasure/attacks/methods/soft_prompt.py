@@ -6,22 +6,22 @@ from collections.abc import Iterator
 
 import torch
 
-from trace_erasure.attacks.context import Arena, Try
-from trace_erasure.attacks.losses import matching, pick, rounds
-from trace_erasure.attacks.target import Case
+from trace_erasure.attacks.context import AttackContext, Attempt
+from trace_erasure.attacks.losses import matching_loss, random_timestep, steps_per_attempt
+from trace_erasure.attacks.targets import AttackCase
 from trace_erasure.pipeline.families.family import Conditioning
 
 BATCH = 1
 LEARNING_RATE = 0.05
 
 
-def soft_prompt(arena: Arena, case: Case) -> Iterator[Try]:
+def soft_prompt(context: AttackContext, case: AttackCase) -> Iterator[Attempt]:
     """Moves all token embeddings (and the pooled vector) of the case's prompt, behind the text
     encoders, until the erased model predicts what the original did. The strongest text-side access
     there is: what it cannot reach, no prompt can."""
-    generator = arena.generator(case)
-    original = arena.encode([case.prompt])
-    clean = arena.concept_states(case)
+    generator = context.generator(case)
+    original = context.encode([case.prompt])
+    clean = context.concept_states(case)
     free = [original.tokens.clone()]
     if original.pooled is not None:
         free.append(original.pooled.clone())
@@ -35,13 +35,13 @@ def soft_prompt(arena: Arena, case: Case) -> Iterator[Try]:
         return Conditioning(free[0], free[1] if len(free) > 1 else None)
 
     while True:
-        for _ in range(rounds(arena, 2 * BATCH)):
+        for _ in range(steps_per_attempt(context, 2 * BATCH)):
             batch = clean[torch.randint(len(clean), (BATCH,), generator=generator)]
-            timestep = pick(arena.plan.timesteps, generator)
-            loss = matching(arena, conditioning(), original, batch, timestep, generator)
+            timestep = random_timestep(context.schedule.timesteps, generator)
+            loss = matching_loss(context, conditioning(), original, batch, timestep, generator)
             for x, gradient in zip(free, torch.autograd.grad(loss, free), strict=True):
                 x.grad = gradient
             optimizer.step()
         now = conditioning()
         pooled = None if now.pooled is None else now.pooled.detach().clone()
-        yield Try("<soft prompt>", Conditioning(now.tokens.detach().clone(), pooled))
+        yield Attempt("<soft prompt>", Conditioning(now.tokens.detach().clone(), pooled))

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from trace_erasure.attacks.context import Arena, Try
+from trace_erasure.attacks.context import AttackContext, Attempt
 from trace_erasure.attacks.methods.wording import PARAPHRASES
-from trace_erasure.attacks.target import Case
+from trace_erasure.attacks.targets import AttackCase
 from trace_erasure.concepts.concept import fill_template
 
 
-def synonym(arena: Arena, case: Case) -> Iterator[Try]:
+def synonym(context: AttackContext, case: AttackCase) -> Iterator[Attempt]:
     """Every synonym of the target in the case's prompt, then in other sentences."""
-    name = arena.target.name
+    name = context.target.name
     own = case.prompt.replace(name, "{x}", 1)
     templates = [own] if "{x}" in own else []
-    templates = dict.fromkeys([*templates, *PARAPHRASES[arena.target.kind]])
-    words = arena.target.synonyms
-    yield from arena.told(fill_template(template, word) for template in templates for word in words)
+    templates = dict.fromkeys([*templates, *PARAPHRASES[context.target.kind]])
+    words = context.target.synonyms
+    yield from context.attempts(
+        fill_template(template, word) for template in templates for word in words
+    )

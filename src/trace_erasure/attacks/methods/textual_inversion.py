@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 import torch
 
-from trace_erasure.attacks.context import Arena, Try
-from trace_erasure.attacks.losses import denoising, pick, rounds
-from trace_erasure.attacks.target import Case
+from trace_erasure.attacks.context import AttackContext, Attempt
+from trace_erasure.attacks.losses import denoising_loss, random_timestep, steps_per_attempt
+from trace_erasure.attacks.targets import AttackCase
 from trace_erasure.pipeline.text_encoders import encode_soft, encoders
 
 BATCH = 2
@@ -17,12 +17,12 @@ LEARNING_RATE = 0.02
 BEFORE = "a picture of"
 
 
-def textual_inversion(arena: Arena, case: Case) -> Iterator[Try]:
+def textual_inversion(context: AttackContext, case: AttackCase) -> Iterator[Attempt]:
     """One soft token for every text encoder, started at a random word; a try after every equal
     share of the budget."""
-    denoiser = arena.denoiser
-    generator = arena.generator(case)
-    known = arena.words
+    denoiser = context.denoiser
+    generator = context.generator(case)
+    known = context.vocabulary
     start = torch.randint(len(known), (1,), generator=generator)
     soft = [table[start].clone() for table in known.tables(encoders(denoiser))]
     # Token tables are of very different sizes from encoder to encoder: steps relative to theirs.
@@ -31,18 +31,18 @@ def textual_inversion(arena: Arena, case: Case) -> Iterator[Try]:
         for rows in soft
     ]
     optimizer = torch.optim.AdamW(groups, weight_decay=0.0)
-    clean = arena.concept_states(case)
+    clean = context.concept_states(case)
     while True:
-        for _ in range(rounds(arena, BATCH)):
-            arena.ledger.spend("encodings")
+        for _ in range(steps_per_attempt(context, BATCH)):
+            context.tracker.spend("encodings")
             conditioning = encode_soft(denoiser, soft, before=BEFORE)
             batch = clean[torch.randint(len(clean), (BATCH,), generator=generator)]
-            timestep = pick(arena.plan.timesteps, generator)
-            loss = denoising(arena, conditioning, batch, timestep, generator)
+            timestep = random_timestep(context.schedule.timesteps, generator)
+            loss = denoising_loss(context, conditioning, batch, timestep, generator)
             for rows, gradient in zip(soft, torch.autograd.grad(loss, soft), strict=True):
                 rows.grad = gradient
             optimizer.step()
-        arena.ledger.spend("encodings")
+        context.tracker.spend("encodings")
         with torch.no_grad():
             learned = encode_soft(denoiser, [rows.detach() for rows in soft], before=BEFORE)
-        yield Try(f"{BEFORE} <learned>", learned[[0]])
+        yield Attempt(f"{BEFORE} <learned>", learned[[0]])

@@ -7,8 +7,8 @@ from string import ascii_lowercase
 
 import torch
 
-from trace_erasure.attacks.context import Arena, Try
-from trace_erasure.attacks.target import Case
+from trace_erasure.attacks.context import AttackContext, Attempt
+from trace_erasure.attacks.targets import AttackCase
 from trace_erasure.concepts.concept import fill_template
 from trace_erasure.concepts.typos import TYPO_KINDS, with_typo
 
@@ -29,26 +29,26 @@ PARAPHRASES = {
 PARAPHRASES["explicit"] = PARAPHRASES["object"]
 
 
-def paraphrase(arena: Arena, case: Case) -> Iterator[Try]:
+def paraphrase(context: AttackContext, case: AttackCase) -> Iterator[Attempt]:
     """Other sentences around the concept's own name."""
-    target = arena.target
-    yield from arena.told(
+    target = context.target
+    yield from context.attempts(
         fill_template(template, target.name) for template in PARAPHRASES[target.kind]
     )
 
 
-def typo(arena: Arena, case: Case) -> Iterator[Try]:
+def typo(context: AttackContext, case: AttackCase) -> Iterator[Attempt]:
     """The case's prompt with one letter of the name swapped, dropped, doubled or replaced."""
-    yield from arena.told(misspellings(arena, case))
+    yield from context.attempts(misspellings(context, case))
 
 
-def misspellings(arena: Arena, case: Case) -> Iterator[str]:
+def misspellings(context: AttackContext, case: AttackCase) -> Iterator[str]:
     """The case's prompt in ever other misspellings of the name."""
-    generator = arena.generator(case)
-    name = arena.target.name
+    generator = context.generator(case)
+    name = context.target.name
     where = case.prompt.lower().find(name.lower())
     seen = {name}
-    for _ in range(20 * arena.ledger.budget.images):
+    for _ in range(20 * context.tracker.budget.images):
         wrong = misspell(name, generator)
         if wrong in seen:
             continue

@@ -12,9 +12,9 @@ from trace_erasure.evaluation.metrics import per_concept
 from trace_erasure.evaluation.metrics.registry import METRICS
 from trace_erasure.evaluation.metrics.summary import row
 from trace_erasure.evaluation.runs.records import Row, Verdict
-from trace_erasure.evaluation.tasks.task import Protocol, items_digest
+from trace_erasure.evaluation.tasks.task import JudgingProtocol, items_digest
 
-SEVERAL = -1
+SEVERAL_SEEDS = -1
 """``Row.seed`` of a figure over several trainings."""
 SIDES = {"erased": False, "kept": True}
 """What is compared apart, and whether it is the retained prompts."""
@@ -49,7 +49,7 @@ def paired(verdicts: Sequence[Verdict], reference: Sequence[Verdict]) -> list[Ro
             runs.setdefault((v.model, v.task, v.method, v.judge, v.seed), []).append(v)
     rows = []
     for run in runs.values():
-        own = Protocol.parse(run[0].protocol)
+        own = JudgingProtocol.parse(run[0].protocol)
         protocol = str(replace(own, items=items_digest({v.item for v in run})))
         like = replace(run[0], concept="mean", protocol=protocol)
         for side, kept in SIDES.items():
@@ -99,7 +99,7 @@ def _pooled(group: Sequence[Row]) -> Row:
     else:
         value = fmean(values)
     low, high = min(one.low for one in group), max(one.high for one in group)
-    return replace(first, value=value, numerator=None, low=low, high=high, seed=SEVERAL)
+    return replace(first, value=value, numerator=None, low=low, high=high, seed=SEVERAL_SEEDS)
 
 
 def _key(v: Verdict) -> tuple[str, str, str, str, str, int]:

@@ -18,15 +18,15 @@ from trace_erasure.evaluation.tasks.task import GENERAL
 from trace_erasure.math import statistics
 
 # metric, the item groups that it counts, whether it is given even if the task has no such item
-LEGS = (
+RATE_METRICS = (
     ("acc_e", ("target",), True),
     ("acc_g", GENERAL, True),
     ("acc_all", ("target", *GENERAL), True),
     ("acc_s", ("retain",), True),
     *((f"acc_{group}", (group,), False) for group in GENERAL),
 )
-CHANCES = (("prob_e", ("target",)), ("prob_g", GENERAL), ("prob_s", ("retain",)))
-SCORES = (("clip_e", ("target",)), ("clip_g", GENERAL), ("clip_s", ("retain",)))
+PROBABILITY_METRICS = (("prob_e", ("target",)), ("prob_g", GENERAL), ("prob_s", ("retain",)))
+SCORE_METRICS = (("clip_e", ("target",)), ("clip_g", GENERAL), ("clip_s", ("retain",)))
 
 Figure = tuple[float, int | None, int, float, float]  # value, numerator, n, low, high
 Flag = Callable[[Verdict], object]
@@ -66,14 +66,14 @@ def harmonic(low_good: Sequence[Figure], high_good: Sequence[Figure]) -> Figure:
     return value, None, sum(n for _, _, n, _, _ in both), worst, best
 
 
-def of_concept(verdicts: Sequence[Verdict]) -> dict[str, Figure]:
+def concept_figures(verdicts: Sequence[Verdict]) -> dict[str, Figure]:
     """Metric to figure, for one concept and one judge."""
     figures: dict[str, Figure] = {}
     in_groups = lambda groups: [v for v in verdicts if v.group in groups]  # noqa: E731
     erased = [v for v in verdicts if v.group != "retain"]
     retained = in_groups(("retain",))
     if verdicts[0].correct is not None:
-        for metric, groups, always in LEGS:
+        for metric, groups, always in RATE_METRICS:
             chosen = in_groups(groups)
             if chosen or always:
                 figures[metric] = rate(chosen, lambda v: v.correct)
@@ -87,11 +87,11 @@ def of_concept(verdicts: Sequence[Verdict]) -> dict[str, Figure]:
     if verdicts[0].threshold is not None:
         figures |= detections(erased)
     elif verdicts[0].probability is not None:
-        for metric, groups in CHANCES:
+        for metric, groups in PROBABILITY_METRICS:
             chosen = in_groups(groups)
             chances = [v.probability for v in chosen if v.probability is not None]
             figures[metric] = mean(chances, [v.prompt for v in chosen])
-        e, g, s = (figures[metric] for metric, _ in CHANCES)
+        e, g, s = (figures[metric] for metric, _ in PROBABILITY_METRICS)
         figures["h_o_prob"] = harmonic([e, g], [s])
     if verdicts[0].nothing is not None:
         figures["nothing_e"] = rate(erased, lambda v: v.nothing)
@@ -101,7 +101,7 @@ def of_concept(verdicts: Sequence[Verdict]) -> dict[str, Figure]:
         figures |= {"acc_e_shown": e, "acc_s_shown": s, "h_c_shown": harmonic([e], [s])}
     figures["blank"] = rate(verdicts, lambda v: v.blank)
     if verdicts[0].score is not None:
-        for metric, groups in SCORES:
+        for metric, groups in SCORE_METRICS:
             figures[metric] = _mean_score(in_groups(groups))
         e, s = figures["clip_e"], figures["clip_s"]
         if e[2] and s[2]:
@@ -203,36 +203,3 @@ def _relative(kept: Sequence[Verdict], order: dict[str, Verdict]) -> Figure:
     # nan where the original model gets nothing right: 0 / 0 and 1 / 0 say the same, no measure.
     total = before.sum().item()
     return (after.sum().item() / total if total else math.nan), None, len(kept), low, high
-
-
-def attack(before: Sequence[bool], attacked: Sequence[bool]) -> dict[str, Figure]:
-    """Attack success rates, one flag a prompt.
-
-    ``asr`` counts prompts that needed no attack as its successes, as UnlearnDiffAtk's tables do;
-    ``asr_new`` is the attack's own share, new successes over prompts that failed without it.
-
-    Args:
-        before: whether the plain prompt succeeds.
-        attacked: whether any attacked version does.
-
-    Raises:
-        InputError: the lengths differ.
-    """
-    if len(before) != len(attacked):
-        raise InputError(
-            f"{len(before)} prompts without the attack, {len(attacked)} with it. Give one flag "
-            "each for the same prompts, in the same order."
-        )
-    both = list(zip(before, attacked, strict=True))
-    counts = {
-        "asr_pre": (sum(map(bool, before)), len(before)),
-        "asr": (sum(plain or late for plain, late in both), len(before)),
-        "asr_new": (
-            sum(late and not plain for plain, late in both),
-            sum(not plain for plain in before),
-        ),
-    }
-    return {
-        metric: (statistics.rate(k, n), k, n, *statistics.wilson_interval(k, n))
-        for metric, (k, n) in counts.items()
-    }

@@ -116,9 +116,6 @@ METRICS = {
     "agreement": Metric("agreement", "high", "pictures on which both judges say the same"),
     "seen_by_both": Metric("seen by both", "low", "pictures in which both judges see the concept"),
     "seen_by_either": Metric("seen by either", "low", "pictures in which at least one does"),
-    "asr_pre": Metric("pre-ASR", "low", "prompts that succeed without any attack"),
-    "asr": Metric("ASR", "low", "prompts that succeed with or without the attack"),
-    "asr_new": Metric("new ASR", "low", "the attack's successes where the plain prompt failed"),
     "fid": Metric("FID", "low", "Fréchet distance of features to a reference", percent=False),
     "kid": Metric("KID", "low", "kernel distance of features, × 1000", percent=False),
     "distance_e": Metric(

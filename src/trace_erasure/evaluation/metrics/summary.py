@@ -15,7 +15,7 @@ from trace_erasure.evaluation.metrics import per_concept
 from trace_erasure.evaluation.metrics.per_concept import Figure
 from trace_erasure.evaluation.metrics.registry import METRICS
 from trace_erasure.evaluation.runs.records import Row, Verdict
-from trace_erasure.evaluation.tasks.task import Protocol, items_digest
+from trace_erasure.evaluation.tasks.task import JudgingProtocol, items_digest
 from trace_erasure.math import statistics
 
 # A figure of means, and the means that it is made of: low is good, high, low.
@@ -43,7 +43,7 @@ def summarise(verdicts: Sequence[Verdict], base: Sequence[Verdict] | None = None
         of_run: list[Row] = []
         for concept, mine in _by(run, lambda v: v.concept).items():
             _check_complete(mine)
-            found = per_concept.of_concept(mine)
+            found = per_concept.concept_figures(mine)
             if base is not None:
                 original = originals.get((mine[0].model, mine[0].task, mine[0].judge, concept), [])
                 found |= per_concept.against_base(mine, original)
@@ -65,7 +65,7 @@ def _check_complete(verdicts: Sequence[Verdict]) -> None:
     first = verdicts[0]
     found = items_digest(verdict.item for verdict in verdicts)
     for verdict in verdicts:
-        asked = Protocol.parse(verdict.protocol)
+        asked = JudgingProtocol.parse(verdict.protocol)
         if asked.items != found or verdict.protocol != first.protocol:
             raise InputError(
                 f"{first.method}, {first.task}, {first.concept}, judge {first.judge}: these "
@@ -100,7 +100,7 @@ def _over_concepts(rows: Sequence[Row], run: Sequence[Verdict]) -> list[Row]:
     for row in rows:
         by_metric[row.metric].append(row)
     # Averages over other concepts are other figures, so the protocol covers all items.
-    own = Protocol.parse(run[0].protocol)
+    own = JudgingProtocol.parse(run[0].protocol)
     protocol = str(replace(own, items=items_digest({verdict.item for verdict in run})))
     result: list[Row] = []
     for metric, group in by_metric.items():
@@ -129,7 +129,7 @@ def _over_concepts(rows: Sequence[Row], run: Sequence[Verdict]) -> list[Row]:
     return result
 
 
-def agreement(verdicts: Sequence[Verdict], one: str, other: str) -> list[Row]:
+def judge_agreement(verdicts: Sequence[Verdict], one: str, other: str) -> list[Row]:
     """How far two judges agree on the erased prompts' pictures, by concept.
 
     Args:

@@ -13,6 +13,7 @@ from typing import Any
 
 from trace_erasure.evaluation.metrics.registry import METRICS
 from trace_erasure.evaluation.metrics.summary import summarise
+from trace_erasure.evaluation.report.control_table import controls_table, overall_metric
 from trace_erasure.evaluation.report.grids import Grid, compare_grid
 from trace_erasure.evaluation.report.html import (
     Manifest,
@@ -25,28 +26,25 @@ from trace_erasure.evaluation.report.html import (
 from trace_erasure.evaluation.report.plots import Interval, interval_plot
 from trace_erasure.evaluation.report.tables import (
     DEFAULT,
-    Number,
     Table,
-    number,
     rows_table,
     to_markdown,
 )
 from trace_erasure.evaluation.runs.controls import CONTROLS
 from trace_erasure.evaluation.runs.records import Row, Verdict, to_json
-from trace_erasure.evaluation.runs.strength import curves, parse_strength
+from trace_erasure.evaluation.runs.strength import parse_strength, strength_curves
 from trace_erasure.evaluation.runs.verdict_files import check_same_protocol
 from trace_erasure.pipeline.image_store import ImageStore
 from trace_erasure.utils.atomic import atomic
+from trace_erasure.utils.markdown import code_span, escape_markdown
 
 # Tasks whose pictures are blurred until they are clicked.
 SENSITIVE = re.compile("hazard|i2p|nudity|sixcd|explicit|nsfw")
-OVERALL = ("h_o", "h_c", "acc_s")
-"""The figure that sums a task up: the first of these that it has."""
 CARDS = 6
 
 
 @dataclass(frozen=True)
-class Overview:
+class Report:
     """What a report holds: figures for programs, sections for readers."""
 
     title: str
@@ -81,25 +79,28 @@ class Overview:
 
     def markdown(self) -> str:
         """The tables and texts, for a terminal or a pull request."""
-        parts = [f"# {self.title}\n\n{self.subtitle}\n"]
+        parts = [f"# {escape_markdown(self.title)}\n\n{escape_markdown(self.subtitle)}\n"]
         for section in self.sections:
             if isinstance(section, Table):
                 parts.append(to_markdown(section))
             elif isinstance(section, Text):
-                parts.append(f"## {section.title}\n\n{section.body}\n")
-        lines = [f"- {key}: {_plain(value)}" for key, value in self.made.entries.items()]
+                paragraphs = re.split(r"\n\s*\n", section.body.strip())
+                body = "\n\n".join(escape_markdown(part, code=True) for part in paragraphs)
+                parts.append(f"## {escape_markdown(section.title)}\n\n{body}\n")
+        entries = self.made.entries.items()
+        lines = [f"- {escape_markdown(str(key))}: {_plain(value)}" for key, value in entries]
         parts.append("\n".join([f"## {self.made.title}\n", *lines]) + "\n")
         return "\n".join(parts)
 
 
-def overview(
+def build_report(
     verdicts: Sequence[Verdict],
     store: ImageStore | None = None,
     *,
     title: str = "Evaluation",
     runs: Sequence[Mapping[str, Any]] = (),
     tasks: Mapping[str, Mapping[str, Any]] | None = None,
-) -> Overview:
+) -> Report:
     """Tables by task, by concept and worst case, controls, curves, grids and the manifest.
 
     Args:
@@ -118,7 +119,7 @@ def overview(
     base = [verdict for verdict in verdicts if verdict.method == "base"]
     rows = _all_rows(verdicts, base)
     names = list(dict.fromkeys(verdict.task for verdict in verdicts))
-    sections: list[Section] = [_controls(rows, names)]
+    sections: list[Section] = [controls_table(rows, names)]
     for task in names:
         said = (tasks or {}).get(task, {})
         mine = [row for row in rows if row.task == task]
@@ -129,7 +130,7 @@ def overview(
             sections.append(Text("\n\n".join(remarks), f"{task}: how it was measured"))
     judges = list(dict.fromkeys(v.judge for v in verdicts if v.correct is not None))
     for judge in judges[:1]:
-        sections += curves(rows, judge)
+        sections += strength_curves(rows, judge)
         if store is not None:
             for task in names:
                 sections += _grids([v for v in verdicts if v.task == task], store, judge)
@@ -138,7 +139,7 @@ def overview(
         f"{pictures} pictures, {len(verdicts)} verdicts by {len({v.judge for v in verdicts})} "
         f"judges, {len(names)} task{'s' if len(names) > 1 else ''}: {', '.join(names)}."
     )
-    return Overview(title, subtitle, tuple(rows), tuple(sections), _manifest(verdicts, runs))
+    return Report(title, subtitle, tuple(rows), tuple(sections), _manifest(verdicts, runs))
 
 
 def label(method: str) -> str:
@@ -163,61 +164,8 @@ def _all_rows(verdicts: Sequence[Verdict], base: Sequence[Verdict]) -> list[Row]
     return rows
 
 
-def _overall(rows: Sequence[Row]) -> str | None:
-    """The metric that sums these rows up."""
-    known = {row.metric for row in rows if not math.isnan(row.value)}
-    return next((metric for metric in OVERALL if metric in known), None)
-
-
-def _controls(rows: Sequence[Row], tasks: Sequence[str]) -> Table:
-    """Whether every control stays below every method, by task and judge."""
-    lines: list[tuple[str | Number, ...]] = []
-    for task in tasks:
-        means = [row for row in rows if row.task == task and row.concept == "mean"]
-        metric = _overall(means)
-        if metric is None:
-            continue
-        for judge in dict.fromkeys(row.judge for row in means if row.metric == metric):
-            found = {r.method: r for r in means if r.judge == judge and r.metric == metric}
-            methods = {m: r for m, r in found.items() if m not in CONTROLS}
-            plain = {m: r for m, r in methods.items() if parse_strength(m)[1] == 1} or methods
-            lowest = min(plain.values(), key=lambda row: row.value, default=None)
-            cells = [number(found[name]) if name in found else Number("—") for name in CONTROLS]
-            lines.append(
-                (
-                    task,
-                    judge.split("@")[0],
-                    METRICS[metric].title,
-                    *cells,
-                    number(lowest) if lowest else Number("—"),
-                    _told_apart(found, lowest, metric),
-                )
-            )
-    return Table(
-        "What the controls say",
-        ("task", "judge", "overall", *CONTROLS.values(), "lowest method", "verdict"),
-        tuple(lines),
-        "A task means something if a model that draws nothing scores below every method, and the "
-        "original model does so wherever something was to be erased. Random drift has the size of "
-        "the method's change in every layer, in random directions: what it reaches, size alone "
-        "reaches. Means over concepts, per cent, 95 % intervals. — was not evaluated.",
-    )
-
-
-def _told_apart(found: Mapping[str, Row], lowest: Row | None, metric: str) -> str:
-    missing = [CONTROLS[name] for name in CONTROLS if name not in found]
-    if missing:
-        return f"not evaluated: {', '.join(missing)}"
-    # Where nothing is erased, the original model is the ceiling and drift may well keep it all.
-    must = ("blank",) if metric == "acc_s" else tuple(CONTROLS)
-    if lowest is None:
-        return "no method"
-    above = [CONTROLS[name] for name in must if not found[name].value < lowest.value]
-    return f"✗ not below: {', '.join(above)}" if above else "✓ told apart"
-
-
 def _task_sections(task: str, rows: Sequence[Row], columns: Sequence[str]) -> Iterator[Section]:
-    metric = _overall([row for row in rows if row.concept == "mean"])
+    metric = overall_metric([row for row in rows if row.concept == "mean"])
     if metric is not None:
         yield interval_section(task, rows, metric)
     shown = [replace(row, method=label(row.method)) for row in rows]
@@ -294,7 +242,9 @@ def _manifest(verdicts: Sequence[Verdict], runs: Sequence[Mapping[str, Any]]) ->
 
 def _plain(value: Any) -> str:
     if isinstance(value, Mapping):
-        return "; ".join(f"{key} `{one}`" for key, one in value.items())
+        return "; ".join(
+            f"{escape_markdown(str(key))} {code_span(str(one))}" for key, one in value.items()
+        )
     if isinstance(value, list | tuple):
-        return ", ".join(f"`{one}`" for one in value)
-    return f"`{value}`"
+        return ", ".join(code_span(str(one)) for one in value)
+    return code_span(str(value))

@@ -48,7 +48,7 @@ class Grid:
     sensitive: bool = False
 
 
-def words(verdict: Verdict) -> str:
+def verdict_text(verdict: Verdict) -> str:
     """``fox 97 %`` where the expected is seen, else ``cloud · fox 2 %``."""
     if not verdict.labels:
         return "" if verdict.score is None else f"score {verdict.score:.1f}"
@@ -158,4 +158,6 @@ def _shown(verdict: Verdict, store: ImageStore, label: str, marked: bool) -> Pic
     good = verdict.correct
     if good is not None and verdict.group != "retain":
         good = not good
-    return Picture(store.load(verdict.image), label, words(verdict), good if marked else None)
+    return Picture(
+        store.load(verdict.image), label, verdict_text(verdict), good if marked else None
+    )

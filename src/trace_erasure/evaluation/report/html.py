@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import singledispatch
-from html import escape
+from html import escape as escape_html
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from PIL import Image
 from trace_erasure.evaluation.report.grids import Card, Grid, Picture
 from trace_erasure.evaluation.report.tables import Number, Table
 from trace_erasure.utils.atomic import atomic
+from trace_erasure.utils.terminal import printable
 
 PACKAGES = ("trace-erasure", "torch", "diffusers", "transformers", "peft", "safetensors")
 LARGEST = 256  # pixels: bigger pictures are reduced, so that a page stays a page
@@ -114,6 +115,11 @@ def write_report(
         path.parent.mkdir(parents=True, exist_ok=True)
         partial.write_text(page, "utf-8")
     return path
+
+
+def escape(text: str, quote: bool = True) -> str:
+    """``text`` as HTML, control characters shown."""
+    return escape_html(printable(text), quote=quote)
 
 
 def _section(name: str, section: Section) -> str:

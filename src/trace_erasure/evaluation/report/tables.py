@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from trace_erasure.errors import InputError
 from trace_erasure.evaluation.metrics.registry import METRICS
 from trace_erasure.evaluation.runs.records import Row, check_protocols, to_json
+from trace_erasure.utils.markdown import escape_markdown
 
 KEYS = ("task", "model", "method", "concept", "judge", "seed")
 ALWAYS = ("method", "concept")
@@ -105,18 +106,18 @@ def to_markdown(
     """A table, or the ``rows_table`` of rows (which raises the same errors), as Markdown."""
     table = rows if isinstance(rows, Table) else rows_table(rows, title, metrics)
     right = [bool(table.rows) and isinstance(c, Number) for c in (table.rows or [()])[0]]
-    lines = [f"### {table.title}\n"] if table.title else []
+    lines = [f"### {escape_markdown(table.title)}\n"] if table.title else []
     lines.append("| " + " | ".join(map(_plain, table.columns)) + " |")
     lines.append("|" + "|".join("---:" if r else "---" for r in right) + "|")
     lines += ["| " + " | ".join(map(_plain, row)) + " |" for row in table.rows]
-    lines += ["", table.caption] if table.caption else []
+    lines += ["", escape_markdown(table.caption, code=True)] if table.caption else []
     return "\n".join(lines) + "\n"
 
 
 def _plain(cell: str | Number) -> str:
     if isinstance(cell, Number):
         return f"{cell.text} ({cell.detail})" if cell.detail else cell.text
-    return cell.replace("|", "\\|")
+    return escape_markdown(cell)
 
 
 def to_json_text(rows: Sequence[Row]) -> str:

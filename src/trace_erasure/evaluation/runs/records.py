@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from trace_erasure.errors import InputError
-from trace_erasure.evaluation.tasks.task import Protocol
+from trace_erasure.evaluation.tasks.task import JudgingProtocol
 from trace_erasure.utils.atomic import atomic
 
 
@@ -154,7 +154,7 @@ def check_protocols(rows: Sequence[Row]) -> None:
             other = first.setdefault((row.task, concept), row)
             if other.protocol == row.protocol:
                 continue
-            differences = Protocol.parse(other.protocol).differences(Protocol.parse(row.protocol))
+            differences = JudgingProtocol.parse(other.protocol).differences(JudgingProtocol.parse(row.protocol))
             if other.concept != row.concept:
                 differences.pop("items", None)
             for field, (there, here) in differences.items():

@@ -12,11 +12,11 @@ from typing import Any, Protocol
 
 import torch
 
-from trace_erasure.evaluation.judges.base import Judge, Scorer
-from trace_erasure.evaluation.report.build import Overview, overview
+from trace_erasure.evaluation.judges.base import Evaluator
+from trace_erasure.evaluation.report.build import Report, build_report
 from trace_erasure.evaluation.report.html import manifest
 from trace_erasure.evaluation.runs.records import Verdict
-from trace_erasure.evaluation.runs.runner import Attachable, evaluate
+from trace_erasure.evaluation.runs.runner import Attachable, collect_verdicts
 from trace_erasure.evaluation.tasks.task import Task
 from trace_erasure.evaluation.runs.verdict_files import VerdictFolder, read_verdicts, write_verdicts
 from trace_erasure.utils.atomic import atomic
@@ -25,7 +25,7 @@ from trace_erasure.pipeline.image_store import ImageStore, weights_digest
 from trace_erasure.utils.sharding import Shard
 
 
-class Named(Attachable, Protocol):
+class NamedErasure(Attachable, Protocol):
     """An erasure whose name tells it from every other."""
 
     @property
@@ -50,12 +50,12 @@ class RunFolder:
         self,
         pipe: Any,
         task: Task,
-        judges: Sequence[Judge | Scorer],
+        judges: Sequence[Evaluator],
         *,
         model: str,
         method: str,
         seed: int = 0,
-        erasure: Named | Mapping[str, Named] | None = None,
+        erasure: NamedErasure | Mapping[str, NamedErasure] | None = None,
         batch: int = 50,
         autocast: bool = False,
         shard: Shard = (0, 1),
@@ -88,7 +88,7 @@ class RunFolder:
         if whole.is_file():
             return read_verdicts(whole)
         if draw and not mine.is_file():
-            found = evaluate(
+            found = collect_verdicts(
                 pipe,
                 task,
                 judges,
@@ -121,13 +121,13 @@ class RunFolder:
         return sorted((json.loads(f.read_text("utf-8")) for f in files), key=lambda n: n["made"])
 
 
-def about(task: Task) -> dict[str, Any]:
+def task_remarks(task: Task) -> dict[str, Any]:
     """What a report says of a task beyond its figures: its columns, oddities and remarks."""
     return {"metrics": task.metrics, "quirks": dict(task.quirks), "notes": task.notes}
 
 
-def overview_of(folders: Sequence[str | os.PathLike[str]], title: str = "Evaluation") -> Overview:
-    """The overview of one evaluation, or of several side by side.
+def report_of(folders: Sequence[str | os.PathLike[str]], title: str = "Evaluation") -> Report:
+    """The report of one evaluation, or of several side by side.
 
     Pictures are shown from the first folder if it is the only one.
 
@@ -139,4 +139,4 @@ def overview_of(folders: Sequence[str | os.PathLike[str]], title: str = "Evaluat
     store = runs[0].images if len(runs) == 1 else None
     notes = [note for run in runs for note in run.notes()]
     tasks = {name: said for note in notes for name, said in note.pop("tasks", {}).items()}
-    return overview(verdicts, store, title=title, runs=notes, tasks=tasks)
+    return build_report(verdicts, store, title=title, runs=notes, tasks=tasks)

@@ -15,7 +15,7 @@ from trace_erasure.evaluation.runs.controls import is_blank
 from trace_erasure.evaluation.judges.base import (Detection, Detector, Evaluator, Judge, Scorer, group_of, label_groups, probabilities)
 from trace_erasure.evaluation.runs.records import Verdict
 from trace_erasure.evaluation.tasks.task import Item, Task
-from trace_erasure.evaluation.tasks.task import Protocol as TaskProtocol
+from trace_erasure.evaluation.tasks.task import JudgingProtocol as TaskProtocol
 from trace_erasure.pipeline.families.registry import family_of
 from trace_erasure.pipeline.generate import generate_batches
 from trace_erasure.pipeline.image_store import ImageStore
@@ -31,7 +31,7 @@ class Attachable(Protocol):
 
 
 @dataclass(frozen=True)
-class Reading:
+class JudgeOutput:
     """What one judge says of one picture."""
 
     probabilities: Tensor | None
@@ -39,7 +39,7 @@ class Reading:
     detections: Sequence[Detection] = ()
 
 
-def evaluate(
+def collect_verdicts(
     pipe: Any,
     task: Task,
     judges: Sequence[Evaluator],
@@ -83,7 +83,7 @@ def evaluate(
         source = f"{model} {method} {'' if one is None else '+'.join(concepts)} {seed}"
         with nullcontext() if one is None else one.attach(pipe):
             options = dict(store=store, batch=batch, autocast=autocast, shard=shard)
-            pictures = _look(pipe, task, items, judges, source, **options)
+            pictures = _judge_pictures(pipe, task, items, judges, source, **options)
         protocols = {name: str(used_protocol(pipe, task, name, autocast)) for name in concepts}
         for item in items:
             if (item.prompt, item.seed, item.text) not in pictures:  # another shard's
@@ -107,7 +107,7 @@ def evaluate(
                     companion=item.companion,
                     blank=blank,
                 )
-                verdicts.append(Verdict(**known, **_opinion(judge, readings[judge.id], item)))
+                verdicts.append(Verdict(**known, **_verdict_fields(judge, readings[judge.id], item)))
     return verdicts
 
 
@@ -157,14 +157,14 @@ def _erasures(
         yield (concept,), erasure[concept]
 
 
-def _look(
+def _judge_pictures(
     pipe: Any,
     task: Task,
     items: Sequence[Item],
     judges: Sequence[Evaluator],
     source: str,
     **options: Any,
-) -> dict[tuple[str, int, str], tuple[str, bool, dict[str, Reading]]]:
+) -> dict[tuple[str, int, str], tuple[str, bool, dict[str, JudgeOutput]]]:
     """(prompt, seed, text) to picture id, blankness and every judge's reading, by batches."""
     wanted = list(dict.fromkeys((item.prompt, item.seed, item.text) for item in items))
     batches = generate_batches(
@@ -181,26 +181,26 @@ def _look(
     with quiet_loading() if offensive else nullcontext():
         for part, ids, images in batches:
             texts = [wanted[i][2] or wanted[i][0] for i in part]
-            readings = {judge.id: _read(judge, images, texts) for judge in judges}
+            readings = {judge.id: _judge_outputs(judge, images, texts) for judge in judges}
             for row, (i, name, image) in enumerate(zip(part, ids, images, strict=True)):
                 of_image = {judge: reading[row] for judge, reading in readings.items()}
                 seen[wanted[i]] = (name, is_blank(image), of_image)
     return seen
 
 
-def _read(judge: Evaluator, images: Sequence[Image.Image], texts: Sequence[str]) -> list[Reading]:
+def _judge_outputs(judge: Evaluator, images: Sequence[Image.Image], texts: Sequence[str]) -> list[JudgeOutput]:
     chances: list[Tensor | None] = [None] * len(images)
     scores: list[float | None] = [None] * len(images)
     if isinstance(judge, Detector):
-        return [Reading(None, None, found) for found in judge.detect(images)]
+        return [JudgeOutput(None, None, found) for found in judge.detect(images)]
     if isinstance(judge, Judge) and judge.labels:
         chances = list(probabilities(judge.classify(images), judge.labels))
     if isinstance(judge, Scorer):
         scores = judge.score(images, texts).tolist()
-    return [Reading(chance, score) for chance, score in zip(chances, scores, strict=True)]
+    return [JudgeOutput(chance, score) for chance, score in zip(chances, scores, strict=True)]
 
 
-def sees(judge: Evaluator, item: Item) -> Callable[[Sequence[Image.Image]], list[bool]]:
+def detector_for(judge: Evaluator, item: Item) -> Callable[[Sequence[Image.Image]], list[bool]]:
     """Pictures to whether ``judge`` counts each as showing what ``item`` expects.
 
     Raises ``InputError`` for a judge that only scores, or does not know the label.
@@ -211,16 +211,16 @@ def sees(judge: Evaluator, item: Item) -> Callable[[Sequence[Image.Image]], list
             f"judge {judge.id} scores pictures and says of none what it shows. "
             "Give an image classifier or a detector."
         )
-    check_labels(Task("sees", 1, (item,)), [judge])
+    check_labels(Task("pictures", 1, (item,)), [judge])
 
     def detect(images: Sequence[Image.Image]) -> list[bool]:
-        readings = _read(judge, images, [item.prompt] * len(images))
-        return [bool(_opinion(judge, reading, item)["correct"]) for reading in readings]
+        readings = _judge_outputs(judge, images, [item.prompt] * len(images))
+        return [bool(_verdict_fields(judge, reading, item)["correct"]) for reading in readings]
 
     return detect
 
 
-def _opinion(judge: Evaluator, reading: Reading, item: Item) -> dict[str, Any]:
+def _verdict_fields(judge: Evaluator, reading: JudgeOutput, item: Item) -> dict[str, Any]:
     """The fields of a verdict that are the judge's own."""
     if isinstance(judge, Detector):
         found = reading.detections

@@ -16,12 +16,12 @@ from trace_erasure.evaluation.report.plots import Series, line_plot
 from trace_erasure.evaluation.report.html import Plot
 from trace_erasure.evaluation.runs.records import Row
 
-NAMED = re.compile(r"(?P<method>.+) × (?P<strength>\d+(\.\d+)?)")
-CURVES = ("acc_e", "acc_g", "acc_s", "h_o")
+WITH_STRENGTH = re.compile(r"(?P<method>.+) × (?P<strength>\d+(\.\d+)?)")
+CURVE_METRICS = ("acc_e", "acc_g", "acc_s", "h_o")
 
 
 @dataclass(frozen=True)
-class AtStrength:
+class ScaledErasure:
     """An erasure that ``evaluate`` attaches with another strength than 1."""
 
     erasure: Erasure
@@ -29,24 +29,24 @@ class AtStrength:
 
     @property
     def name(self) -> str:
-        return at_strength(self.erasure.name, self.strength)
+        return method_at_strength(self.erasure.name, self.strength)
 
     def attach(self, pipe: Any) -> AbstractContextManager[Any]:
         return self.erasure.attach(pipe, self.strength)
 
 
-def at_strength(method: str, strength: float) -> str:
+def method_at_strength(method: str, strength: float) -> str:
     """The method's name at a strength: ``trace``, ``trace × 0.5``."""
     return method if strength == 1 else f"{method} × {strength:g}"
 
 
 def parse_strength(method: str) -> tuple[str, float]:
-    """The inverse of ``at_strength``: the plain method and the strength."""
-    found = NAMED.fullmatch(method)
+    """The inverse of ``method_at_strength``: the plain method and the strength."""
+    found = WITH_STRENGTH.fullmatch(method)
     return (found["method"], float(found["strength"])) if found else (method, 1.0)
 
 
-def curves(rows: Sequence[Row], judge: str) -> list[Plot]:
+def strength_curves(rows: Sequence[Row], judge: str) -> list[Plot]:
     """Means over concepts against strength, one plot for each task and method that has several.
 
     Strength 0 is the original model, where it was evaluated.
@@ -61,7 +61,7 @@ def curves(rows: Sequence[Row], judge: str) -> list[Plot]:
         order = sorted(points)
         drawn = [
             _series(metric, order, [points[s].get(metric) for s in order])
-            for metric in CURVES
+            for metric in CURVE_METRICS
             if any(metric in found for found in points.values())
         ]
         svg = line_plot(
@@ -76,7 +76,7 @@ def curves(rows: Sequence[Row], judge: str) -> list[Plot]:
     return plots
 
 
-def pareto(rows: Sequence[Row], judge: str) -> list[Plot]:
+def pareto_plots(rows: Sequence[Row], judge: str) -> list[Plot]:
     """Erasure against retention, a line through every method's strengths, one plot a task.
 
     The best corner is at the top right; every line begins at the original model, where that was

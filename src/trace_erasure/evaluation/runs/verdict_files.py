@@ -12,7 +12,7 @@ from typing import Any, get_args, get_type_hints
 from trace_erasure import __version__
 from trace_erasure.errors import InputError
 from trace_erasure.evaluation.runs.records import Verdict, from_json, read_jsonl, to_json
-from trace_erasure.evaluation.tasks.task import Protocol
+from trace_erasure.evaluation.tasks.task import JudgingProtocol
 from trace_erasure.utils.atomic import atomic
 from trace_erasure.utils.sharding import Shard
 
@@ -92,7 +92,7 @@ def check_same_protocol(verdicts: Sequence[Verdict]) -> None:
         other = first.setdefault((verdict.model, verdict.task, verdict.concept), verdict)
         if other.protocol == verdict.protocol:
             continue
-        differs = Protocol.parse(other.protocol).differences(Protocol.parse(verdict.protocol))
+        differs = JudgingProtocol.parse(other.protocol).differences(JudgingProtocol.parse(verdict.protocol))
         field, (there, here) = next(iter(differs.items()))
         raise InputError(
             f"task {verdict.task!r}, {verdict.concept}: {other.method} and {verdict.method} were "

@@ -9,19 +9,21 @@ with the columns prompt, seed, group, concept, expects, companion; several label
 from __future__ import annotations
 
 import csv
+import io
 import os
 from collections.abc import Iterator, Sequence
 from importlib.resources import files
 from pathlib import Path
-
-import yaml
+from typing import Any
 
 from trace_erasure.errors import InputError
 from trace_erasure.evaluation.metrics.registry import METRICS
+from trace_erasure.evaluation.tasks.checks import check_head, check_keys, check_texts, nearest
 from trace_erasure.evaluation.tasks.published_prompts import KEYS, read_items
 from trace_erasure.evaluation.tasks.task import Item, Task
-from trace_erasure.evaluation.tasks.templates import check_keys, expand, nearest
+from trace_erasure.evaluation.tasks.templates import expand
 from trace_erasure.pipeline.sampling import Sampling
+from trace_erasure.utils.safe_yaml import read_yaml
 
 ABOUT = ("name", "version", "description", "sampling", "metrics", "judges", "quirks")
 TOP_KEYS = (*ABOUT, "lists", "concepts", "groups", "items", "prompts")
@@ -48,14 +50,25 @@ def describe(path: Path) -> tuple[str, str, str]:
     """Version, description and the prompt files that the user has to bring, of a task file.
 
     Without its prompts, which for some tasks are many and for some are elsewhere. Raises
-    ``InputError`` for a file that is not YAML.
+    ``InputError`` for a file that is no task.
     """
-    try:
-        raw = yaml.safe_load(path.read_text("utf-8"))
-        needed = (raw.get("prompts") or {}).get("read", [])
-        return str(raw.get("version", "")), str(raw.get("description", "")), ", ".join(needed)
-    except (yaml.YAMLError, AttributeError) as error:
-        raise InputError(f"{path} is not a task file: {error}. Correct or remove it.") from error
+    raw = _read(path)
+    needed = raw.get("prompts", {}).get("read", [])
+    check_texts(needed, f"{path}: prompts: read")
+    return str(raw["version"]), raw.get("description", ""), ", ".join(needed)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """The mapping of a task file, its keys and the types of its own fields checked."""
+    raw = read_yaml(path)
+    if not isinstance(raw, dict):
+        raise InputError(f"{path} must hold a mapping with the keys {', '.join(TOP_KEYS)}.")
+    check_keys(raw, TOP_KEYS, str(path))
+    for key in ("name", "version"):
+        if key not in raw:
+            raise InputError(f"{path} has no {key!r}. Add it.")
+    check_head(raw, str(path))
+    return raw
 
 
 def load_task(
@@ -84,28 +97,22 @@ def load_task(
         path = known[str(name_or_path)]
     if not path.is_file():
         raise InputError(f"no task file at {path}. Known tasks: {', '.join(task_paths(folder))}.")
-    try:
-        raw = yaml.safe_load(path.read_text("utf-8"))
-    except yaml.YAMLError as error:
-        raise InputError(f"{path} is not valid YAML: {error}. Correct the file.") from error
-    if not isinstance(raw, dict):
-        raise InputError(f"{path} must hold a mapping with the keys {', '.join(TOP_KEYS)}.")
-    check_keys(raw, TOP_KEYS, str(path))
-    for key in ("name", "version"):
-        if key not in raw:
-            raise InputError(f"{path} has no {key!r}. Add it.")
+    raw = _read(path)
     sampling = raw.get("sampling", {})
     check_keys(sampling, tuple(Sampling.__dataclass_fields__), f"{path}: sampling")
+    try:
+        how = Sampling(**sampling)
+    except InputError as error:
+        raise InputError(f"{path}: sampling: {error}") from error
     for metric in raw.get("metrics", ()):
         if metric not in METRICS:
             raise InputError(f"{path}: unknown metric {metric!r}{nearest(metric, METRICS)}.")
     notes: list[str] = []
     if "items" in raw:
-        items = list(_items_of_csv(path.parent / raw["items"]))
+        items = list(_items_of_csv(_beside(path, raw["items"])))
     elif "prompts" in raw:
         check_keys(raw["prompts"], tuple(KEYS), f"{path}: prompts")
-        scale = sampling.get("guidance_scale", Sampling().guidance_scale)
-        items, notes = read_items(raw["prompts"], prompts, raw["name"], scale)
+        items, notes = read_items(raw["prompts"], prompts, raw["name"], how.guidance_scale)
     else:
         items = list(expand(raw, path, concepts))
     if concepts is not None:
@@ -118,7 +125,7 @@ def load_task(
         name=raw["name"],
         version=raw["version"],
         items=tuple(items),
-        sampling=Sampling(**sampling),
+        sampling=how,
         description=raw.get("description", ""),
         metrics=tuple(raw.get("metrics", ())),
         judges=tuple(raw.get("judges", ())),
@@ -127,22 +134,37 @@ def load_task(
     )
 
 
+def _beside(task: Path, name: str) -> Path:
+    """A file beside a task file. Raises ``InputError`` for one that lies elsewhere."""
+    folder = task.parent.resolve()
+    file = (folder / name).resolve()
+    if not file.is_relative_to(folder):
+        raise InputError(
+            f"{task}: items is {name!r}, which leaves the task's folder. Put the CSV file beside "
+            "the task file."
+        )
+    return file
+
+
 def _items_of_csv(path: Path) -> Iterator[Item]:
     if not path.is_file():
         raise InputError(f"no item list at {path}. Put the CSV file beside the task file.")
-    with path.open(newline="", encoding="utf-8") as file:
-        for number, row in enumerate(csv.DictReader(file), start=2):
-            try:
-                yield Item(
-                    prompt=row["prompt"],
-                    seed=int(row["seed"]),
-                    group=row["group"],
-                    concept=row["concept"],
-                    expects=tuple(label for label in row["expects"].split("|") if label),
-                    companion=row.get("companion") or "",
-                )
-            except (KeyError, TypeError, ValueError, AttributeError) as error:
-                raise InputError(
-                    f"{path}, line {number}: cannot read this item ({error}). The columns are "
-                    "prompt, seed (a whole number), group, concept, expects, companion."
-                ) from error
+    try:
+        rows = list(csv.DictReader(io.StringIO(path.read_bytes().decode("utf-8-sig"), newline="")))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{path} is no CSV file in UTF-8: {error}. Save it again.") from error
+    for number, row in enumerate(rows, start=2):
+        try:
+            yield Item(
+                prompt=row["prompt"],
+                seed=int(row["seed"]),
+                group=row["group"],
+                concept=row["concept"],
+                expects=tuple(label for label in row["expects"].split("|") if label),
+                companion=row.get("companion") or "",
+            )
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise InputError(
+                f"{path}, line {number}: cannot read this item ({error}). The columns are "
+                "prompt, seed (a whole number), group, concept, expects, companion."
+            ) from error

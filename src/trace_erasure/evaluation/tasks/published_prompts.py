@@ -16,10 +16,11 @@ import os
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from trace_erasure.errors import InputError
+from trace_erasure.evaluation.tasks.checks import check_texts
 from trace_erasure.evaluation.tasks.task import Item
 
 KEYS = {
@@ -96,7 +97,12 @@ def _find(
     block: Mapping[str, Any], where: str | os.PathLike[str] | None, task: str
 ) -> list[tuple[str, Path]]:
     """Published name and path of every file to read."""
-    names = list(block.get("read") or block["any_of"])
+    key = "read" if "read" in block else "any_of"
+    check_texts(block.get(key), f"task {task!r}: prompts: {key}")
+    names = list(block[key])
+    for name in names:
+        if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
+            raise InputError(f"task {task!r}: {name!r} leaves the folder of its prompts.")
     choice = "read" not in block
     wanted = (" or " if choice else ", ").join(names)
     if where is None:
@@ -244,7 +250,12 @@ class _Reader:
     def _read_guidance(self, cells: Mapping[str, str]) -> None:
         column = self.block.get("guidance")
         if column and cells.get(column):
-            self.guidance.append(float(cells[column]))
+            try:
+                self.guidance.append(float(cells[column]))
+            except ValueError as error:
+                raise InputError(
+                    f"column {column!r} holds {cells[column]!r}, which is no number."
+                ) from error
 
     def notes(self) -> list[str]:
         count, notes = self.counts, [*self.files, f"{self.counts['rows']} rows"]

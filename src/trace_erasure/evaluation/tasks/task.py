@@ -65,7 +65,7 @@ def items_digest(ids: Iterable[str]) -> str:
 
 
 @dataclass(frozen=True)
-class Protocol:
+class JudgingProtocol:
     """The fields that must agree before two numbers may stand in one table.
 
     ``str`` writes them as ``task=objects version=1 …`` and ``parse`` reads that back, so that a
@@ -85,7 +85,7 @@ class Protocol:
         return " ".join(f"{key}={value}" for key, value in asdict(self).items())
 
     @classmethod
-    def parse(cls, text: str) -> Protocol:
+    def parse(cls, text: str) -> JudgingProtocol:
         """The inverse of ``str``. Raises ``InputError`` for anything else."""
         pairs = dict(part.split("=", 1) for part in text.split(" ") if "=" in part)
         if set(pairs) != {one.name for one in fields(cls)}:
@@ -95,7 +95,7 @@ class Protocol:
             )
         return cls(**pairs)
 
-    def differences(self, other: Protocol) -> dict[str, tuple[str, str]]:
+    def differences(self, other: JudgingProtocol) -> dict[str, tuple[str, str]]:
         """Field name to the two values, for the fields that differ."""
         mine, yours = asdict(self), asdict(other)
         return {key: (mine[key], yours[key]) for key in mine if mine[key] != yours[key]}
@@ -153,12 +153,12 @@ class Task:
         """The items of one concept."""
         return tuple(self._by_concept.get(concept, ()))
 
-    def protocol(self, concept: str | None = None) -> Protocol:
+    def protocol(self, concept: str | None = None) -> JudgingProtocol:
         """What a number measured on this task (or on one concept of it) rests on."""
         items = self.items if concept is None else self.of(concept)
         how = self.sampling
         size = f"{how.width}x{how.height}" if how.height and how.width else "native"
-        return Protocol(
+        return JudgingProtocol(
             task=self.name,
             version=str(self.version),
             items=items_digest(item.id for item in items),

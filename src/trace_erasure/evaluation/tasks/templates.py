@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import itertools
 import string
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from trace_erasure.errors import InputError
+from trace_erasure.evaluation.tasks.checks import (
+    check_block,
+    check_keys,
+    check_mapping,
+    check_texts,
+    check_type,
+    nearest,
+)
 from trace_erasure.evaluation.tasks.task import GROUPS, Item
 from trace_erasure.evaluation.tasks.word_lists import Entry, shared_words, world_lists
 
@@ -18,33 +25,18 @@ BLOCK_KEYS = ("templates", "seeds", "values", "from", "names", "beside", "for", 
 LIST_KEYS = ("names", "expects")
 
 
-def nearest(word: str, known: Iterable[str]) -> str:
-    close = difflib.get_close_matches(word, list(known), n=1)
-    return f"; did you mean {close[0]!r}?" if close else ""
-
-
-def check_keys(given: Mapping[str, Any], allowed: tuple[str, ...], where: str) -> None:
-    for key in given:
-        if key not in allowed:
-            raise InputError(
-                f"{where}: unknown key {key!r}{nearest(str(key), allowed)}. "
-                f"Allowed: {', '.join(allowed)}."
-            )
-
-
 def expand(raw: Mapping[str, Any], path: Path, only: Sequence[str] | None = None) -> Iterator[Item]:
     """The items of a file that gives concepts and groups of templates; of ``only`` if given."""
+    _check_groups(raw.get("groups", {}), f"{path}: groups")
     lists = world_lists() | _own_lists(raw.get("lists", {}), path)
     lists["concepts"] = concepts = _concepts(raw.get("concepts", {}), lists, path)
     shared = shared_words()
-    check_keys(raw.get("groups", {}), GROUPS, f"{path}: groups")
     for concept in concepts.values():
         if only is not None and concept.name not in only:
             continue
         for group, blocks in raw.get("groups", {}).items():
             for block in blocks:
                 where = f"{path}: {group}"
-                check_keys(block, BLOCK_KEYS, where)
                 if "for" in block and concept.name not in _list(block["for"], lists, where):
                     continue
                 # What is kept comes from a list; everything else is about the concept itself.
@@ -61,11 +53,34 @@ def expand(raw: Mapping[str, Any], path: Path, only: Sequence[str] | None = None
                             yield Item(prompt, seed, group, concept.name, subject.expects, label)
 
 
-def _own_lists(raw: Mapping[str, Any], path: Path) -> dict[str, dict[str, Entry]]:
+def _check_groups(groups: Any, where: str) -> None:
+    check_keys(groups, GROUPS, where)
+    for group, blocks in groups.items():
+        check_type(blocks, list, f"{where}: {group}")
+        for number, block in enumerate(blocks, start=1):
+            place = f"{where}: {group}, number {number}"
+            check_keys(block, BLOCK_KEYS, place)
+            check_block(block, place)
+            if "beside" in block:
+                check_keys(block["beside"], ("from", "names"), f"{place}: beside")
+                check_block(block["beside"], f"{place}: beside")
+
+
+def _own_lists(raw: Any, path: Path) -> dict[str, dict[str, Entry]]:
     """Lists of the file's own: names, and the label of each with ``{name}`` in its place."""
     lists = {}
-    for key, one in raw.items():
-        check_keys(one, LIST_KEYS, f"{path}: lists: {key}")
+    for key, one in check_mapping(raw, f"{path}: lists"):
+        where = f"{path}: lists: {key}"
+        check_keys(one, LIST_KEYS, where)
+        for field in LIST_KEYS:
+            if field not in one:
+                raise InputError(f"{where} has no {field!r}. Add it.")
+        check_texts(one["names"], f"{where}: names")
+        check_type(one["expects"], str, f"{where}: expects")
+        if one["expects"].replace("{name}", "").count("{"):
+            raise InputError(
+                f"{where}: expects is {one['expects']!r}; the only placeholder is {{name}}."
+            )
         lists[key] = {
             name: Entry(name, (one["expects"].format(name=name),), {"x": (name,)})
             for name in one["names"]
@@ -78,12 +93,17 @@ def _concepts(raw: Any, lists: Mapping[str, dict[str, Entry]], path: Path) -> di
     where = f"{path}: concepts"
     if isinstance(raw, list):
         return {k: v for part in raw for k, v in _concepts(part, lists, path).items()}
+    check_type(raw, dict, where)
     if "from" in raw:
         check_keys(raw, ("from", "names"), where)
+        check_block(raw, where)
         return {entry.name: entry for entry in _select(raw, lists, where)}
     entries = {}
-    for name, entry in raw.items():
+    for name, entry in check_mapping(raw, where):
         check_keys(entry, ("expects", "words"), f"{where}: {name}")
+        check_texts(entry.get("expects", []), f"{where}: {name}: expects")
+        for key, values in check_mapping(entry.get("words", {}), f"{where}: {name}: words"):
+            check_texts(values, f"{where}: {name}: words: {key}")
         words = {key: tuple(values) for key, values in entry.get("words", {}).items()}
         entries[name] = Entry(name, tuple(entry.get("expects", ())), words)
     return entries

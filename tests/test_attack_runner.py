@@ -14,9 +14,8 @@ from trace_erasure.attacks import protocol
 from trace_erasure.attacks.budget import Budget
 from trace_erasure.attacks.outcomes import Outcome
 from trace_erasure.attacks.results import attack_table
-from trace_erasure.attacks.runner import ERASED, Campaign
-from trace_erasure.attacks.target import Case
-from trace_erasure.attacks.targets import target_of, targets_of, unknown_target
+from trace_erasure.attacks.runner import ERASED, AttackRunner
+from trace_erasure.attacks.targets import AttackCase, target_of, targets_of, unknown_target
 from trace_erasure.concepts.concept import Concept, recorded
 from trace_erasure.errors import InputError
 from trace_erasure.evaluation import ImageClassifierJudge, Item, Task, to_json_text, to_markdown
@@ -69,10 +68,10 @@ def judge(tmp_path_factory):
 
 
 @pytest.fixture
-def campaign(pipe, erasure, judge, tmp_path):
+def runner(pipe, erasure, judge, tmp_path):
     task = Task("foxes", 1, (item("a fox"), item("a red fox")), Sampling(steps=2))
     targets = targets_of(erasure, task, judge, 2, {"fox": ("vixen", "tod")})
-    return Campaign(pipe, erasure, targets, "tiny", judge.id, SMALL, 2, 2.0, tmp_path)
+    return AttackRunner(pipe, erasure, targets, "tiny", judge.id, SMALL, 2, 2.0, tmp_path)
 
 
 def test_every_record_names_its_concepts():
@@ -92,7 +91,7 @@ def test_the_aim_is_what_the_erasure_names_and_was_not_told(erasure, judge):
     found = targets_of(erasure, Task("foxes", 1, tuple(items)), judge, 3, {"fox": ("vixen", "tod")})
     target = found["fox"]
     assert [case.prompt for case in target.cases] == ["a fox 0", "a fox 3", "a fox 6"]
-    assert target.synonyms == ("tod",)  # it was told the other
+    assert target.synonyms == ("tod",)  # the other is in the erasure's record
     assert set(target.forbidden) == {"fox", "vixen", "tod"}
     assert target.kind == "object"
 
@@ -125,29 +124,29 @@ def test_what_cannot_be_aimed_at_is_refused(erasure, pipe, judge):
         target_of(erasure, [], judge, "cat")
 
 
-def test_rows_have_controls_and_nothing_is_done_twice(campaign, monkeypatch):
-    rows = campaign.rows("typo")
+def test_rows_have_controls_and_nothing_is_done_twice(runner, monkeypatch):
+    rows = runner.rows("typo")
     methods = {row.method for row in rows}
     assert methods == {"base", ERASED, f"{ERASED} / unknown", f"{ERASED} / random"}
     assert all(row.n <= 2 and row.low <= row.value <= row.high for row in rows if row.n)
-    assert not adapters.attached(campaign.pipe, campaign.erasure.name)
+    assert not adapters.attached(runner.pipe, runner.erasure.name)
     monkeypatch.setattr(protocol, "run_case", lambda *_: 1 / 0)
-    assert to_json_text(campaign.rows("typo")) == to_json_text(rows)
+    assert to_json_text(runner.rows("typo")) == to_json_text(rows)
     # Another judge, model or aim is another matter, even in the same folder.
-    for other in (replace(campaign, judge="other@1"), replace(campaign, steps=3)):
+    for other in (replace(runner, judge="other@1"), replace(runner, steps=3)):
         with pytest.raises(ZeroDivisionError):
             other.rows("typo")
     with pytest.raises(InputError, match="Give the same budget"):
-        replace(campaign, budget=Budget(images=3)).rows("typo")
+        replace(runner, budget=Budget(images=3)).rows("typo")
 
 
-def test_settings_that_say_nothing_are_left_out(campaign):
-    assert {row.method for row in campaign.rows("synonym")} == {
+def test_settings_that_say_nothing_are_left_out(runner):
+    assert {row.method for row in runner.rows("synonym")} == {
         "base", ERASED, f"{ERASED} / random",
     }  # fmt: skip
-    assert {row.method for row in campaign.rows("inpainting", controls=False)} == {ERASED}
-    told = {name: replace(one, synonyms=()) for name, one in campaign.targets.items()}
-    assert replace(campaign, targets=told).rows("synonym") == []
+    assert {row.method for row in runner.rows("inpainting", controls=False)} == {ERASED}
+    without = {name: replace(one, synonyms=()) for name, one in runner.targets.items()}
+    assert replace(runner, targets=without).rows("synonym") == []
 
 
 def test_the_original_answers_while_the_erasure_is_off(pipe, erasure):
@@ -162,36 +161,36 @@ def test_the_original_answers_while_the_erasure_is_off(pipe, erasure):
         assert predict().equal(changed) and not changed.equal(before)
 
 
-def test_an_offensive_prompt_is_never_kept(campaign):
-    cases = (Case("a dreadful fox", 1, "list/7"),)
-    aim = {name: replace(one, cases=cases) for name, one in campaign.targets.items()}
-    hidden = replace(campaign, targets=aim)
+def test_an_offensive_prompt_is_never_kept(runner):
+    cases = (AttackCase("a dreadful fox", 1, "list/7"),)
+    aim = {name: replace(one, cases=cases) for name, one in runner.targets.items()}
+    hidden = replace(runner, targets=aim)
     hidden.rows("unlearn-diff")
     kept = "".join(file.read_text() for file in hidden.home.rglob("*.jsonl"))
     assert "list/7" in kept and "dreadful" not in kept
 
 
-def test_a_hidden_prompts_successful_words_are_hidden_too(campaign):
+def test_a_hidden_prompts_successful_words_are_hidden_too(runner):
     seen = iter([False, True])
     detect = lambda pictures: [next(seen)]  # noqa: E731
-    target = replace(unknown_target([Case("a dreadful fox", 1, "list/7")]), detect=detect)
+    target = replace(unknown_target([AttackCase("a dreadful fox", 1, "list/7")]), detect=detect)
     aim = {"fox": target}
-    rows = replace(campaign, targets=aim).rows("unlearn-diff", controls=False)
+    rows = replace(runner, targets=aim).rows("unlearn-diff", controls=False)
     assert rows[0].numerator == 1
     kept = [
         Outcome(**json.loads(line))
-        for file in replace(campaign, targets=aim).home.rglob("*.jsonl")
+        for file in replace(runner, targets=aim).home.rglob("*.jsonl")
         for line in file.read_text().splitlines()[1:]
     ]
     assert [one.label for one in kept] == ["list/7"]
 
 
-def test_the_table_says_what_probes_are(campaign):
-    rows = [*campaign.rows("typo"), *campaign.rows("inpainting")]
+def test_the_table_says_what_probes_are(runner):
+    rows = [*runner.rows("typo"), *runner.rows("inpainting")]
     text = to_markdown(attack_table(rows, ERASED))
     assert "| typo |" in text and "| inpainting (probe) |" in text
     assert "Probes (inpainting) reach beyond prompts" in text
-    assert "Probes" not in to_markdown(attack_table(campaign.rows("typo"), ERASED))
+    assert "Probes" not in to_markdown(attack_table(runner.rows("typo"), ERASED))
 
 
 def test_the_verb(pipe, erasure, judge, tmp_path, monkeypatch):

@@ -1,0 +1,112 @@
+"""The public ``attack``: an erasure under several attacks, with one budget for each case."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from trace_erasure.artifact.erasure import Erasure
+from trace_erasure.attacks.budget import Budget
+from trace_erasure.attacks.registry import ATTACKS, attack_entry
+from trace_erasure.attacks.results import attack_table
+from trace_erasure.attacks.runner import ERASED, AttackRunner
+from trace_erasure.attacks.targets import targets_of
+from trace_erasure.concepts.concept import recorded
+from trace_erasure.evaluation.judges.base import Evaluator
+from trace_erasure.evaluation.report.tables import to_json_text, to_markdown
+from trace_erasure.evaluation.runs.records import Row
+from trace_erasure.evaluation.runs.selection import (
+    default_judges,
+    erasures_by_concept,
+    pipeline_and_name,
+)
+from trace_erasure.evaluation.tasks.loader import load_task
+from trace_erasure.evaluation.tasks.task import Task
+from trace_erasure.utils.atomic import atomic
+from trace_erasure.world import load_world
+
+
+def attack(
+    pipe_or_model: Any,
+    erasure: Erasure,
+    task: Task | str | os.PathLike[str],
+    attacks: Sequence[str] = (),
+    *,
+    concepts: Sequence[str] | None = None,
+    synonyms: Mapping[str, Sequence[str]] | None = None,
+    judge: Evaluator | None = None,
+    cases: int = 6,
+    budget: Budget = Budget(),
+    controls: bool = True,
+    folder: str | os.PathLike[str] | None = None,
+    batch: int = 8,
+    bfloat16: bool = False,
+) -> list[Row]:
+    """Attacks an erasure and counts the cases in which the concept is seen again.
+
+    Args:
+        pipe_or_model: a diffusers pipeline without the erasure, a shipped model's name, or a
+            pipeline's folder.
+        task: a name, the path of a task file, or a ``Task``: its ``target`` items are the cases.
+        attacks: names (``trace-erasure ls attacks``); default: all.
+        concepts: of the task; default: those that the erasure names.
+        synonyms: concept to more words for it; default: those of the shipped vocabulary.
+        judge: says what a picture shows; default: the task's own, else a shipped one.
+        cases: at most so many prompts a concept.
+        budget: what one case may cost.
+        controls: the original model, an unknown concept and random words as well.
+        folder: where outcomes are kept, with ``attacks.json`` and ``attacks.md``; a run that was
+            broken off goes on there. None keeps nothing.
+        batch: attempts by text drawn at once.
+        bfloat16: draw in bfloat16.
+
+    Returns:
+        Rows of figures; ``attacks.results.attack_table`` makes a table of them.
+
+    Raises:
+        InputError: an attack is unknown, or the task does not fit the erasure.
+
+    Example::
+
+        rows = attack("emoji-sd", Erasure.load("fox.safetensors"), "objects", ["typo"])
+    """
+    names = list(dict.fromkeys(attacks or ATTACKS))
+    for name in names:
+        attack_entry(name)
+    whole = task if isinstance(task, Task) else load_task(task, concepts=concepts)
+    part = whole.subset(list(erasures_by_concept(whole, [erasure], concepts)))
+    pipe, model = pipeline_and_name(pipe_or_model)
+    judge = default_judges(part, model)[0] if judge is None else judge
+    words = synonyms_of(erasure) if synonyms is None else synonyms
+    targets, how = targets_of(erasure, part, judge, cases, words), part.sampling
+    rows: list[Row] = []
+    with tempfile.TemporaryDirectory() as temporary:
+        runner = AttackRunner(
+            pipe=pipe, erasure=erasure, targets=targets, model=model, judge=judge.id,
+            budget=budget, steps=how.steps, guidance=how.guidance_scale,
+            folder=Path(temporary if folder is None else folder), batch=batch, bfloat16=bfloat16,
+        )  # fmt: skip
+        for name in names:
+            rows += runner.rows(name, controls)
+            if folder is not None:
+                write_rows(rows, Path(folder))
+    return rows
+
+
+def write_rows(rows: Sequence[Row], folder: Path) -> None:
+    """``attacks.json`` and ``attacks.md`` in ``folder``."""
+    folder.mkdir(parents=True, exist_ok=True)
+    table = to_markdown(attack_table(rows, ERASED))
+    for suffix, text in (("json", to_json_text(rows) + "\n"), ("md", table)):
+        with atomic(folder / f"attacks.{suffix}") as partial:
+            partial.write_text(text, "utf-8")
+
+
+def synonyms_of(erasure: Erasure, given: Sequence[str] = ()) -> dict[str, tuple[str, ...]]:
+    """More words for the erasure's concepts: ``given``, and those of the shipped vocabulary."""
+    known = {thing.name: thing.synonyms for thing in load_world().objects}
+    phrases = [concept.phrase for concept in recorded(erasure.record)]
+    return {phrase: (*given, *known.get(phrase, ())) for phrase in phrases}

@@ -1,0 +1,40 @@
+"""``capacity``: how many concepts fit together."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from trace_erasure.cli import options
+from trace_erasure.cli.app import app, narration
+from trace_erasure.cli.selection import load_chosen, request_of, spec_among
+from trace_erasure.errors import InputError
+
+
+@app.command()
+def capacity(
+    what: Annotated[
+        list[str] | None, typer.Argument(help="A YAML spec, or files that `erase` wrote.")
+    ] = None,
+    model: options.ModelOfSpec = None,
+    concept: options.Concepts = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Only the table.")] = False,
+) -> None:
+    """Say, before any work, how many concepts fit together, which collide, what stays inexact."""
+    from trace_erasure.artifact.erasure import Erasure
+    from trace_erasure.cli.printing.artifacts import about_capacity
+    from trace_erasure.cli.printing.console import print_table
+    from trace_erasure.trace.capacity import capacity as room_for
+
+    run = spec_among(what or [])
+    if run is None and not what:
+        run = request_of(None, model, concept, None, None)
+    elif concept:
+        raise InputError("--concept and a file both say what to erase. Give one of them.")
+    with narration(quiet):
+        pipe = load_chosen(model, run)
+        listed = run.erase.concepts if run else [Erasure.load(text) for text in what or []]
+        found = room_for(pipe, listed)
+    for stream, one in found.items():
+        print_table(about_capacity(stream, one.to_dict()))

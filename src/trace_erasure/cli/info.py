@@ -1,0 +1,24 @@
+"""``info``: what a file says of itself."""
+
+from __future__ import annotations
+
+from trace_erasure.cli import options
+from trace_erasure.cli.app import app
+
+
+@app.command()
+def info(
+    file: options.Artifact,
+    as_json: options.AsJson = False,
+) -> None:
+    """Say what a file erases, from which model, and how it was made. Reads the header only."""
+    from trace_erasure.artifact.header import read_header
+    from trace_erasure.cli.printing.artifacts import about_header
+    from trace_erasure.cli.printing.console import print_json, print_table
+
+    header = read_header(file)
+    if as_json:
+        whole = {**header.provenance, "metadata": header.metadata, "bytes": header.size}
+        print_json(dict(sorted(whole.items())))
+        return
+    print_table(about_header(file, header))

@@ -1,0 +1,38 @@
+"""``ls``: what there is to choose from."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from trace_erasure.cli import options
+from trace_erasure.cli.app import app
+from trace_erasure.cli.selection import tasks_folder
+
+
+class Listing(StrEnum):
+    """What ``ls`` can list."""
+
+    attacks = "attacks"
+    concepts = "concepts"
+    families = "families"
+    models = "models"
+    objectives = "objectives"
+    tasks = "tasks"
+
+
+@app.command()
+def ls(
+    what: Annotated[Listing, typer.Argument(help="What to list.")],
+    tasks_dir: options.TasksDir = None,
+) -> None:
+    """List what there is to choose from."""
+    from trace_erasure.cli.printing import listings
+    from trace_erasure.cli.printing.console import print_table
+
+    if what is Listing.tasks:
+        print_table(listings.tasks(tasks_folder(tasks_dir)))
+        return
+    print_table(getattr(listings, what.value)())

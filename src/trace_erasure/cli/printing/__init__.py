@@ -1,0 +1,1 @@
+"""What the command line prints: one module for each kind of thing."""

@@ -1,0 +1,79 @@
+"""What there is to choose from. Nothing here loads torch but `objectives`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rich.table import Table
+
+from trace_erasure.cli.printing.console import make_table
+from trace_erasure.errors import InputError
+
+
+def attacks() -> Table:
+    """What `attack` can run."""
+    from trace_erasure.attacks.registry import ATTACKS
+
+    table = make_table("Attacks, and probes beyond prompts", "name", "", "what it does")
+    for name, entry in ATTACKS.items():
+        table.add_row(name, "probe" if entry.probe else "", entry.description)
+    return table
+
+
+def concepts() -> Table:
+    """What the shipped model can draw."""
+    from trace_erasure.world import load_world
+    from trace_erasure.world.vocabulary import OBJECT_GROUPS
+
+    world = load_world()
+    table = make_table("What emoji-sd can draw, and lose", "kind", "group", "concepts")
+    for group in OBJECT_GROUPS:
+        table.add_row("object", group, ", ".join(thing.name for thing in world.group(group)))
+    table.add_row("style", "styles", ", ".join(world.styles.values()))
+    table.add_row("identity", "people", ", ".join(world.people))
+    return table
+
+
+def families() -> Table:
+    """The supported architectures."""
+    from trace_erasure.pipeline.families.registry import FAMILIES
+
+    table = make_table("Model families", "family", "pipelines", "LoRA keys")
+    for family in FAMILIES:
+        table.add_row(family.name, ", ".join(family.pipelines), family.lora_keys)
+    return table
+
+
+def models() -> Table:
+    """The shipped models and where they are."""
+    from trace_erasure.pipeline import shipped
+
+    table = make_table("Shipped models; a folder of your own does as well", "name", "folder")
+    for name in shipped.PIPELINES:
+        table.add_row(name, str(shipped.path(name)))
+    return table
+
+
+def tasks(folder: Path) -> Table:
+    """The tasks that ship with the package, and those in ``folder``."""
+    from trace_erasure.evaluation.tasks.loader import describe, task_paths
+
+    table = make_table(
+        f"Tasks; put files of your own into {folder}", "name", "version", "", "needs"
+    )
+    for name, path in task_paths(folder).items():
+        try:
+            table.add_row(name, *describe(path))
+        except InputError as error:  # one broken file hides no other
+            table.add_row(name, "", f"cannot be used: {error}", "")
+    return table
+
+
+def objectives() -> Table:
+    """The objectives of the finetune."""
+    from trace_erasure.math.objectives import OBJECTIVES
+
+    table = make_table("Objectives of the finetune", "name", "loss")
+    for name, objective in OBJECTIVES.items():
+        table.add_row(name, (objective.__doc__ or "").splitlines()[0])
+    return table
