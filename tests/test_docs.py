@@ -19,6 +19,7 @@ ROOT = Path(__file__).resolve().parents[1]
 DOCUMENTS = [
     *sorted(ROOT.glob("*.md")),
     *sorted((ROOT / "docs").rglob("*.md")),
+    *sorted((ROOT / "src").rglob("README.md")),
     ROOT / "training" / "README.md",
     ROOT / "world" / "README.md",
 ]
@@ -176,6 +177,15 @@ def test_the_readme_is_short():
 @pytest.mark.parametrize("file", sorted((ROOT / "docs" / "method").glob("*.md")), ids=name_of)
 def test_a_page_of_the_method_is_short(file):
     assert file.stat().st_size < 15_000
+
+
+@pytest.mark.parametrize("folder", ["math", "trace", "pipeline"])
+def test_the_readme_of_a_folder_names_every_module(folder):
+    text = (PACKAGE / folder / "README.md").read_text("utf-8")
+    modules = {f"{folder}/{file.name}" for file in (PACKAGE / folder).glob("*.py")}
+    assert modules - {f"{folder}/__init__.py"} == {*files_named(text)} - {
+        path for path in files_named(text) if path.count("/") > 1
+    }
 
 
 def test_the_architecture_names_every_layer_in_order():
