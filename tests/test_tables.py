@@ -275,7 +275,10 @@ def test_a_table_on_another_page_than_its_files_is_refused(root):
     [
         ("tables: {}", "page"),
         ("page: README.md\ntables: {x: {colums: erased}}", "colums"),
-        ("page: README.md\ntables: {x: {command: y, columns: erased}}", "does not say its judges"),
+        (
+            "page: README.md\ntables: {x: {command: y, columns: erased}}",
+            "lacks its judges",
+        ),
         ("page: README.md\ntables: {x: {tasks: nobody}}", "no labels 'nobody'"),
         ("page: README.md\ntables: {x: {like: y}}", "which is no table"),
         ("page: README.md\ntables: {x: {columns: [{title: a, metric: b, form: c}]}}", "no number"),

@@ -6,9 +6,9 @@
     python -m benchmarks attacks --model emoji-flux
 
 Outcomes are kept under --work case by case. Rows go to <out>/<model>/attack-<name>.jsonl:
-task ``attack/<name>``, metric ``success`` (pre-attack successes
-included), ``incremental`` (new successes of the cases where the plain prompt fails; the others are
-pre-attack successes), ``success@N`` within N tries; ``pre`` for the original model;
+task ``attack/<name>``, metric ``success`` (pre-attack successes included), ``incremental`` (new
+successes of the cases where the plain prompt fails; the others are pre-attack successes),
+``success@N`` within N tries; ``pre`` for the original model;
 ``margin_spearman``, the rank correlation of recovery margin and success over concepts and levels;
 and for attacks by text ``ratio``, hardened TRACE's success over that of ``best baseline`` (the bar:
 a half at most). attack-by-text.jsonl pools the cases of all attacks by text, for the methods that

@@ -26,7 +26,7 @@ BASELINES = tuple(name for name in METHODS if name != "trace")
 def methods_for(
     pipe: Any, model: str, names: Iterable[str], settings: Path | None
 ) -> dict[str, Method]:
-    """The methods called ``names`` that are made for the pipeline's family; says which are not.
+    """The methods called ``names`` that support the pipeline's family; prints the others.
 
     ``settings`` is a file of a sweep's choices; without it, all have their published settings.
     """

@@ -1,4 +1,4 @@
-"""What rows say of several methods under attack: the best baseline, the bar, the margin."""
+"""Rows over several methods under attack: the best baseline, the ratio to it, the margin."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def strongest(
 
 
 def retention_rows(rows: Iterable[Row]) -> list[Row]:
-    """What remains of everything else: the figures of ``summarise`` that say it."""
+    """The figures of ``summarise`` for everything else that a model draws."""
     return [
         replace(row, task="attack/retention", value=rounded(row.value), low=rounded(row.low),
                 high=rounded(row.high))

@@ -20,7 +20,7 @@ Run = tuple[str, str, str, int]  # method, kind of concept, concept, seed
 
 
 def spent(work: Path, keys: Mapping[Run, str]) -> dict[Run, dict[str, float]]:
-    """What the erasures took that lie in ``work``; ``keys`` says by which settings they were made.
+    """What the erasures in ``work`` took; ``keys`` has the settings of each run.
 
     An erasure that was made for several purposes was made once.
     """

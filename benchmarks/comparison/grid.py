@@ -8,7 +8,7 @@ BUDGET = 4
 """Settings that every method may try, the published ones among them."""
 
 _SENTENCES = {"templates": True}
-# A ridge holds nothing exactly, so where it is the default more held says nothing without this.
+# A ridge holds nothing exactly: where it is the default, `keep` has no effect without this mode.
 _HELD = {"mode": "equality", "keep": 48}
 LEVELS = (0.7, 0.95, 0.98)
 """ANT's τ beside the published 0.87 and 0.90: below, and as far up as a window is left above it."""

@@ -42,7 +42,7 @@ def configured(name: str, overrides: Overrides) -> Method:
 
 
 def usable(pipe: Any, names: Sequence[str]) -> list[str]:
-    """The methods that are made for the pipeline's family; says which are not."""
+    """The methods that support the pipeline's family; prints the others."""
     denoiser, found = Denoiser(pipe), []
     for name in names:
         method = COMPARED[name]

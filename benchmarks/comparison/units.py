@@ -169,7 +169,7 @@ def tested(prefix: str, name: str, concepts: Sequence[str] | None, per_group: in
 def portion(task: Task, per_group: int | None) -> Task:
     """At most ``per_group`` pictures a group of erased prompts, ``KEPT`` times that of the others.
 
-    What is kept is many things, and one small group of prompts would say little about it.
+    Retained prompts are of many things, so a small group of them is a weak measurement.
     """
     if per_group is None:
         return task

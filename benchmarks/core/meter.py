@@ -46,7 +46,7 @@ def metered() -> Iterator[dict[str, float]]:
 def peak_mib() -> float:
     """Highest resident size of this process so far, in MiB.
 
-    On Linux from the kernel's VmHWM: what getrusage says is handed down by the parent process.
+    On Linux from the kernel's VmHWM: getrusage counts the parent's peak, too.
     """
     if sys.platform == "linux":
         return _resident_mib("VmHWM")

@@ -13,7 +13,7 @@ The path divergence bounds the rate of every detector at once. Pictures are then
 models from the same noise along the certified sampler's paths, and the rates of six detectors
 compared: the judges' verdict and confidence, brightness, saturation, edges, colour. Rows go to
 <out>/<model>/certificates.jsonl: metric ``kl`` in nats with
-its interval; ``bound``, or ``vacuous_bound`` where it exceeds 0.9 and says next to nothing;
+its interval; ``bound``, or ``vacuous_bound`` where it exceeds 0.9;
 ``gap_<detector>``, erased less original, with the interval of paired differences, prompts resampled
 whole; ``gap``, the largest; and ``violations``, detectors whose whole interval is beyond the bound.
 """

@@ -114,7 +114,7 @@ def bank_of(denoiser: Denoiser, text: int, settings: FinetuneConfig) -> int:
         for count in (settings.trajectories, settings.retain_trajectories)
     )
     # Of the concept: e_p, e_0, e_s and e_ref. Of the retained: e_r, and where guidance is not
-    # distilled also what the rollout said for the empty prompt.
+    # distilled also the rollout's prediction for the empty prompt.
     outputs = 4 * concept + (1 if denoiser.family.distilled else 2) * retained
     prompts = 2 * SENTENCES + settings.retain_trajectories + 1
     return state * ((concept + retained) * denoiser.dtype.itemsize + outputs * 4) + prompts * text

@@ -67,7 +67,7 @@ def _table(name: str, sources: Mapping[str, tuple[TableSource, Page]], shared: S
         fields["columns"] = _columns(name, fields["columns"], shared)
     lacking = {"tasks", "methods", "judges", "columns", "command"} - fields.keys()
     if lacking:
-        raise InputError(f"table {name!r} does not say its {', '.join(sorted(lacking))}.")
+        raise InputError(f"table {name!r} lacks its {', '.join(sorted(lacking))}.")
     return Table(**fields)
 
 

@@ -4,7 +4,7 @@
     python -m benchmarks tables --check     # writes nothing; fails where a page would change
 
 A table stands between ``<!-- table:NAME -->`` and ``<!-- /table -->``, each on a line of its own;
-``pages/*.yaml`` say what NAME shows, one file a page. What has not been measured is a dash.
+``pages/*.yaml`` define what NAME shows, one file a page. What has not been measured is a dash.
 """
 
 from __future__ import annotations

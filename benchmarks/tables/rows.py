@@ -70,7 +70,7 @@ def check_protocols(name: str, rows: Iterable[Row]) -> dict[str, Row]:
 
 
 def code_of(name: str, table: Table, rows: Iterable[Row]) -> str:
-    """What a table says of the code that made its rows: a commit, several, or nothing.
+    """A sentence about the code that made the rows of a table; empty where no commit is recorded.
 
     Raises:
         InputError: ``table.code`` does not allow the rows.

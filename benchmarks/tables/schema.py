@@ -1,8 +1,8 @@
-"""What a table shows, and the YAML that says so: ``labels.yaml`` and one file a page.
+"""What a table shows, and the YAML that defines it: ``labels.yaml`` and one file a page.
 
 A page's file names the page and its tables. ``tasks``, ``methods`` and ``judges`` are mappings of
 names in rows to labels, names of mappings in ``labels.yaml``, or lists of both; ``columns`` are the
-same of columns. ``like`` takes whatever a table does not say from another one.
+same of columns. ``like`` names another table, whose fields are the defaults.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ from pydantic import BaseModel, ConfigDict, field_validator
 from benchmarks.core.models import MODEL
 
 Code: TypeAlias = Literal["one", "mixed", "unrecorded"]
-"""Which rows may share a table: of ``one`` commit of clean code; of several, which it then says
-(``mixed``); or also those from before rows carried their commit (``unrecorded``)."""
+"""Which rows may share a table. ``one``: rows of one commit, made by unchanged code.
+``unrecorded``: the same, or only rows from before rows carried their commit. ``mixed``: rows of
+several commits or of changed code; the table then lists the commits."""
 
 
 class Strict(BaseModel):
@@ -71,7 +72,7 @@ class TableSource(Strict):
 
 
 class Page(Strict):
-    """One file of ``pages/``; ``code`` holds for those of its tables that say nothing else."""
+    """One file of ``pages/``; ``code`` is the default of its tables."""
 
     page: str
     code: Code = "one"
