@@ -17,8 +17,8 @@ from trace_erasure.math.lowrank import LowRank
 from trace_erasure.math.objectives import mean_square
 from trace_erasure.pipeline import adapters
 from trace_erasure.pipeline.denoiser import Denoiser
+from trace_erasure.pipeline.loading import load_pipeline
 from trace_erasure.pipeline.rollouts import collect_rollouts, predict_at
-from trace_erasure.pipeline.shipped import load_pipeline
 from trace_erasure.testing import tiny_flux, tiny_sd3, tiny_sdxl, tiny_stable_diffusion
 from trace_erasure.trace import finetune as stage2
 from trace_erasure.trace import hardening_search

@@ -16,7 +16,7 @@ from trace_erasure.attacks.outcomes import Outcome
 from trace_erasure.attacks.results import attack_table
 from trace_erasure.attacks.runner import ERASED, AttackRunner
 from trace_erasure.attacks.targets import AttackCase, target_of, targets_of, unknown_target
-from trace_erasure.concepts.concept import Concept, recorded
+from trace_erasure.concepts.concept import Concept
 from trace_erasure.errors import InputError
 from trace_erasure.evaluation import ImageClassifierJudge, Item, Task, to_json_text, to_markdown
 from trace_erasure.math.lowrank import LowRank
@@ -59,7 +59,7 @@ def pipe():
 
 @pytest.fixture(scope="module")
 def erasure(pipe):
-    return artifact(pipe, {"spec": {"concepts": [asdict(CONCEPT)]}})
+    return artifact(pipe, {"concepts": [asdict(CONCEPT)]})
 
 
 @pytest.fixture(scope="module")
@@ -72,18 +72,6 @@ def runner(pipe, erasure, judge, tmp_path):
     task = Task("foxes", 1, (item("a fox"), item("a red fox")), Sampling(steps=2))
     targets = targets_of(erasure, task, judge, 2, {"fox": ("vixen", "tod")})
     return AttackRunner(pipe, erasure, targets, "tiny", judge.id, SMALL, 2, 2.0, tmp_path)
-
-
-def test_every_record_names_its_concepts():
-    plain = asdict(CONCEPT)
-    own = {"concepts": []}
-    for record in (
-        {"spec": {"concepts": [plain]}},
-        {"concepts": [plain]},
-        {"merged": {"concepts": [plain]}, **own},
-    ):
-        assert recorded(record) == (CONCEPT,)
-    assert recorded({"title": "none"}) == ()
 
 
 def test_the_aim_is_what_the_erasure_names_and_was_not_told(erasure, judge):

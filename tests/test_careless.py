@@ -18,7 +18,7 @@ from trace_erasure.concepts.typos import typos_by_position, with_typo
 from trace_erasure.evaluation import Item, detector_for, shipped_classifiers
 from trace_erasure.pipeline.denoiser import Denoiser
 from trace_erasure.pipeline.generate import generate
-from trace_erasure.pipeline.shipped import load_pipeline
+from trace_erasure.pipeline.loading import load_pipeline
 from trace_erasure.testing import tiny_flux, tiny_stable_diffusion
 from trace_erasure.trace.closed_form import HELD_OUT
 from trace_erasure.trace.erase import erase

@@ -99,9 +99,9 @@ def test_erase_from_options_alone(model, tmp_path):
     assert result.output == ""
     erasure = Erasure.load(out / "fox.safetensors")
     assert not erasure.finetuned
-    assert erasure.record["spec"]["seed"] == 7
-    assert erasure.record["spec"]["concepts"][0]["surrogate"]
-    assert erasure.record["asked"]["concepts"][0]["surrogate"] is None
+    assert erasure.record.spec.seed == 7
+    assert erasure.record.spec.concepts[0].surrogate
+    assert erasure.record.asked.concepts[0].surrogate is None
 
 
 def test_dry_run_shows_the_resolved_spec_and_writes_nothing(spec, tmp_path):
@@ -174,7 +174,7 @@ def test_interrupted_before_any_work(spec, tmp_path, monkeypatch):
     def load(model):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("trace_erasure.pipeline.loading.load", load)
+    monkeypatch.setattr("trace_erasure.pipeline.loading.load_pipeline", load)
     assert "Interrupted" in fails(call("erase", spec, "--out", tmp_path / "out"), 130)
     assert not (tmp_path / "out").exists()
 
@@ -211,7 +211,7 @@ def test_concepts_that_work_against_each_other(model, tmp_path):
     options = ["--model", model, "--concept", "fox", "--concept", "dog", "--surrogate", "horse"]
     out = tmp_path / "out"
     assert call("erase", *options, "--out", out, "--quiet").exit_code == 0
-    retained = Erasure.load(out / "fox-dog.safetensors").record["retain"]
+    retained = Erasure.load(out / "fox-dog.safetensors").record.retain
     assert not [prompt for prompt in retained if "fox" in prompt or "dog" in prompt]
 
     options[-1] = "dog"

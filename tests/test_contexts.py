@@ -12,7 +12,7 @@ from trace_erasure.concepts.resolve import resolve, with_mode
 from trace_erasure.config import EraseConfig
 from trace_erasure.pipeline.denoiser import Denoiser
 from trace_erasure.pipeline.families.registry import family_of
-from trace_erasure.pipeline.shipped import load_pipeline
+from trace_erasure.pipeline.loading import load_pipeline
 from trace_erasure.testing import tiny_flux, tiny_sd3, tiny_sdxl, tiny_stable_diffusion
 from trace_erasure.trace.erase import erase
 
@@ -67,11 +67,11 @@ def test_a_compromise_in_context_carries_further_than_an_equality_where_words_se
     before, missed, ranks = predicted(name), {}, {}
     for mode in ("equality", None):  # None is this family's own
         erasure = erase(pipe, name, closed_form=ClosedFormConfig(mode=mode))
-        goal = predicted(erasure.record["spec"]["concepts"][0]["surrogate"])
+        goal = predicted(erasure.record.concepts[0].surrogate)
         with erasure.attach(pipe):
             missed[mode] = float((predicted(name) - goal).norm() / (before - goal).norm())
         ranks[mode] = max(change.rank for change in erasure.closed_form.values())
-    assert erasure.record["spec"]["closed_form"]["mode"] == "ridge"
+    assert erasure.record.spec.closed_form.mode == "ridge"
     assert missed[None] < missed["equality"]
     assert ranks[None] <= ranks["equality"] == 8
 

@@ -43,8 +43,8 @@ def tiny_world(monkeypatch, tmp_path):
     }
     clip = tmp_path / "judges" / "clip"
     judges["judges/clip"] = save_clip(clip, tiny_stable_diffusion().tokenizer)
-    monkeypatch.setattr(demo.embedded, "load_pipeline", lambda name: tiny_stable_diffusion())
-    monkeypatch.setattr(demo.embedded, "path", judges.__getitem__)
+    monkeypatch.setattr(demo.loading, "load_pipeline", lambda name: tiny_stable_diffusion())
+    monkeypatch.setattr(demo.shipped, "path", judges.__getitem__)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr("trace_erasure.concepts.captions.broad_captions", lambda: CAPTIONS)
     cases = tuple(
@@ -90,19 +90,19 @@ def test_everything_is_left_and_said(tiny_world):
     assert files(tiny_world) == sorted(LEFT)
     for stem, concept in zip(STEMS, ("fox", "Mira Solberg", "neon"), strict=True):
         erasure = Erasure.load(tiny_world / f"{stem}.safetensors")
-        assert erasure.record["spec"]["concepts"][0]["phrase"] == concept
+        assert erasure.record.concepts[0].phrase == concept
         sheet = Image.open(tiny_world / f"{stem}.png")
         assert sheet.size[0] > 4 * 128 and sheet.size[1] > 2 * 128
         line = next(line for line in said.splitlines() if concept in line and "resnet" in line)
         assert re.search(r"\d/3 → \d/3", line) and re.search(r"\d/4 → \d/4", line)
-        assert erasure.record["spec"]["concepts"][0]["surrogate"] in line
+        assert erasure.record.concepts[0].surrogate in line
     html = page.read_text("utf-8")
     assert not re.search(r"""(src|href)=["']?(https?:|//)""", html)
     for title in ("certificate of the closed form", "loss", "along the trajectory", "neighbours"):
         assert html.count(f"<h2>fox: {title}</h2>") == 1
     assert "resnet: " in html and "regnet: " in html and "clip: " not in html
     assert html.count("<h2>CLIP scores</h2>") == 1
-    assert f"noise level {erasure.record['finetune']['noise_level']:.2f}" in html
+    assert f"noise level {erasure.record.finetune.noise_level:.2f}" in html
 
 
 def test_the_closed_form_alone_is_timed_too(tiny_world, monkeypatch):

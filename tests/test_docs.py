@@ -210,7 +210,7 @@ def test_the_security_page_names_every_dependency_with_its_bound():
 
 def test_the_example_baseline_of_the_contributing_page_erases(monkeypatch):
     from trace_erasure.concepts.concept import Concept
-    from trace_erasure.pipeline.shipped import load_pipeline
+    from trace_erasure.pipeline.loading import load_pipeline
 
     blocks = fences((ROOT / "CONTRIBUTING.md").read_text("utf-8"), "python")
     source = next(block for block in blocks if "Baseline" in block)

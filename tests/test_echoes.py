@@ -13,7 +13,7 @@ from trace_erasure.concepts.prompt_search import POPULATION, search_generations,
 from trace_erasure.config import ClosedFormConfig
 from trace_erasure.errors import InputError
 from trace_erasure.pipeline.denoiser import Denoiser
-from trace_erasure.pipeline.shipped import load_pipeline
+from trace_erasure.pipeline.loading import load_pipeline
 from trace_erasure.pipeline.text_encoders import words
 from trace_erasure.testing import tiny_flux, tiny_sdxl, tiny_stable_diffusion
 from trace_erasure.trace import hardening_search as module

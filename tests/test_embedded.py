@@ -16,7 +16,7 @@ from trace_erasure.evaluation import (
     shipped_classifiers,
     summarise,
 )
-from trace_erasure.pipeline import adapters, shipped
+from trace_erasure.pipeline import adapters, loading, shipped
 from trace_erasure.pipeline.denoiser import EMPTY, Denoiser
 from trace_erasure.pipeline.generate import generate
 from trace_erasure.trace.closed_form import redirect
@@ -27,7 +27,7 @@ MEGABYTE = 1_000_000
 
 @pytest.fixture(scope="module")
 def pipe():
-    pipe = shipped.load_pipeline()
+    pipe = loading.load_pipeline()
     pipe.set_progress_bar_config(disable=True)
     return pipe
 
@@ -70,7 +70,7 @@ def test_everything_shipped_stays_small():
 def test_without_the_weights_the_library_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "trace_erasure_world", None)
     with pytest.raises(InputError, match="pip install trace-erasure-world"):
-        shipped.load_pipeline("emoji-sd")
+        loading.load_pipeline("emoji-sd")
 
 
 def test_exact_redirect_theorem_in_float32(pipe):
@@ -106,10 +106,10 @@ def test_exact_redirect_theorem_in_float32(pipe):
 
 
 def test_the_default_reports_a_residual_and_a_margin(fox):
-    certificate = fox.record["certificate"]
-    assert 0 < certificate["residual_listed"] < 1
-    assert certificate["recovery_margin"] > 0
-    assert 0 < certificate["capacity"] < 1
+    certificate = fox.record.certificate
+    assert 0 < certificate.residual_listed < 1
+    assert certificate.recovery_margin > 0
+    assert 0 < certificate.capacity < 1
 
 
 def test_strength_zero_and_detach_give_the_base_bit_for_bit(pipe, fox):

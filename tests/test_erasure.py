@@ -12,7 +12,8 @@ from diffusers import DDIMScheduler, EulerDiscreteScheduler
 from peft import LoraConfig
 
 from trace_erasure.artifact import lora_file
-from trace_erasure.artifact.erasure import FORMAT, Erasure
+from trace_erasure.artifact.erasure import Erasure
+from trace_erasure.artifact.provenance import FORMAT
 from trace_erasure.errors import InputError, NonFiniteError
 from trace_erasure.math.lowrank import LowRank
 from trace_erasure.pipeline import adapters
@@ -181,7 +182,7 @@ def test_alpha_is_the_rank_in_files(tmp_path, pipe):
 @pytest.mark.parametrize(("step", "remedy"), [(1, "Upgrade"), (-1, "Make the erasure again")])
 def test_another_format_is_refused(tmp_path, monkeypatch, pipe, step, remedy):
     other = FORMAT + step
-    monkeypatch.setattr("trace_erasure.artifact.erasure.FORMAT", other)
+    monkeypatch.setattr("trace_erasure.artifact.storage.FORMAT", other)
     path = make_erasure(pipe).save(tmp_path / "fox")
     monkeypatch.undo()
     with pytest.raises(InputError, match=rf"format {other}.*reads {FORMAT}.*{remedy}"):

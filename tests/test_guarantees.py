@@ -122,7 +122,7 @@ def test_every_family_can_be_certified_and_is_left_as_it_was(make, tmp_path):
     kept = certified(erasure, found)
     loaded = Erasure.load(kept.save(tmp_path / "fox"))
     assert loaded.name == erasure.name
-    assert loaded.record["guarantee"] == json.loads(json.dumps(found.to_dict()))
+    assert loaded.record.guarantee == json.loads(json.dumps(found.to_dict()))
 
 
 def test_gated_the_early_part_is_zero_and_the_latents_are_the_original_s():

@@ -39,7 +39,7 @@ def test_certify_prints_and_writes(made):
     whole = CliRunner().invoke(app, [*options, "--json", "--write"])
     assert whole.exit_code == 0, whole.output
     found = json.loads(whole.stdout[whole.stdout.index("{") :])
-    assert Erasure.load(file).record["guarantee"] == found
+    assert Erasure.load(file).record.guarantee == found
     wrong = CliRunner().invoke(app, [*options[:-3], "1"])
     assert wrong.exit_code == 2
 

@@ -206,8 +206,8 @@ def test_a_joint_solve_is_exact_for_all_listed_prompts():
         parts, pipe, settings=MergeConfig(directions=1000, keep=100), captions=CAPTIONS
     )
     denoiser = Denoiser(pipe)
-    found = together.record["merged"]["capacity"]["tokens"]
-    assert found["mode"] == "equality" and max(found["residuals"].values()) < 1e-6
+    found = together.record.merged.capacity["tokens"]
+    assert found.mode == "equality" and max(found.residuals.values()) < 1e-6
     for word, surrogate in (("fox", "dog"), ("horse", "red")):
         listed = heard(denoiser, f"a picture of a {word}", together.delta)
         assert far(listed, heard(denoiser, f"a picture of a {surrogate}")) < 1e-4
@@ -250,10 +250,10 @@ def test_a_surrogate_that_is_erased_too_is_proposed_anew(pipe, caplog):
         single(pipe, "cat", "bird"),
         single(pipe, "horse", "sheep"),
     ]
-    record = merge(parts, pipe, captions=CAPTIONS).record["merged"]
-    fox = record["concepts"][0]
-    assert fox["surrogate"] not in ("fox", "cat", "horse")
-    assert fox["templates"] == ("a {x} and a sheep",)
+    record = merge(parts, pipe, captions=CAPTIONS).record.merged
+    fox = record.concepts[0]
+    assert fox.surrogate not in ("fox", "cat", "horse")
+    assert fox.templates == ("a {x} and a sheep",)
     assert "'cat' is erased too" in caplog.text
 
 
@@ -269,7 +269,7 @@ def test_hardened_artifacts_are_merged_with_what_was_trained_behind_the_text(mak
         for word, surrogate in (("fox", "dog"), ("cat", "bird"))
     ]  # fmt: skip
     together = merge(parts, pipe, captions=CAPTIONS)
-    residuals = together.record["merged"]["capacity"]["tokens"]["residuals"]
+    residuals = together.record.merged.capacity["tokens"].residuals
     assert {"fox", "cat", "fox, hardened 1"} <= {*residuals}
     for path, change in together.finetuned.items():
         both = sum(part.finetuned[path].dense() for part in parts)
@@ -283,8 +283,8 @@ def test_trained_parts_are_merged_without_cross_talk(pipe):
         for word, surrogate in (("fox", "dog"), ("cat", "bird"))
     ]
     together = merge(parts, pipe, captions=CAPTIONS)
-    talk = together.record["merged"]["cross_talk"]
-    assert talk["before"] > 0 and talk["after"] < 1e-9 * talk["before"]
+    talk = together.record.merged.cross_talk
+    assert talk.before > 0 and talk.after < 1e-9 * talk.before
     assert {change.rank for change in together.finetuned.values()} == {4}
     keys = set(pipe.unet.state_dict())
     tuned = merge(parts, pipe, settings=MergeConfig(integrate=QUICK), captions=CAPTIONS)
@@ -292,7 +292,7 @@ def test_trained_parts_are_merged_without_cross_talk(pipe):
     assert {change.rank for change in tuned.finetuned.values()} == {6}
     small = merge(parts, pipe, settings=MergeConfig(rank=3), captions=CAPTIONS)
     assert max(change.rank for change in small.delta.values()) == 3
-    assert max(small.record["merged"]["discarded"].values()) > 0
+    assert max(dict(small.record.merged.discarded).values()) > 0
 
 
 def test_strength_is_in_python_and_in_the_file(tmp_path, pipe):
@@ -476,7 +476,7 @@ def test_the_command_line_merges_and_says_what_fits(tmp_path, monkeypatch, pipe)
     from trace_erasure.cli import app
 
     pipe = tiny_stable_diffusion(width=256, positions=44)
-    monkeypatch.setattr("trace_erasure.pipeline.loading.load", lambda model: pipe)
+    monkeypatch.setattr("trace_erasure.pipeline.loading.load_pipeline", lambda model: pipe)
     monkeypatch.setattr("trace_erasure.concepts.captions.broad_captions", lambda: tuple(CAPTIONS))
     files = [
         single(pipe, word, surrogate).save(tmp_path / word)
@@ -487,7 +487,7 @@ def test_the_command_line_merges_and_says_what_fits(tmp_path, monkeypatch, pipe)
     done = runner.invoke(app, ["merge", f"{files[0]}:0.5", str(files[1]), "--out", str(out)])
     assert done.exit_code == 0, done.output
     merged = Erasure.load(out / "fox-cat-merged.safetensors")
-    assert merged.record["merged"]["strengths"] == [0.5, 1.0]
+    assert merged.record.merged.strengths == (0.5, 1.0)
     done = runner.invoke(app, ["info", str(out / "fox-cat-merged.safetensors")])
     assert done.exit_code == 0 and "fox" in done.output and "0.5" in done.output
     done = runner.invoke(app, ["capacity", *map(str, files)])

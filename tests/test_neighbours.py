@@ -9,7 +9,7 @@ from trace_erasure.concepts.prediction_similarity import prediction_sketches
 from trace_erasure.concepts.resolve import resolve
 from trace_erasure.config import EraseConfig
 from trace_erasure.errors import InputError
-from trace_erasure.pipeline import shipped
+from trace_erasure.pipeline import loading
 from trace_erasure.pipeline.denoiser import Denoiser
 from trace_erasure.testing import tiny_stable_diffusion
 from trace_erasure.world import load_world
@@ -19,7 +19,7 @@ from trace_erasure.world import load_world
 def denoiser(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
-        pipe = shipped.load_pipeline()
+        pipe = loading.load_pipeline()
         pipe.set_progress_bar_config(disable=True)
         yield Denoiser(pipe)
 

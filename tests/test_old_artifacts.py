@@ -21,7 +21,7 @@ def test_an_artifact_of_the_first_version_loads_and_acts(file):
     assert max(weights.values()) > 0
     with erasure.attach(pipe):
         pass
-    assert erasure.record["versions"]["trace-erasure"] == "0.1.0"
+    assert erasure.record.versions["trace-erasure"] == "0.1.0"
 
 
 def test_every_kind_is_there():

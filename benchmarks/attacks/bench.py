@@ -93,7 +93,8 @@ class Bench:
         for concept, outcomes in by_concept.items():
             erasure = self.erasure(method, concept, draw=False)
             if erasure is not None and outcomes:
-                margin = erasure.record["certificate"]["recovery_margin"]
+                assert erasure.record.certificate is not None
+                margin = erasure.record.certificate.recovery_margin
                 yield margin, fmean(one.first is not None for one in outcomes)
 
     def retained(self, method: str, concept: str, draw: bool = True) -> list[Verdict] | None:

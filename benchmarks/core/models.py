@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from trace_erasure.evaluation import blanked
-from trace_erasure.pipeline import shipped
+from trace_erasure.pipeline.loading import load_pipeline
 
 MODEL = "emoji-sd"
 BASE, BLANK = "base", "blank"
@@ -15,7 +15,7 @@ BASE, BLANK = "base", "blank"
 
 def load_model(name: str = MODEL, device: str = "cpu") -> Any:
     """An embedded pipeline on ``device``, without progress bars."""
-    pipe = shipped.load_pipeline(name).to(device)
+    pipe = load_pipeline(name).to(device)
     pipe.set_progress_bar_config(disable=True)
     return pipe
 

@@ -89,7 +89,7 @@ def retained(name: str, count: int) -> tuple[str, ...]:
 
 def redirected(erasure: Erasure, count: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Listed concept prompts, evenly chosen, and the surrogate's in their place."""
-    concept = Concept(**erasure.record["spec"]["concepts"][0])
+    concept = erasure.record.concepts[0]
     wordings = concept.wordings()
     count = min(count, len(wordings))
     chosen = [wordings[i * len(wordings) // count] for i in range(count)]

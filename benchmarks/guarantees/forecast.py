@@ -91,7 +91,7 @@ def measure(
         return json.loads(file.read_text("utf-8"))
     if not draw:
         return None
-    concept = Concept(**erasure.record["spec"]["concepts"][0])
+    concept = erasure.record.concepts[0]
     names = [thing.name for thing in load_world().objects]
     rows = name_forecasts(pipe, erasure.delta, concept, names, shipped.GUIDANCE)
     before = pictures(pipe, names, options)

@@ -36,6 +36,7 @@ from benchmarks.merging.bench import (
 from benchmarks.merging.controls import ALONE, METHODS
 from benchmarks.merging.parts import Parts, shared_parts
 from benchmarks.merging.prompts import MOST
+from trace_erasure.artifact.record import MergedRecord
 from trace_erasure.errors import InputError
 from trace_erasure.evaluation import Row, Task, to_markdown
 
@@ -73,7 +74,8 @@ def measure(bench: Bench, task: Task, parts: Parts, methods: Sequence[str]) -> I
             "merged_kb": file.stat().st_size / 1000,
         }
         yield from cost_rows(measured[0], size, figures)
-        if merged := erasure.record.get("merged"):
+        if isinstance(erasure.record, MergedRecord):
+            merged = erasure.record.merged.model_dump(mode="json")
             kept = {"size": size, "method": method, **in_short(merged)}
             with (bench.work / "capacity.jsonl").open("a") as log:
                 log.write(json.dumps(kept) + "\n")

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from trace_erasure.guarantees.certify import certify
     from trace_erasure.guarantees.forecast import forecast
     from trace_erasure.pipeline.generate import generate
-    from trace_erasure.pipeline.shipped import load_pipeline
+    from trace_erasure.pipeline.loading import load_pipeline
     from trace_erasure.trace.capacity import capacity
     from trace_erasure.trace.erase import erase
     from trace_erasure.trace.erase_each import erase_each
@@ -68,7 +68,7 @@ _HOMES = {
     "evaluate": "evaluation.runs.evaluate",
     "forecast": "guarantees.forecast",
     "generate": "pipeline.generate",
-    "load_pipeline": "pipeline.shipped",
+    "load_pipeline": "pipeline.loading",
     "merge": "trace.merge",
 }
 

@@ -178,7 +178,7 @@ def _nearest(word: str, known: Iterable[str]) -> str:
 
 
 def to_yaml(run: RunConfig) -> str:
-    """The run with every setting written out; ``parse_spec`` gives back the same run."""
+    """The run with every setting written out; ``parse_config`` gives back the same run."""
     spec = run.erase
     data = {
         "model": run.model,
@@ -213,15 +213,3 @@ def dump_config(run: RunConfig, path: str | os.PathLike[str]) -> Path:
 def _plain(settings: Concept | ClosedFormConfig | FinetuneConfig) -> dict[str, Any]:
     items = asdict(settings).items()
     return {key: list(value) if isinstance(value, tuple) else value for key, value in items}
-
-
-def config_from_record(record: Mapping[str, Any]) -> EraseConfig:
-    """The spec that an artifact's ``record["spec"]`` holds: the inverse of ``asdict``."""
-    closed_form, finetune = record["closed_form"], record["finetune"]
-    return EraseConfig(
-        tuple(Concept(**concept) for concept in record["concepts"]),
-        None if closed_form is None else ClosedFormConfig(**closed_form),
-        None if finetune is None else FinetuneConfig(**finetune),
-        record["seed"],
-        record.get("hardening", "off"),
-    )

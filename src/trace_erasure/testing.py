@@ -7,7 +7,7 @@ are random, so they show whether code works, never whether an image is any good.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from diffusers import (
@@ -43,6 +43,9 @@ from transformers import (
 
 from trace_erasure.errors import InputError
 
+if TYPE_CHECKING:
+    from trace_erasure.artifact.erasure import Erasure
+
 PREDICTIONS = ("epsilon", "v_prediction", "sample")
 WORDS = (
     "a",
@@ -60,6 +63,8 @@ WORDS = (
     "red",
     "horse",
 )
+CAPTIONS = ("a photo of a dog", "a red horse", "a painting of a horse", "a dog and a horse")
+"""Ordinary language in ``WORDS``, for erasures on the tiny pipelines."""
 BOS, EOS = "<|startoftext|>", "<|endoftext|>"
 WIDTH = 32
 VAE = {
@@ -137,6 +142,15 @@ def tiny_stable_diffusion(
         StableDiffusionPipeline, parts, scheduler, tokenizer=tokenizer,
         safety_checker=None, feature_extractor=None, requires_safety_checker=False,
     )  # fmt: skip
+
+
+def tiny_erasure() -> tuple[StableDiffusionPipeline, Erasure]:
+    """``tiny_stable_diffusion()`` and an erasure of *fox* made on it, which shows a dog instead."""
+    from trace_erasure.concepts.concept import Concept
+    from trace_erasure.trace.erase import erase
+
+    pipe = tiny_stable_diffusion()
+    return pipe, erase(pipe, Concept("fox", surrogate="dog"), captions=CAPTIONS)
 
 
 def tiny_sdxl(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import warnings
 from collections.abc import Callable, Mapping
@@ -13,21 +14,22 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import ValidationError
 
-from trace_erasure.artifact import lora_file
-from trace_erasure.artifact.header import MERGE_STATISTICS
-from trace_erasure.artifact.merge_statistics import MergeStatistics, from_text, to_text
+from trace_erasure.artifact import hub, storage
+from trace_erasure.artifact.merge_statistics import MergeStatistics
+from trace_erasure.artifact.provenance import invalid
+from trace_erasure.artifact.record import RECORD, Record
 from trace_erasure.errors import InputError
 from trace_erasure.math.lowrank import Delta, LowRank, add, scaled
-from trace_erasure.pipeline import adapters
-from trace_erasure.pipeline.denoiser import Denoiser
-from trace_erasure.pipeline.families import registry
-from trace_erasure.pipeline.families.family import TOKENS, Family
 from trace_erasure.pipeline.families.registry import family_of
-from trace_erasure.pipeline.fingerprint import difference, fingerprint, tensor_bytes
+from trace_erasure.pipeline.fingerprint import Fingerprint, difference, fingerprint, tensor_bytes
+from trace_erasure.pipeline.strength import check_strength
 
-FORMAT = 2
-SUFFIX = ".safetensors"
+log = logging.getLogger("trace_erasure")
+
+# Modules that need diffusers or peft are imported where a pipeline is at hand, so that reading a
+# file needs neither.
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,21 +41,20 @@ class Erasure:
         base: ``fingerprint`` of the pipeline that it was made on.
         closed_form: the closed-form edit of the text-facing maps; may be empty.
         finetuned: the trained part; may be empty.
-        record: provenance that JSON can hold (spec, certificate, figures, versions, seed, noise
-            levels). ``title``, ``description`` and ``date`` (ISO 8601) in it are what model
-            browsers show.
-        merge_statistics: what each concept brings to a joint solve with other artifacts; none in an
-            artifact that is itself the result of one.
+        record: how it was made; see ``artifact.record``. A mapping as version 0.1.0 wrote it is
+            read into one.
+        merge_statistics: what each concept contributes to a joint solve with other artifacts; none
+            in an artifact that is itself the result of one.
         checkpoints: files from which its training can resume; ``save`` deletes them.
 
-    Raises ``InputError`` where neither part changes anything.
+    Raises ``InputError`` where neither part changes anything, or for a mapping that is no record.
     """
 
     family: str
-    base: Mapping[str, Any]
+    base: Fingerprint
     closed_form: Delta = field(repr=False)
     finetuned: Delta = field(repr=False)
-    record: Mapping[str, Any] = field(repr=False)
+    record: Record = field(repr=False)
     merge_statistics: tuple[MergeStatistics, ...] = field(default=(), repr=False)
     checkpoints: tuple[Path, ...] = field(default=(), repr=False)
 
@@ -63,6 +64,12 @@ class Erasure:
                 "this erasure changes nothing: the closed-form and the finetuned part are both "
                 "empty. Make it with at least one of them."
             )
+        if isinstance(self.record, Mapping):
+            try:
+                record = RECORD.validate_json(json.dumps(self.record))
+            except ValidationError as error:
+                raise invalid("this erasure", "record", error) from error
+            object.__setattr__(self, "record", record)
 
     @property
     def delta(self) -> dict[str, LowRank]:
@@ -82,20 +89,19 @@ class Erasure:
     @property
     def strength(self) -> float:
         """What the factors were multiplied by when the artifact was made: 1 unless ``scaled``."""
-        return self.record.get("strength", 1.0)
+        return self.record.strength
 
     def scaled(self, strength: float) -> Erasure:
         """The erasure at ``strength``, 0 to 2, for good: a file of it acts so at weight 1.
 
         Raises ``InputError`` for a strength out of range.
         """
-        adapters.check_strength(strength)
-        record = {**self.record, "strength": self.strength * strength}
+        check_strength(strength)
         return replace(
             self,
             closed_form=scaled(self.closed_form, strength),
             finetuned=scaled(self.finetuned, strength),
-            record=record,
+            record=self.record.model_copy(update={"strength": self.strength * strength}),
         )
 
     # On a pipeline ------------------------------------------------------------------------
@@ -109,18 +115,34 @@ class Erasure:
 
         Raises:
             InputError: for a pipeline of another family, one that has this erasure already, a
-                strength out of range, or one on which the erasure would have no effect.
+                strength out of range, or one on which the erasure would have no effect. The
+                pipeline is then as it was.
 
         Warns where the pipeline is not the base model that the erasure was made on.
+
+        Example:
+            >>> from trace_erasure.testing import tiny_erasure
+            >>> pipe, erasure = tiny_erasure()
+            >>> with erasure.attach(pipe) as erased:
+            ...     image = erased("a photo of a fox", num_inference_steps=2).images[0]
+            >>> image.size
+            (16, 16)
         """
+        from trace_erasure.pipeline import adapters, conditions
+
         family = family_of(pipe)
         if family.name != self.family:
             raise InputError(
                 f"this erasure was made for {self.family}, and this pipeline is {family.name}. "
                 f"Use a {self.family} pipeline, or make an erasure for {family.name}."
             )
+        conditions.check(pipe, conditions.ATTACH)
+        change = ""
+        if conditions.without_text(pipe):
+            log.info("no text encoder here: whether this is the erasure's base is not checked")
+        else:
+            change = difference(self.base, fingerprint(pipe))
         adapters.attach(pipe, self.delta, self.name, strength)
-        change = difference(self.base, fingerprint(pipe))
         if change:
             warnings.warn(
                 f"this erasure was made on another base model ({change}). "
@@ -130,29 +152,59 @@ class Erasure:
         return Attachment(self, pipe)
 
     def bake(self, pipe: Any) -> Any:
+        """``fuse`` under its name of version 0.1.0."""
+        return self.fuse(pipe)
+
+    def fuse(self, pipe: Any) -> Any:
         """A copy of ``pipe`` with the erasure in its weights, and no adapter of ours.
 
         The other parts of the pipeline are shared, the network is not. Raises ``InputError`` as
         ``attach`` does.
+
+        Example:
+            >>> from trace_erasure.testing import tiny_erasure
+            >>> pipe, erasure = tiny_erasure()
+            >>> fused = erasure.fuse(pipe)
+            >>> fused.unet is pipe.unet, fused.vae is pipe.vae
+            (False, True)
         """
+        from trace_erasure.pipeline import adapters, conditions
+
+        conditions.check(pipe, conditions.FUSE)
         with self.attach(pipe):
             pass  # the same checks, and the same warning
         family = family_of(pipe)
-        baked = copy(pipe)
-        setattr(baked, family.denoiser, deepcopy(family.network(pipe)))
+        fused = copy(pipe)
+        setattr(fused, family.denoiser, deepcopy(family.network(pipe)))
         with torch.no_grad():
             for path, change in self.delta.items():
-                weight = adapters.linear(baked, path).weight
+                weight = adapters.linear(fused, path).weight
                 weight += change.dense().to(weight)
-        return baked
+        return fused
 
     def detach(self, pipe: Any) -> None:
         """Gives back the pipeline as it was. ``InputError`` where it is not attached."""
+        from trace_erasure.pipeline import adapters
+
         adapters.detach(pipe, self.name)
 
     def set_strength(self, pipe: Any, strength: float) -> None:
         """Changes the strength of an attached erasure, 0 to 2."""
+        from trace_erasure.pipeline import adapters
+
         adapters.set_strength(pipe, self.name, strength)
+
+    def set_weight(self, pipe: Any, weight: float) -> None:
+        """``set_strength`` under the name that users of LoRA adapters know.
+
+        Example:
+            >>> from trace_erasure.testing import tiny_erasure
+            >>> pipe, erasure = tiny_erasure()
+            >>> attachment = erasure.attach(pipe)
+            >>> erasure.set_weight(pipe, 0.5)
+            >>> erasure.detach(pipe)
+        """
+        self.set_strength(pipe, weight)
 
     def gate(self, pipe: Any, noise_level: float) -> Callable[..., dict[str, Any]]:
         """A ``callback_on_step_end`` that lets an attached erasure act on the late steps only.
@@ -170,117 +222,119 @@ class Erasure:
             InputError: for a noise level out of 0 to 1 or an erasure that is not attached with a
                 strength above 0; from the callback, for a second generation.
         """
-        if not 0 <= noise_level <= 1:
-            raise InputError(
-                f"noise level {noise_level} is out of range. Choose 0 (clean) to 1 (pure noise)."
-            )
-        name = self.name
-        strength = adapters.strength_of(pipe, name)
-        if strength == 0:
-            raise InputError(
-                "this erasure has strength 0 on this pipeline, so there is nothing to switch on. "
-                "Call set_strength first."
-            )
-        denoiser = Denoiser(pipe)
+        from trace_erasure.pipeline.gate import gate
 
-        def switch(timestep: Any) -> None:
-            on = bool(denoiser.noise_levels(torch.as_tensor(timestep)) <= noise_level)
-            adapters.set_strength(pipe, name, strength if on else 0.0)
-
-        switch(pipe.scheduler.config.num_train_timesteps - 1)
-        done = 0
-
-        def callback(pipe: Any, step: int, timestep: Any, kwargs: dict[str, Any]) -> dict[str, Any]:
-            nonlocal done
-            if step != done:
-                raise InputError(
-                    "this gate has served a generation already, so that the new one may have begun "
-                    "with the erasure on. Make a new gate for every call of the pipeline."
-                )
-            done += 1
-            if done < len(pipe.scheduler.timesteps):
-                switch(pipe.scheduler.timesteps[done])
-            else:
-                adapters.set_strength(pipe, name, strength)
-            return kwargs
-
-        return callback
+        return gate(pipe, self.name, noise_level)
 
     # Files --------------------------------------------------------------------------------
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Writes one safetensors file that any LoRA loader reads; returns its path.
 
-        ``.safetensors`` is added where missing. The same erasure gives the same bytes.
+        ``.safetensors`` is added where missing. The same erasure gives the same bytes. A file that
+        is there is replaced.
+
         Raises ``InputError`` where the file cannot be written, ``NonFiniteError`` for an erasure
         that is not finite; nothing is left behind then.
+
+        Example:
+            >>> import tempfile
+            >>> from trace_erasure.testing import tiny_erasure
+            >>> pipe, erasure = tiny_erasure()
+            >>> with tempfile.TemporaryDirectory() as folder:
+            ...     erasure.save(f"{folder}/no-fox").name
+            'no-fox.safetensors'
         """
-        path = Path(path)
-        if path.suffix != SUFFIX:
-            path = path.with_name(path.name + SUFFIX)
-        delta = self.delta
-        parts = (self.closed_form, self.finetuned)
-        provenance = {
-            "format": FORMAT,
-            "family": self.family,
-            "base": self.base,
-            "ranks": {p: [part[p].rank if p in part else 0 for part in parts] for p in delta},
-            "record": self.record,
-        }
-        family = _family(self.family)
-        readers = family.stream(TOKENS).maps
-        widths = [change.shape[1] for path, change in delta.items() if readers.fullmatch(path)]
-        metadata = lora_file.header(
-            family,
-            max(change.rank for change in delta.values()),
-            provenance,
-            prediction=self.base["prediction_type"],
-            title=self.record.get("title", "Concept erasure"),
-            description=self.record.get("description", "Removes a concept. Use at strength 1."),
-            date=self.record.get("date"),
-            text_width=widths[0] if widths else None,
-        )
-        if self.merge_statistics:
-            metadata[MERGE_STATISTICS] = to_text(self.merge_statistics)
-        lora_file.write(path, lora_file.state_dict(delta, family), metadata)
+        file = storage.with_suffix(path)
+        storage.write(self, file)
         for checkpoint in self.checkpoints:
             checkpoint.unlink(missing_ok=True)
-        return path
+        return file
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Erasure:
         """The erasure in a file that ``save`` wrote, both parts apart.
 
         Raises ``InputError`` for a file that is missing, damaged, changed, a pickle, not ours,
-        or of another version's format.
+        or of another version's format; the message names the file and the field.
+
+        Example:
+            >>> import tempfile
+            >>> from trace_erasure import Erasure
+            >>> from trace_erasure.testing import tiny_erasure
+            >>> pipe, erasure = tiny_erasure()
+            >>> with tempfile.TemporaryDirectory() as folder:
+            ...     found = Erasure.load(erasure.save(f"{folder}/no-fox"))
+            >>> found.record.concepts[0].phrase
+            'fox'
         """
-        tensors, metadata = lora_file.read(path)
-        provenance = json.loads(metadata[lora_file.PROVENANCE])
-        if (found := provenance["format"]) != FORMAT:
-            remedy = "Upgrade trace-erasure." if found > FORMAT else "Make the erasure again."
-            raise InputError(
-                f"{path} has format {found}, and this version reads {FORMAT}. {remedy}"
-            )
-        ranks: dict[str, list[int]] = provenance["ranks"]
-        delta = lora_file.delta_of(tensors, _family(provenance["family"]), ranks)
-        closed_form, finetuned = {}, {}
-        for module, (first, second) in ranks.items():
-            down, up = delta[module].down, delta[module].up
-            if first:
-                closed_form[module] = LowRank(down[:first], up[:, :first])
-            if second:
-                rows = slice(first, first + second)
-                finetuned[module] = LowRank(down[rows], up[:, rows])
-        return cls(
-            family=provenance["family"],
-            base=provenance["base"],
-            closed_form=closed_form,
-            finetuned=finetuned,
-            record=provenance["record"],
-            merge_statistics=from_text(metadata[MERGE_STATISTICS])
-            if MERGE_STATISTICS in metadata
-            else (),
+        return cls(**storage.read(Path(path)))
+
+    def save_pretrained(self, folder: str | os.PathLike[str]) -> Path:
+        """Writes ``pytorch_lora_weights.safetensors`` and a model card into ``folder``.
+
+        The folder is made where it is missing; ``pipe.load_lora_weights(folder)`` finds the file.
+        Returns the folder. Raises ``InputError`` as ``save`` does.
+
+        Example:
+            >>> import os, tempfile
+            >>> from trace_erasure.testing import tiny_erasure
+            >>> pipe, erasure = tiny_erasure()
+            >>> with tempfile.TemporaryDirectory() as folder:
+            ...     sorted(os.listdir(erasure.save_pretrained(folder)))
+            ['README.md', 'pytorch_lora_weights.safetensors']
+        """
+        return hub.save_pretrained(self, Path(folder))
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        name: str | os.PathLike[str],
+        *,
+        revision: str | None = None,
+        local_files_only: bool = False,
+        token: str | bool | None = None,
+    ) -> Erasure:
+        """The erasure in a folder that ``save_pretrained`` wrote, or in a repository of the hub.
+
+        Args:
+            name: a folder, a file, or a repository such as ``user/no-fox``.
+            revision: branch, tag or commit of the repository.
+            local_files_only: never download; take what the hub's cache has.
+            token: of the hub, for private repositories.
+
+        Raises ``InputError`` where there is no such folder or repository, where it cannot be
+        reached, and as ``load`` does.
+
+        Example:
+            >>> import tempfile
+            >>> from trace_erasure import Erasure
+            >>> from trace_erasure.testing import tiny_erasure
+            >>> pipe, erasure = tiny_erasure()
+            >>> with tempfile.TemporaryDirectory() as folder:
+            ...     found = Erasure.from_pretrained(erasure.save_pretrained(folder))
+            >>> found.name == erasure.name
+            True
+        """
+        return cls.load(
+            hub.weights_file(name, revision, local_files_only=local_files_only, token=token)
         )
+
+    def push_to_hub(
+        self,
+        repo_id: str,
+        *,
+        private: bool | None = None,
+        revision: str | None = None,
+        commit_message: str = "Upload an erasure",
+        token: str | bool | None = None,
+    ) -> str:
+        """Uploads what ``save_pretrained`` writes to ``repo_id``, made where it is missing.
+
+        Returns the address of the commit. Raises ``InputError`` where the hub cannot be reached or
+        refuses.
+        """
+        return hub.push(self, repo_id, revision, commit_message, private=private, token=token)
 
 
 @dataclass(frozen=True)
@@ -294,13 +348,7 @@ class Attachment:
         return self.pipe
 
     def __exit__(self, *exception: object) -> None:
+        from trace_erasure.pipeline import adapters
+
         if adapters.attached(self.pipe, self.erasure.name):
             self.erasure.detach(self.pipe)
-
-
-def _family(name: str) -> Family:
-    for family in registry.FAMILIES:
-        if family.name == name:
-            return family
-    known = ", ".join(family.name for family in registry.FAMILIES)
-    raise InputError(f"model family {name!r} is not supported here. Supported: {known}.")

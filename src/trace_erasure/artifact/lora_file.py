@@ -19,12 +19,12 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
+from trace_erasure.artifact.provenance import PROVENANCE
 from trace_erasure.errors import InputError, NonFiniteError
 from trace_erasure.math.lowrank import Delta, LowRank
 from trace_erasure.pipeline.families.family import Family
 from trace_erasure.utils.atomic import atomic
 
-PROVENANCE = "trace_erasure"
 DIGEST = "trace_erasure.sha256"
 PREDICTION_NAMES = {"v_prediction": "v"}
 """Where ModelSpec's word for a prediction type is not diffusers'."""
@@ -64,6 +64,36 @@ def delta_of(
         down, up, _ = _keys(path, family)
         delta[path] = LowRank(tensors[down], tensors[up])
     return delta
+
+
+def check_tensors(
+    tensors: Mapping[str, Tensor], family: Family, ranks: Mapping[str, tuple[int, int]]
+) -> None:
+    """Raises ``InputError`` unless a file holds exactly the tensors that its ``ranks`` promise.
+
+    Other loaders apply whatever is in a file, so that nothing may be in it beside that: no further
+    tensor, no rank beyond the promised one, no other scale.
+    """
+    rank = max(map(sum, ranks.values()))
+    keys = {path: _keys(path, family) for path in ranks}
+    expected = {key for names in keys.values() for key in names if key}
+    for key in sorted(expected ^ tensors.keys()):
+        problem = "lacks" if key in expected else "has"
+        raise InputError(f"it {problem} the tensor {key!r}, which its header's ranks do not say")
+    for path, (down, up, alpha) in keys.items():
+        shapes = f"{tuple(tensors[down].shape)} and {tuple(tensors[up].shape)}"
+        if tensors[down].ndim != 2 or tensors[up].ndim != 2:
+            raise InputError(f"the factors of {path} are {shapes}: not two matrices")
+        if tensors[down].shape[0] != rank or tensors[up].shape[1] != rank:
+            raise InputError(f"the factors of {path} are {shapes}; by its header their rank {rank}")
+        for key in (down, up):
+            if tensors[key].dtype != torch.float32:
+                raise InputError(f"{key!r} is {tensors[key].dtype}, not torch.float32")
+        own = sum(ranks[path])
+        if tensors[down][own:].any() and tensors[up][:, own:].any():
+            raise InputError(f"the factors of {path} go beyond rank {own}, which its header says")
+        if alpha and (tensors[alpha].numel() != 1 or tensors[alpha].item() != rank):
+            raise InputError(f"{alpha!r} is not {rank}, the rank")
 
 
 def _keys(path: str, family: Family) -> tuple[str, str, str | None]:

@@ -7,11 +7,17 @@ import binascii
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated
 
+from annotated_types import MinLen
+from pydantic import TypeAdapter, ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
+from trace_erasure.artifact.provenance import invalid
+from trace_erasure.artifact.record import Typed
 from trace_erasure.concepts.concept import Concept
 from trace_erasure.errors import InputError
 from trace_erasure.math.column_pairs import Pairs
@@ -76,34 +82,73 @@ def to_text(statistics: Sequence[MergeStatistics]) -> str:
     return base64.b64encode(save(short, {"shares": text})).decode("ascii")
 
 
-def from_text(text: str) -> tuple[MergeStatistics, ...]:
-    """The inverse of ``to_text``, up to float32. Raises ``InputError`` for anything else."""
+def from_text(text: str, file: Path | str = "this file") -> tuple[MergeStatistics, ...]:
+    """The inverse of ``to_text``, up to float32.
+
+    Raises:
+        InputError: for anything else; the message names ``file`` and the problem.
+    """
     try:
         data = base64.b64decode(text, validate=True)
-        tensors = {name: tensor.double() for name, tensor in load(data).items()}
+        tensors = load(data)
         head = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
-        content = json.loads(head["__metadata__"]["shares"])
-        return tuple(_share(tensors, i, entry) for i, entry in enumerate(content))
-    except (binascii.Error, SafetensorError, ValueError, KeyError, TypeError) as error:
-        raise InputError(
-            f"the columns for a joint solve in this file cannot be read ({error}). "
-            "Make the erasure again."
-        ) from error
+        entries = _ENTRIES.validate_json(head.get("__metadata__", {}).get("shares", ""))
+    except ValidationError as error:
+        raise invalid(file, "trace_erasure.shares", error) from error
+    except (binascii.Error, SafetensorError, ValueError) as error:
+        raise _unreadable(file, str(error)) from error
+    try:
+        return tuple(_statistics(tensors, i, entry) for i, entry in enumerate(entries))
+    except KeyError as error:
+        raise _unreadable(file, f"the tensor {error} is missing") from error
+    except InputError as error:
+        raise _unreadable(file, str(error)) from error
 
 
-def _share(tensors: Mapping[str, Tensor], i: int, entry: Mapping) -> MergeStatistics:
-    concept, streams = Concept(**entry["concept"]), {}
-    for name, prompts in entry["retained"].items():
+class _Entry(Typed):
+    """One concept; for each stream the retained prompts, in the order of their tensors."""
+
+    concept: Concept
+    retained: Annotated[dict[str, list[str]], MinLen(1)]
+
+
+_ENTRIES = TypeAdapter(list[_Entry])
+
+
+def _statistics(tensors: Mapping[str, Tensor], i: int, entry: _Entry) -> MergeStatistics:
+    if entry.concept.surrogate is None:
+        raise InputError(f"the concept {entry.concept.phrase!r} has no surrogate")
+    streams = {}
+    for name, prompts in entry.retained.items():
         stem = f"{i}.{name}"
-        pairs = [
-            Pairs(tensors[f"{stem}.{k}.concept"], tensors[f"{stem}.{k}.surrogate"])
-            for k in range(1 + len(concept.descriptions))
-        ]
+        width = len(tensors[f"{stem}.before"])
+
+        def columns(key: str, stem: str = stem, width: int = width) -> Tensor:
+            found = tensors[f"{stem}.{key}"]
+            if found.ndim != 2 or len(found) != width:
+                raise InputError(f"{stem}.{key} is {tuple(found.shape)}, not {width} by any number")
+            if not found.is_floating_point() or not found.isfinite().all():
+                raise InputError(f"{stem}.{key} holds values that are not finite numbers")
+            return found.double()
+
+        pairs = []
+        for k in range(1 + len(entry.concept.descriptions)):
+            concept, surrogate = columns(f"{k}.concept"), columns(f"{k}.surrogate")
+            if concept.shape != surrogate.shape:
+                raise InputError(f"{stem}.{k}: concept and surrogate have different shapes")
+            pairs.append(Pairs(concept, surrogate))
         streams[name] = StreamStatistics(
             pairs[0],
             tuple(pairs[1:]),
-            tensors[f"{stem}.before"],
-            tensors[f"{stem}.alone"],
-            {prompt: tensors[f"{stem}.retained.{k}"] for k, prompt in enumerate(prompts)},
+            columns("before"),
+            columns("alone"),
+            {prompt: columns(f"retained.{k}") for k, prompt in enumerate(prompts)},
         )
-    return MergeStatistics(concept, streams)
+    return MergeStatistics(entry.concept, streams)
+
+
+def _unreadable(file: Path | str, problem: str) -> InputError:
+    return InputError(
+        f"{file}: the header entry 'trace_erasure.shares' cannot be read ({problem}). "
+        "Make the erasure again."
+    )

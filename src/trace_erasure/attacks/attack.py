@@ -14,7 +14,6 @@ from trace_erasure.attacks.registry import ATTACKS, attack_entry
 from trace_erasure.attacks.results import attack_table
 from trace_erasure.attacks.runner import ERASED, AttackRunner
 from trace_erasure.attacks.targets import targets_of
-from trace_erasure.concepts.concept import recorded
 from trace_erasure.evaluation.judges.base import Evaluator
 from trace_erasure.evaluation.report.tables import to_json_text, to_markdown
 from trace_erasure.evaluation.runs.records import Row
@@ -108,5 +107,5 @@ def write_rows(rows: Sequence[Row], folder: Path) -> None:
 def synonyms_of(erasure: Erasure, given: Sequence[str] = ()) -> dict[str, tuple[str, ...]]:
     """More words for the erasure's concepts: ``given``, and those of the shipped vocabulary."""
     known = {thing.name: thing.synonyms for thing in load_world().objects}
-    phrases = [concept.phrase for concept in recorded(erasure.record)]
+    phrases = [concept.phrase for concept in erasure.record.concepts]
     return {phrase: (*given, *known.get(phrase, ())) for phrase in phrases}

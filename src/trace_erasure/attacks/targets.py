@@ -12,7 +12,7 @@ from PIL import Image
 
 from trace_erasure.artifact.erasure import Erasure
 from trace_erasure.attacks import unknown_concept
-from trace_erasure.concepts.concept import Concept, recorded
+from trace_erasure.concepts.concept import Concept
 from trace_erasure.errors import InputError
 from trace_erasure.evaluation import Task, detector_for
 from trace_erasure.evaluation.judges.base import Evaluator
@@ -112,7 +112,7 @@ def targets_of(
             f"task {task.name!r} has no item of the group 'target'. "
             "Choose a task whose prompts ask for what was erased."
         )
-    known = recorded(erasure.record)
+    known = erasure.record.concepts
     named = {one.phrase: [i for i in items if mentions(i.prompt, one.phrases)] for one in known}
     by_phrase = {phrase: part for phrase, part in named.items() if part}
     by_phrase = by_phrase or {_concept(erasure, None).phrase: items}
@@ -139,7 +139,7 @@ def unknown_target(cases: Sequence[AttackCase]) -> Target:
 
 
 def _concept(erasure: Erasure, phrase: str | None) -> Concept:
-    known = recorded(erasure.record)
+    known = erasure.record.concepts
     for concept in known:
         if phrase in (None, concept.phrase):
             return concept

@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Protocol
 
 from trace_erasure.artifact.erasure import Erasure
 from trace_erasure.artifact.provenance import versions
+from trace_erasure.artifact.record import BaselineRecord, MethodRecord
 from trace_erasure.concepts.captions import captions_or_broad
 from trace_erasure.concepts.concept import Concept, fill_template
 from trace_erasure.concepts.resolve import ResolvedRequest, resolve
@@ -165,17 +166,16 @@ class Baseline:
             base=base,
             closed_form=change.closed_form,
             finetuned=change.finetuned,
-            record={
-                "title": f"Erases: {names} ({self.NAME})",
-                "description": f"Removes {names} from text-to-image generation by {self.NAME}.",
-                "method": settings,
-                "concepts": named,
-                "retain": list(planned.retain),
-                "seed": seed,
-                "certificate": None,
-                "figures": change.figures,
-                "versions": versions(),
-            },
+            record=BaselineRecord(
+                title=f"Erases: {names} ({self.NAME})",
+                description=f"Removes {names} from text-to-image generation by {self.NAME}.",
+                method=MethodRecord(name=self.NAME, source=self.SOURCE, settings=asdict(self)),
+                concepts=planned.spec.concepts,
+                retain=tuple(planned.retain),
+                seed=seed,
+                figures=change.figures,
+                versions=versions(),
+            ),
             checkpoints=tuple(files),
         )
 

@@ -37,4 +37,4 @@ def capacity(
         listed = run.erase.concepts if run else [Erasure.load(text) for text in what or []]
         found = room_for(pipe, listed)
     for stream, one in found.items():
-        print_table(about_capacity(stream, one.to_dict()))
+        print_table(about_capacity(stream, one))

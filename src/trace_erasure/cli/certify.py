@@ -38,12 +38,12 @@ def certify(
     from trace_erasure.cli.printing.guarantees import about_guarantee
     from trace_erasure.guarantees.certify import certified
     from trace_erasure.guarantees.certify import certify as certify_erasure
-    from trace_erasure.pipeline.loading import load
+    from trace_erasure.pipeline.loading import load_pipeline
 
     erasure = Erasure.load(file)
     with narration(quiet=False):
         found = certify_erasure(
-            load(model),
+            load_pipeline(model),
             erasure,
             paths=paths,
             steps=steps,

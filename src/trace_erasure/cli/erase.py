@@ -60,8 +60,8 @@ def erase(
     from trace_erasure.cli.printing.artifacts import about_erasure
     from trace_erasure.cli.printing.console import print_table
     from trace_erasure.config import FinetuneConfig
-    from trace_erasure.config_file import RunConfig, config_from_record, dump_config
-    from trace_erasure.pipeline.loading import load
+    from trace_erasure.config_file import RunConfig, dump_config
+    from trace_erasure.pipeline.loading import load_pipeline
     from trace_erasure.trace.erase import run
 
     asked = request_of(spec, model, concept, surrogate, kind)
@@ -73,7 +73,7 @@ def erase(
     asked = replace(asked, erase=replace(asked.erase, **changes))
     started = time.perf_counter()
     with narration(quiet):
-        pipe = load(asked.model)
+        pipe = load_pipeline(asked.model)
         if dry_run:
             _show_plan(pipe, asked)
             return
@@ -86,7 +86,8 @@ def erase(
                 raise KeyboardInterrupt(f"Interrupted; nothing was written.{then}") from error
             note_replaced(out / f"{asked.name}.safetensors")
             file = erasure.save(out / asked.name)
-            resolved = RunConfig(asked.model, config_from_record(erasure.record["spec"]))
+            assert erasure.record.kind == "trace"  # `run` makes no other
+            resolved = RunConfig(asked.model, erasure.record.spec)
             dump_config(resolved, file.with_suffix(".yaml"))
     if not quiet:
         print_table(about_erasure(erasure.record, file, time.perf_counter() - started))

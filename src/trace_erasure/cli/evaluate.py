@@ -69,7 +69,7 @@ def evaluate(
     from trace_erasure.evaluation.runs.schedule import measurements, run_measurements
     from trace_erasure.evaluation.runs.selection import erasures_by_concept
     from trace_erasure.evaluation.tasks.loader import load_task
-    from trace_erasure.pipeline.loading import load
+    from trace_erasure.pipeline.loading import load_pipeline
     from trace_erasure.utils.sharding import parse_shard, shard_of
 
     share = shard_of() if shard is None else parse_shard(shard)
@@ -85,7 +85,7 @@ def evaluate(
         planned = measurements(found, method=method, strengths=strength or [1.0], controls=controls)
         part = whole.subset(list(found) or concept, per_group)
         work.append((part, judges_of(part, model, judge, clip, weights), planned))
-    pipe = load(model)
+    pipe = load_pipeline(model)
     run, complete = RunFolder(out), True
     how: dict[str, Any] = dict(model=model, batch=batch, autocast=bfloat16, shard=share)
     with narration(quiet), output_folder(out):

@@ -29,10 +29,10 @@ def forecast(
     from trace_erasure.cli.printing.console import print_json, print_tables
     from trace_erasure.cli.printing.guarantees import about_forecast
     from trace_erasure.guarantees.forecast import forecast as forecast_erasure
-    from trace_erasure.pipeline.loading import load
+    from trace_erasure.pipeline.loading import load_pipeline
 
     with narration(quiet=False):
-        found = forecast_erasure(load(model), Concept(concept, surrogate, kind), name)
+        found = forecast_erasure(load_pipeline(model), Concept(concept, surrogate, kind), name)
     if as_json:
         print_json(found.to_dict())
         return

@@ -30,13 +30,13 @@ def generate(
     from trace_erasure.artifact.erasure import Erasure
     from trace_erasure.config_file import slug
     from trace_erasure.pipeline.generate import generate as draw
-    from trace_erasure.pipeline.loading import load
+    from trace_erasure.pipeline.loading import load_pipeline
     from trace_erasure.utils.atomic import atomic
 
     if erasure is None and strength is not None:
         raise InputError(f"strength {strength} belongs to an erasure. Add --erasure FILE.")
     removal = None if erasure is None else Erasure.load(erasure)
-    pipe = load(model)
+    pipe = load_pipeline(model)
     if removal is not None:
         removal.attach(pipe, 1.0 if strength is None else strength)
     wanted = [(i, text, seed + k) for i, text in enumerate(prompt, 1) for k in range(count)]

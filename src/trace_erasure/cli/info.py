@@ -18,7 +18,6 @@ def info(
 
     header = read_header(file)
     if as_json:
-        whole = {**header.provenance, "metadata": header.metadata, "bytes": header.size}
-        print_json(dict(sorted(whole.items())))
+        print_json(dict(sorted(header.to_dict().items())))
         return
     print_table(about_header(file, header))

@@ -74,11 +74,11 @@ def merge(
         strengths = [own * strength for _, own in wanted]
         settings = MergeConfig(rank=rank)
         merged = put_together(parts, pipe, strengths=strengths, settings=settings)
-        concepts = merged.record["merged"]["concepts"]
-        name = slug(" ".join(concept["phrase"] for concept in concepts))
+        concepts = merged.record.concepts
+        name = slug(" ".join(concept.phrase for concept in concepts))
         if dense:
             file = out / name
-            merged.bake(pipe).save_pretrained(file)
+            merged.fuse(pipe).save_pretrained(file)
         else:
             note_replaced(out / f"{name}-merged.safetensors")
             file = merged.save(out / f"{name}-merged")

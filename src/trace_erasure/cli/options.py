@@ -8,7 +8,10 @@ from typing import Annotated
 import typer
 
 DEFAULT_MODEL = "emoji-sd"
-_MODEL = "A shipped model (see `ls models`), or the folder of a diffusers pipeline."
+_MODEL = (
+    "A shipped model (see `ls models`), a folder of a diffusers pipeline, a .safetensors "
+    "checkpoint, or a repository on the hub."
+)
 
 Model = Annotated[str, typer.Option(help=_MODEL)]
 ModelOfSpec = Annotated[

@@ -76,9 +76,9 @@ def request_of(
 
 def load_chosen(model: str | None, run: RunConfig | None) -> Any:
     """The pipeline that --model names, else the spec's, else the default one."""
-    from trace_erasure.pipeline.loading import load
+    from trace_erasure.pipeline.loading import load_pipeline
 
-    return load(model or (run.model if run else options.DEFAULT_MODEL))
+    return load_pipeline(model or (run.model if run else options.DEFAULT_MODEL))
 
 
 def spec_among(what: list[str]) -> RunConfig | None:

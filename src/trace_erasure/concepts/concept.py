@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from trace_erasure.errors import InputError
 from trace_erasure.utils.words import mentions
@@ -183,15 +182,6 @@ class Concept:
         """Whether ``text`` asks for the concept, by one of its phrases."""
         other = self.only_with is None or mentions(text, [self.only_with])
         return other and mentions(text, (*self.phrases, *self.descriptions))
-
-
-def recorded(record: Mapping[str, Any]) -> tuple[Concept, ...]:
-    """The concepts that an artifact's record names, whoever made it: TRACE (where they stand in its
-    spec), another method, or ``merge``."""
-    for part in (record.get("spec"), record.get("merged"), record):
-        if part and part.get("concepts"):
-            return tuple(Concept(**concept) for concept in part["concepts"])
-    return ()
 
 
 def _later(template: str, first: str, second: str) -> bool:

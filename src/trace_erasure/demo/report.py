@@ -10,6 +10,7 @@ from typing import Any
 from PIL import Image
 from rich.table import Table as TerminalTable
 
+from trace_erasure.artifact.record import TraceRecord
 from trace_erasure.demo.contact_sheet import Column, contact_sheet
 from trace_erasure.evaluation.metrics.summary import summarise
 from trace_erasure.evaluation.report.grids import Card, Grid, Picture, verdict_text
@@ -51,7 +52,7 @@ class Result:
     """
 
     concept: str
-    record: Mapping[str, Any]
+    record: TraceRecord
     steps: Sequence[Mapping[str, Any]]
     seconds: float
     before: Sequence[Verdict]
@@ -60,7 +61,7 @@ class Result:
 
     @property
     def surrogate(self) -> str:
-        return self.record["spec"]["concepts"][0]["surrogate"]
+        return self.record.concepts[0].surrogate or ""
 
     @property
     def judges(self) -> list[str]:
@@ -202,19 +203,20 @@ def _about(result: Result, store: ImageStore) -> list[Section]:
         _grid(result, store, retained=False),
         _grid(result, store, retained=True),
     ]
-    certificate = result.record["certificate"]
+    certificate = result.record.certificate
     if certificate:
         lines = [
-            (name, Number(f"{certificate[name]:.3g}"), CERTIFICATE[name]) for name in CERTIFICATE
+            (name, Number(f"{getattr(certificate, name):.3g}"), CERTIFICATE[name])
+            for name in CERTIFICATE
         ]
-        if certificate["retained"]:
-            worst, change = max(certificate["retained"].items(), key=lambda item: item[1])
+        if certificate.retained:
+            worst, change = max(certificate.retained.items(), key=lambda item: item[1])
             lines.append(
                 ("retained", Number(f"{change:.3g}"), f"the most changed of them: {worst}")
             )
         title = f"{result.concept}: certificate of the closed form"
         sections.append(Table(title, ("quantity", "value", "meaning"), tuple(lines)))
-    if result.record["finetune"]:
+    if result.record.finetune:
         sections += [_losses(result), _trajectory(result)]
     return sections
 
@@ -254,9 +256,10 @@ def _losses(result: Result) -> Plot:
 
 
 def _trajectory(result: Result) -> Plot:
-    finetune = result.record["finetune"]
-    levels, energy = finetune["profile"]["noise_levels"], finetune["profile"]["energy"]
-    chosen = finetune["noise_level"]
+    finetune = result.record.finetune
+    assert finetune is not None
+    levels, energy = finetune.profile.noise_levels, finetune.profile.energy
+    chosen = finetune.noise_level
     series = [
         Series("share of the concept's energy", energy, levels),
         Series(f"noise level {chosen:.2f}", [0.0, max(energy)], [chosen, chosen]),

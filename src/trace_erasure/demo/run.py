@@ -16,6 +16,7 @@ from PIL import Image
 from rich.console import Console
 
 from trace_erasure.artifact.erasure import Erasure
+from trace_erasure.artifact.record import TraceRecord
 from trace_erasure.concepts.concept import Concept
 from trace_erasure.config import EraseConfig
 from trace_erasure.config_file import slug
@@ -26,7 +27,7 @@ from trace_erasure.evaluation.judges.base import shipped_judges
 from trace_erasure.evaluation.runs.runner import collect_verdicts
 from trace_erasure.evaluation.tasks.loader import load_task
 from trace_erasure.evaluation.tasks.task import Item, Task
-from trace_erasure.pipeline import shipped
+from trace_erasure.pipeline import loading, shipped
 from trace_erasure.pipeline.fingerprint import difference, fingerprint
 from trace_erasure.pipeline.image_store import ImageStore
 from trace_erasure.pipeline.sampling import Sampling
@@ -90,7 +91,7 @@ def run_demo(out: Path, console: Console | None = None) -> Path:
     """
     console = console or Console(highlight=False)
     started = time.perf_counter()
-    pipe = shipped.load_pipeline(MODEL)
+    pipe = loading.load_pipeline(MODEL)
     judges = shipped_judges()
     task, store = demo_task(), ImageStore(out / "images")
     how: dict[str, Any] = dict(model=MODEL, store=store)
@@ -109,7 +110,7 @@ def run_demo(out: Path, console: Console | None = None) -> Path:
         )
         result = Result(
             concept=case.name,
-            record=erasure.record,
+            record=record_of(erasure),
             steps=training.steps,
             seconds=training.seconds,
             before=[verdict for verdict in before if verdict.concept == case.name],
@@ -176,6 +177,13 @@ def alike(case: Case, item: Item) -> bool:
 # Erasing ----------------------------------------------------------------------------------
 
 
+def record_of(erasure: Erasure) -> TraceRecord:
+    """The record of an erasure that the demo made. ``InputError`` for a file of another method."""
+    if not isinstance(erasure.record, TraceRecord):
+        raise InputError(f"{erasure.record.title!r} was not made by TRACE.")
+    return erasure.record
+
+
 def erased(pipe: Any, case: Case, out: Path, console: Console) -> tuple[Erasure, Training]:
     """The erasure of ``case`` and its training record, from an earlier run where there is one."""
     file = out / f"{slug(case.name)}.safetensors"
@@ -184,7 +192,7 @@ def erased(pipe: Any, case: Case, out: Path, console: Console) -> tuple[Erasure,
         try:
             erasure = Erasure.load(file)
             current = not difference(erasure.base, fingerprint(pipe))
-            if current and erasure.record["asked"] == json.loads(json.dumps(asdict(case.spec))):
+            if current and record_of(erasure).asked == case.spec:
                 console.print(f"{file} is there already", markup=False)
                 return erasure, Training(**json.loads(records.read_text("utf-8")))
             console.print(f"{file} is of another model or other settings: made again", markup=False)

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from trace_erasure.artifact.erasure import Erasure
-from trace_erasure.concepts.concept import Concept, fill_template, recorded
+from trace_erasure.concepts.concept import Concept, fill_template
 from trace_erasure.errors import InputError
 from trace_erasure.guarantees.exact import ExactPart, exact_part
 from trace_erasure.guarantees.path_kl import PathKL, divergence, sampler_name
@@ -98,7 +98,7 @@ def certify(
     _check_fits(denoiser, erasure)
     _check_settings(steps, guidance_scale, noise_level, gate)
     record = erasure.record
-    concepts = recorded(record) if concepts is None else concepts
+    concepts = record.concepts if concepts is None else concepts
     if not concepts or any(concept.surrogate is None for concept in concepts):
         raise InputError(
             "which concepts with which surrogates to certify is not in this erasure's record. "
@@ -106,14 +106,16 @@ def certify(
         )
     if paths == 1 or paths < 0:
         raise InputError(f"paths is {paths}; allowed: 0 for no statistical part, or 2 or more.")
-    trained = (record.get("finetune") or {}).get("noise_level")
+    trained = None
+    if record.kind == "trace" and record.finetune is not None:
+        trained = record.finetune.noise_level
     levels = (noise_level, gate, trained, 0.5)
     level: float = next(value for value in levels if value is not None)
-    exact = exact_part(denoiser, erasure, concepts, record.get("certificate"))
+    exact = exact_part(denoiser, erasure, concepts, record.certificate)
     attached = adapters.attached(pipe, erasure.name)
     concept = retained = None
     if paths:
-        kept = list(record.get("retain", ()) if retain is None else retain)
+        kept = list(record.retain if retain is None else retain)
         if not attached:
             erasure.attach(pipe)
         try:
@@ -137,7 +139,7 @@ def certify(
             if not attached:
                 erasure.detach(pipe)
     return Guarantee(
-        title=record.get("title", "Concept erasure"),
+        title=record.title,
         exact=exact,
         sampler=sampler_name(denoiser),
         steps=steps,
@@ -175,7 +177,9 @@ def _check_settings(
 
 def certified(erasure: Erasure, guarantee: Guarantee) -> Erasure:
     """``erasure`` with the certificate in its record; the change itself is the same."""
-    return replace(erasure, record={**erasure.record, "guarantee": guarantee.to_dict()})
+    return replace(
+        erasure, record=erasure.record.model_copy(update={"guarantee": guarantee.to_dict()})
+    )
 
 
 def _pairs(concepts: Sequence[Concept]) -> list[tuple[str, str]]:

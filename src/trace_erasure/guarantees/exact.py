@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from trace_erasure.artifact.certificate import Certificate
 from trace_erasure.artifact.erasure import Erasure
 from trace_erasure.concepts.alignment import ROLES, Columns, concept_columns, keep_columns
 from trace_erasure.concepts.concept import Concept, fill_template
@@ -125,7 +126,7 @@ def exact_part(
     denoiser: Denoiser,
     erasure: Erasure,
     concepts: Sequence[Concept],
-    certificate: Mapping[str, Any] | None,
+    certificate: Certificate | None,
 ) -> ExactPart:
     """Measures both stages of ``erasure`` together at the maps of ``denoiser``'s base weights.
 
@@ -164,7 +165,7 @@ def exact_part(
         surrogate=surrogate,
         empty_prompt=empty,
         recovery_margin=margin,
-        capacity=certificate["capacity"] if certificate else None,
+        capacity=certificate.capacity if certificate else None,
         pooled_path=_pooled(denoiser, erasure),
         deep=deep,
         holds=not deep and worst <= EXACT,

@@ -20,7 +20,7 @@ from trace_erasure.concepts.concept import Concept
 from trace_erasure.config import FinetuneConfig
 from trace_erasure.errors import InputError
 from trace_erasure.pipeline.generate import generate
-from trace_erasure.pipeline.loading import load
+from trace_erasure.pipeline.loading import load_pipeline
 from trace_erasure.trace.erase import erase
 
 
@@ -80,7 +80,7 @@ class TraceTechnique:
         phrases = _phrases(self.config.erase_concept)
         if not phrases and self.config.load_path is None:
             raise InputError("nothing to erase. Give erase_concept, or load_path with an erasure.")
-        self.pipe = load(self.config.model_id).to(self.config.device)
+        self.pipe = load_pipeline(self.config.model_id).to(self.config.device)
         if self.config.load_path is not None:
             erasure = Erasure.load(self.config.load_path)
         else:

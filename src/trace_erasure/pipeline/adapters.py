@@ -16,10 +16,13 @@ from torch import nn
 
 from trace_erasure.errors import InputError, NonFiniteError
 from trace_erasure.math.lowrank import Delta, LowRank
+from trace_erasure.pipeline.conditions import ATTACH, check_network
 from trace_erasure.pipeline.denoiser import Denoiser
 from trace_erasure.pipeline.families.registry import family_of
+from trace_erasure.pipeline.strength import check_strength
 
-MAX_STRENGTH = 2.0
+COPY_TOLERANCE = 1e-2
+"""Relative difference below which two changes are one; half precision rounds by less."""
 
 
 def attach(target: Any, delta: Delta, name: str, strength: float = 1.0) -> None:
@@ -48,7 +51,8 @@ def attach(target: Any, delta: Delta, name: str, strength: float = 1.0) -> None:
             f"an adapter named {name!r} is already on this pipeline. "
             "Use set_strength to change its strength, or detach it first."
         )
-    _check_effective(network)
+    check_network(network, ATTACH)
+    _check_foreign_copy(network, delta)
     for path, change in delta.items():
         linear = _linear(network, path)
         if tuple(linear.weight.shape) != change.shape:
@@ -69,21 +73,25 @@ def attach(target: Any, delta: Delta, name: str, strength: float = 1.0) -> None:
         init_lora_weights=False,
     )
     active = _active(network)
-    # The factors get random values for a moment; the caller's random stream must not notice.
-    with (
-        gradient_flags(network),
-        torch.random.fork_rng(devices=[]),
-        warnings.catch_warnings(),
-    ):
-        warnings.filterwarnings("ignore", "Already found a `peft_config`")  # it is the user's own
-        network.add_adapter(config, name)
-        network.set_adapter([*active, name])
-    with torch.no_grad():
-        for path, (down, up) in factors_of(network, name).items():
-            change = delta[path].pad(rank)
-            down.copy_(change.down)
-            up.copy_(change.up)
-    set_strength(network, name, strength)
+    try:
+        # The factors get random values for a moment; the caller's random stream must not notice.
+        with (
+            gradient_flags(network),
+            torch.random.fork_rng(devices=[]),
+            warnings.catch_warnings(),
+        ):
+            warnings.filterwarnings("ignore", "Already found a `peft_config`")  # the user's own
+            network.add_adapter(config, name)
+            network.set_adapter([*active, name])
+        with torch.no_grad():
+            for path, (down, up) in factors_of(network, name).items():
+                change = delta[path].pad(rank)
+                down.copy_(change.down)
+                up.copy_(change.up)
+        set_strength(network, name, strength)
+    except BaseException:
+        _remove(network, name, active)
+        raise
 
 
 def attach_untrained(
@@ -115,10 +123,21 @@ def detach(target: Any, name: str) -> None:
     """
     network = _network(target)
     _check_attached(network, name)
+    if any(name in layer.merged_adapters for _, layer in _layers(network, name)):
+        raise InputError(
+            f"the adapter {name!r} is fused into the weights, where taking it off would leave it. "
+            "Call pipe.unfuse_lora() first."
+        )
+    _remove(network, name, [other for other in _active(network) if other != name])
+
+
+def _remove(network: Any, name: str, active: list[str]) -> None:
+    """Removes what there is of the adapter ``name``, and leaves ``active`` ones active."""
     with gradient_flags(network):
         # Deleting an active adapter makes peft activate another one: switch it off first.
-        network.set_adapter([other for other in _active(network) if other != name])
-        network.delete_adapters(name)
+        if name in _adapters(network):
+            network.set_adapter(active)
+            network.delete_adapters(name)
     for path, module in list(network.named_modules()):
         if isinstance(module, LoraLayer) and not module.r:
             parent, _, child = path.rpartition(".")
@@ -134,6 +153,7 @@ def set_strength(target: Any, name: str, strength: float) -> None:
     network = _network(target)
     check_strength(strength)
     _check_attached(network, name)
+    check_network(network, ATTACH)
     active = _active(network)
     if name not in active:
         with gradient_flags(network):
@@ -242,22 +262,25 @@ def _linear(network: nn.Module, path: str) -> nn.Linear:
     return module
 
 
-def _check_effective(network: nn.Module) -> None:
-    if any(parameter.is_meta for parameter in network.parameters()):
-        raise InputError(
-            "this pipeline's weights are offloaded one by one, where nothing can be attached. "
-            "Use pipe.enable_model_cpu_offload() instead of the sequential one."
-        )
-    for module in network.modules():
-        if isinstance(module, BaseTunerLayer) and module.disable_adapters:
+def _check_foreign_copy(network: nn.Module, delta: Delta) -> None:
+    """Raises ``InputError`` where an adapter of another name is this change already."""
+    path, change = max(delta.items(), key=lambda item: item[1].rank)
+    layer = network.get_submodule(path) if path in dict(network.named_modules()) else None
+    if not isinstance(layer, LoraLayer):
+        return
+    own = change.dense()
+    for name in layer.r:
+        if f"{name}.weight" not in dict(layer.lora_A.named_parameters()):
+            continue  # an adapter of embeddings, or of another kind
+        down = network.get_parameter(f"{path}.lora_A.{name}.weight")
+        up = network.get_parameter(f"{path}.lora_B.{name}.weight")
+        if (up.shape[0], down.shape[1]) != change.shape:
+            continue
+        other = (up.detach().float() @ down.detach().float()).cpu() * layer.scaling[name]
+        if own.norm() > 0 and (other - own.to(other)).norm() < COPY_TOLERANCE * own.norm():
             raise InputError(
-                "the adapters of this pipeline are switched off, and a new one would be too. "
-                "Call pipe.enable_lora() first; pipe.set_adapters([]) keeps yours without effect."
-            )
-        if isinstance(module, BaseTunerLayer) and module.merged:
-            raise InputError(
-                "an adapter of this pipeline is fused, and a new one would have no effect. "
-                "Call pipe.unfuse_lora() first, or pipe.unload_lora_weights() to keep it fused."
+                f"this change is on the pipeline already, as the adapter {name!r}: attached again "
+                f"it would act twice. Call pipe.delete_adapters({name!r}) first, or leave it so."
             )
 
 
@@ -266,15 +289,6 @@ def _check_attached(network: nn.Module, name: str) -> None:
         raise InputError(
             f"there is no adapter named {name!r} on this pipeline. Attach it first; "
             f"attached now: {', '.join(_adapters(network)) or 'none'}."
-        )
-
-
-def check_strength(strength: float) -> None:
-    """Raises ``InputError`` for a strength out of 0 to 2."""
-    if not 0 <= strength <= MAX_STRENGTH:
-        raise InputError(
-            f"strength {strength} is out of range. "
-            f"Choose 0 (no erasure) to 1 (as made), at most {MAX_STRENGTH:g}."
         )
 
 

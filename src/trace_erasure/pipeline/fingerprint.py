@@ -4,15 +4,29 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
+from typing_extensions import TypedDict
 
-from trace_erasure.pipeline.denoiser import Denoiser
+from trace_erasure.errors import InputError
 
 HALVES = (torch.float16, torch.bfloat16)
+
+
+class Fingerprint(TypedDict):
+    """What tells a base model from another.
+
+    Attributes:
+        pipeline: name of the pipeline's class.
+        prediction_type: ``epsilon``, ``v_prediction``, ``sample`` or ``flow``.
+        sha256: half precision to the digest of the weights in it.
+    """
+
+    pipeline: str
+    prediction_type: str
+    sha256: dict[str, str]
 
 
 def digest_of(decides: Any) -> str:
@@ -24,7 +38,7 @@ def digest_of(decides: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-def fingerprint(pipe: Any) -> dict[str, Any]:
+def fingerprint(pipe: Any) -> Fingerprint:
     """What tells a base model from another, whatever adapters are on it.
 
     The pipeline's class, its prediction type, and SHA-256 over names, shapes and bytes of the
@@ -32,13 +46,15 @@ def fingerprint(pipe: Any) -> dict[str, Any]:
     in half precision, once for each half precision that they round to directly, so that a model
     keeps its fingerprint whether it was loaded in full or in half.
     """
+    from trace_erasure.pipeline.denoiser import Denoiser  # diffusers, which readers do without
+
     denoiser = Denoiser(pipe)
     weights = {
         path: linear.weight
         for stream in denoiser.family.streams
         for path, linear in denoiser.maps(stream.name).items()
     }
-    weights["token_embedding"] = pipe.text_encoder.get_input_embeddings().weight
+    weights["token_embedding"] = _original_rows(pipe)
     dtypes = (denoiser.dtype,) if denoiser.dtype in HALVES else HALVES
     hashes: dict[str, str] = {}
     for dtype in dtypes:
@@ -54,7 +70,22 @@ def fingerprint(pipe: Any) -> dict[str, Any]:
     }
 
 
-def difference(made_on: Mapping[str, Any], found: Mapping[str, Any]) -> str:
+def _original_rows(pipe: Any) -> Tensor:
+    """The token embedding without the rows that textual inversions have added at its end."""
+    if pipe.text_encoder is None or pipe.tokenizer is None:
+        raise InputError(
+            "this pipeline was loaded without its text encoder or its tokenizer, which belong to "
+            "the fingerprint of a model. Load it with them."
+        )
+    weight = pipe.text_encoder.get_input_embeddings().weight
+    added = getattr(pipe.tokenizer, "added_tokens_decoder", {})
+    rows = len(weight)
+    while rows - 1 in added and not added[rows - 1].special:
+        rows -= 1
+    return weight[:rows]
+
+
+def difference(made_on: Fingerprint, found: Fingerprint) -> str:
     """How two fingerprints differ, in words; empty where they agree."""
     for key in ("pipeline", "prediction_type"):
         if made_on[key] != found[key]:

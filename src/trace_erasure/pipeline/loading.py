@@ -1,39 +1,244 @@
-"""A pipeline by its name: a shipped model, or a local folder. Nothing is ever downloaded."""
+"""A pipeline by its name, from whatever place: the one loader of the API and the command line."""
 
 from __future__ import annotations
 
+import os
+import re
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from trace_erasure.errors import InputError
 from trace_erasure.pipeline import shipped
+from trace_erasure.pipeline.families.registry import FAMILIES
 from trace_erasure.utils.quiet_libraries import quiet_loading
 
+if TYPE_CHECKING:
+    import torch
 
-def load(model: str) -> Any:
-    """The pipeline called ``model``.
+INDEX = "model_index.json"
+CHECKPOINT = ".safetensors"
+PICKLED = (".ckpt", ".bin", ".pt", ".pth")
+SINGLE_FILES = (
+    ("xl_base", "StableDiffusionXLPipeline"),
+    ("v1", "StableDiffusionPipeline"),
+    ("v2", "StableDiffusionPipeline"),
+    ("sd3", "StableDiffusion3Pipeline"),
+    ("sd35", "StableDiffusion3Pipeline"),
+    ("flux-dev", "FluxPipeline"),
+    ("flux-schnell", "FluxPipeline"),
+)
+"""How diffusers' name for the kind of a checkpoint begins, and the pipeline that loads it."""
+DTYPES = ("float32", "float16", "bfloat16")
+HEADERS = {"F32": "float32", "F16": "float16", "BF16": "bfloat16"}
+"""Names of dtypes in safetensors files."""
+SHARD = r"(?:-\d+-of-\d+)?"
+VARIANT = re.compile(rf"[^.]+?{SHARD}(?:\.(?P<variant>[A-Za-z]\w*){SHARD})?\.safetensors")
+HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
+
+
+def load_pipeline(
+    model: Any = "emoji-sd",
+    *,
+    dtype: str | torch.dtype | None = None,
+    device: str | torch.device | None = None,
+    revision: str | None = None,
+    variant: str | None = None,
+) -> Any:
+    """A diffusers pipeline, all of its parts in one dtype.
 
     Args:
-        model: one of ``pipeline.shipped.PIPELINES``, or a folder that ``save_pretrained`` wrote.
+        model: a shipped model (``emoji-sd``, ``emoji-flux``), a folder that ``save_pretrained``
+            wrote, a single ``.safetensors`` checkpoint, the name of a repository on the hub, or a
+            pipeline, which is given back.
+        dtype: ``float32``, ``float16`` or ``bfloat16``. Default: that of the network's files;
+            float32 for shipped models.
+        device: to move it to; default: where it is loaded, the CPU.
+        revision: of a repository on the hub: a branch, a tag or a commit.
+        variant: of the files, such as ``fp16``; default: found where there is only one.
 
     Raises:
-        InputError: it is neither, or the folder cannot be loaded.
+        InputError: there is no such model, it cannot be loaded, or it cannot be reached.
+
+    Example:
+        >>> import tempfile
+        >>> from trace_erasure import load_pipeline
+        >>> from trace_erasure.testing import tiny_stable_diffusion
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     tiny_stable_diffusion().save_pretrained(folder)
+        ...     pipe = load_pipeline(folder, dtype="bfloat16")
+        >>> pipe.unet.dtype, pipe.text_encoder.dtype
+        (torch.bfloat16, torch.bfloat16)
     """
-    if model in shipped.PIPELINES:
-        return shipped.load_pipeline(model)
-    folder = Path(model)
-    if not (folder / "model_index.json").is_file():
+    kind = None if dtype is None else _dtype(dtype)
+    if not isinstance(model, str | os.PathLike):
+        return _placed(model, kind, device)
+    name = os.fspath(model)
+    path = Path(name).expanduser()
+    if name in shipped.PIPELINES:
+        pipe = _from_folder(shipped.path(name), kind or _dtype("float32"), None)
+        if hasattr(pipe, "default_sample_size"):  # FluxPipeline's own draws a megapixel
+            pipe.default_sample_size = shipped.LATENT_SIDE
+    elif (path / INDEX).is_file():
+        pipe = _from_folder(path, kind, variant)
+    elif path.suffix == CHECKPOINT and path.is_file():
+        pipe = _from_checkpoint(path, kind)
+    elif path.exists():
+        raise _no_pipeline(path)
+    elif HUB_NAME.fullmatch(name):
+        pipe = _from_hub(name, kind, revision, variant)
+    else:
         raise InputError(
-            f"model {model!r} is neither a shipped model ({', '.join(shipped.PIPELINES)}) nor a "
-            "folder with a diffusers pipeline (one with a model_index.json in it). Nothing is "
-            "downloaded: save the pipeline with save_pretrained and give its folder."
+            f"there is no model {name!r}. Give a shipped model ({', '.join(shipped.PIPELINES)}), a "
+            "folder with a diffusers pipeline, a .safetensors checkpoint, or the name of a "
+            "repository on the hub (user/name)."
         )
+    return _placed(pipe, kind, device)
+
+
+def _dtype(dtype: str | torch.dtype) -> torch.dtype:
+    import torch
+
+    name = str(dtype).removeprefix("torch.")
+    if name not in DTYPES:
+        raise InputError(f"dtype {dtype!r} is not known; allowed: {', '.join(DTYPES)}.")
+    return getattr(torch, name)
+
+
+def _placed(pipe: Any, dtype: torch.dtype | None, device: str | torch.device | None) -> Any:
+    """``pipe`` in the dtype and on the device that were asked for, where any were."""
+    if not hasattr(pipe, "scheduler"):
+        raise InputError(
+            f"a {type(pipe).__name__} is no model. Give a name, a folder or a diffusers pipeline."
+        )
+    if dtype is not None:
+        pipe = pipe.to(dtype=dtype)
+    if device is None:
+        return pipe
+    try:
+        return pipe.to(device)
+    except (RuntimeError, AssertionError) as error:
+        raise InputError(f"cannot move the pipeline to {device!r}: {_first(error)}") from error
+
+
+def _from_folder(folder: Path, dtype: torch.dtype | None, variant: str | None) -> Any:
     from diffusers import DiffusionPipeline
 
+    files = _network_files(folder)
+    variant = variant or _variant(folder, files)
+    stored = [file for file in files if _variant_of(file) == variant]
+    kind = dtype or _dtype_of(stored)
+    return _guarded(
+        lambda: DiffusionPipeline.from_pretrained(
+            folder, dtype=kind, variant=variant, local_files_only=True
+        ),
+        f"cannot load the pipeline in {folder}",
+        "Save it again with save_pretrained.",
+    )
+
+
+def _from_checkpoint(file: Path, dtype: torch.dtype | None) -> Any:
+    """A checkpoint of one file; beside it may lie the folder of settings that belongs to it."""
+    import diffusers
+    from diffusers.loaders import single_file_utils
+    from safetensors.torch import load_file
+
+    def make() -> Any:
+        found = single_file_utils.infer_diffusers_model_type(load_file(file))
+        kinds = [kind for start, kind in SINGLE_FILES if found.startswith(start)]
+        if not kinds:
+            raise ValueError(f"it holds a model of the kind {found!r}, which is not supported")
+        options = {"config": str(file.parent)} if (file.parent / INDEX).is_file() else {}
+        loaded = getattr(diffusers, kinds[0]).from_single_file
+        return loaded(str(file), dtype=dtype or _dtype_of([file]), **options)
+
+    return _guarded(
+        make,
+        f"cannot load the checkpoint {file}",
+        "The settings of its family come from the hub or its cache; without a network, put the "
+        f"file into a folder with the {INDEX} and the settings of its base model.",
+    )
+
+
+def _from_hub(
+    name: str, dtype: torch.dtype | None, revision: str | None, variant: str | None
+) -> Any:
+    from diffusers import DiffusionPipeline
+
+    folder = _guarded(
+        lambda: DiffusionPipeline.download(name, revision=revision, variant=variant),
+        f"there is no folder {name!r}, and the hub's repository of that name cannot be loaded",
+        "Check the name, the network and the token; without a network, give a folder.",
+    )
+    return _from_folder(Path(folder), dtype, variant)
+
+
+def _guarded(make: Callable[[], Any], problem: str, remedy: str) -> Any:
+    """What ``make`` gives; whatever a library raises on a user's files is one ``InputError``."""
     try:
         with quiet_loading():
-            return DiffusionPipeline.from_pretrained(folder, local_files_only=True)
-    except (OSError, ValueError, KeyError, AttributeError) as error:
+            return make()
+    except Exception as error:
+        raise InputError(f"{problem}: {_first(error)} {remedy}") from error
+
+
+def _first(error: Exception) -> str:
+    """The first line of an error, as a sentence."""
+    line = next(iter(str(error).strip().splitlines()), "") or type(error).__name__
+    return line if line.endswith((".", "!", "?")) else f"{line}."
+
+
+def _network_files(folder: Path) -> list[Path]:
+    """The safetensors files of the denoising network in a pipeline's folder."""
+    for family in FAMILIES:
+        files = sorted((folder / family.denoiser).glob("*.safetensors"))
+        if files:
+            return files
+    return []
+
+
+def _variant(folder: Path, files: list[Path]) -> str | None:
+    """The variant that the files have, None for files without one."""
+    found = {_variant_of(file) for file in files}
+    if None in found or not found:
+        return None
+    if len(found) > 1:
         raise InputError(
-            f"cannot load the pipeline in {folder}: {error}. Save it again with save_pretrained."
-        ) from error
+            f"{folder} has the variants {', '.join(sorted(map(str, found)))}. Say which with "
+            "variant."
+        )
+    return found.pop()
+
+
+def _variant_of(file: Path) -> str | None:
+    match = VARIANT.fullmatch(file.name)
+    return match["variant"] if match else None
+
+
+def _dtype_of(files: list[Path]) -> torch.dtype:
+    """The dtype of the first tensor of real numbers in ``files``; float32 where there is none."""
+    from safetensors import SafetensorError, safe_open
+
+    for file in files:
+        try:
+            with safe_open(file, "pt") as tensors:
+                for name in tensors.keys():  # noqa: SIM118 (it is no dict)
+                    if (kind := tensors.get_slice(name).get_dtype()) in HEADERS:
+                        return _dtype(HEADERS[kind])
+        except (OSError, SafetensorError) as error:
+            raise InputError(
+                f"{file} is no complete safetensors file ({error}). Copy it again from its source."
+            ) from error
+    return _dtype("float32")
+
+
+def _no_pipeline(path: Path) -> InputError:
+    if path.suffix in PICKLED:
+        return InputError(
+            f"{path} is a PyTorch pickle, which can run code when it is opened. Convert it to "
+            "safetensors, or ask its author for such a file."
+        )
+    return InputError(
+        f"{path} is no model: it is neither a folder with a {INDEX}, as save_pretrained writes it, "
+        "nor a .safetensors checkpoint."
+    )

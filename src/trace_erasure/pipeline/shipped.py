@@ -6,10 +6,8 @@ Their weights are a distribution of their own, ``trace-erasure-world``.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from trace_erasure.errors import InputError
-from trace_erasure.utils.quiet_libraries import quiet_loading
 
 PIPELINES = ("emoji-sd", "emoji-flux")
 CLASSIFIERS = ("judges/resnet", "judges/regnet")
@@ -49,16 +47,3 @@ def path(name: str) -> Path:
             f"judges: {', '.join((*CLASSIFIERS, CLIP))}."
         )
     return folder
-
-
-def load_pipeline(name: str = "emoji-sd") -> Any:
-    """A shipped pipeline in float32 on the CPU; no network is used."""
-    import torch
-    from diffusers import DiffusionPipeline
-
-    folder = path(name)
-    with quiet_loading():
-        pipe = DiffusionPipeline.from_pretrained(folder, dtype=torch.float32, local_files_only=True)
-    if hasattr(pipe, "default_sample_size"):  # FluxPipeline's own draws a megapixel
-        pipe.default_sample_size = LATENT_SIDE
-    return pipe

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from trace_erasure.artifact.capacity import Capacity
 from trace_erasure.artifact.erasure import Erasure
 from trace_erasure.concepts.captions import captions_or_broad
 from trace_erasure.concepts.concept import Concept
@@ -15,7 +16,6 @@ from trace_erasure.pipeline.denoiser import Denoiser
 from trace_erasure.pipeline.fingerprint import fingerprint
 from trace_erasure.trace import conflicts, joint
 from trace_erasure.trace.gather_statistics import gather, roots_of
-from trace_erasure.trace.joint import Capacity
 
 
 def capacity(

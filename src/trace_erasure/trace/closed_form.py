@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
+from trace_erasure.artifact.certificate import Certificate, StreamCertificate
 from trace_erasure.artifact.merge_statistics import StreamStatistics
 from trace_erasure.concepts.alignment import (
     Columns,
@@ -28,7 +29,7 @@ from trace_erasure.math.lowrank import LowRank
 from trace_erasure.math.weighted_ridge import ORDINARY, PENALTY, concatenated, reweighted
 from trace_erasure.pipeline.denoiser import EMPTY, Denoiser
 from trace_erasure.pipeline.families.family import POOLED
-from trace_erasure.trace.certificate import Certificate, Figures, certify
+from trace_erasure.trace.certificate import certify
 from trace_erasure.trace.gather_statistics import HALVES, names_of, part_of, rest_of
 from trace_erasure.trace.hardening_search import echo_columns, echoes
 from trace_erasure.trace.hardening_typos import careless, spoken_words
@@ -102,7 +103,7 @@ def redirect(
     """
     edits: dict[str, algebra.Edit] = {}
     delta: dict[str, LowRank] = {}
-    figures: dict[str, Figures] = {}
+    figures: dict[str, StreamCertificate] = {}
     parts: list[dict[str, StreamStatistics]] = [{} for _ in concepts]
     margins: dict[str, list[float]] = {}
     settings = replace(settings, mode=settings.mode or "equality")

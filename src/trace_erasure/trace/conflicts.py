@@ -6,7 +6,6 @@ import logging
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 from trace_erasure.artifact.erasure import Erasure
 from trace_erasure.artifact.merge_statistics import MergeStatistics
@@ -16,19 +15,19 @@ from trace_erasure.concepts.resolve import erased_phrases
 from trace_erasure.errors import InputError
 from trace_erasure.pipeline import adapters
 from trace_erasure.pipeline.denoiser import Denoiser
-from trace_erasure.pipeline.fingerprint import difference
+from trace_erasure.pipeline.fingerprint import Fingerprint, difference
 from trace_erasure.trace.gather_statistics import gather, roots_of
 from trace_erasure.utils.words import mentions
 
 log = logging.getLogger("trace_erasure")
 
 
-def check(artifacts: Sequence[Erasure], base: Mapping[str, Any]) -> None:
+def check(artifacts: Sequence[Erasure], base: Fingerprint) -> None:
     """Raises ``InputError`` where the artifacts cannot be merged on the model ``base``."""
     if not artifacts:
         raise InputError("nothing to merge. Give at least one artifact.")
     for artifact in artifacts:
-        title = artifact.record.get("title", artifact.name)
+        title = artifact.record.title
         if not artifact.merge_statistics:
             raise InputError(
                 f"{title!r} has no columns for a joint solve: it was merged already, or made "

@@ -11,9 +11,11 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+from trace_erasure.artifact.certificate import Certificate
 from trace_erasure.artifact.erasure import Erasure
 from trace_erasure.artifact.merge_statistics import MergeStatistics
 from trace_erasure.artifact.provenance import heading, versions
+from trace_erasure.artifact.record import FinetuneRecord, TraceRecord, TrajectoryProfile
 from trace_erasure.concepts.concept import Concept
 from trace_erasure.concepts.resolve import ResolvedRequest, prompt_pairs, resolve
 from trace_erasure.config import ClosedFormConfig, EraseConfig, FinetuneConfig
@@ -22,7 +24,7 @@ from trace_erasure.math.lowrank import LowRank
 from trace_erasure.pipeline import adapters
 from trace_erasure.pipeline.denoiser import Denoiser
 from trace_erasure.pipeline.fingerprint import digest_of, fingerprint
-from trace_erasure.trace.closed_form import Certificate, Redirect, redirect
+from trace_erasure.trace.closed_form import Redirect, redirect
 from trace_erasure.trace.finetune import finetune_adapter
 from trace_erasure.trace.finetune_data import prepare_finetune_data
 from trace_erasure.trace.training import OnStep
@@ -103,7 +105,7 @@ def run(
         statistics = tuple(map(MergeStatistics, planned.spec.concepts, edit.parts))
         log.info("closed form: %.1f s", time.perf_counter() - started)
     tuned: dict[str, LowRank] = {}
-    record: dict[str, Any] = {}
+    record: FinetuneRecord | None = None
     checkpoint: Path | None = None
     if planned.spec.finetune is not None:
         if workdir is not None:
@@ -117,15 +119,15 @@ def run(
         base=base,
         closed_form=closed,
         finetuned=tuned,
-        record={
+        record=TraceRecord(
             **heading(planned.spec.concepts),
-            "spec": asdict(planned.spec),
-            "asked": asdict(spec),
-            "certificate": certificate.to_dict() if certificate else None,
-            "finetune": record or None,
-            "retain": list(planned.retain),
-            "versions": versions(),
-        },
+            spec=planned.spec,
+            asked=spec,
+            certificate=certificate,
+            finetune=record,
+            retain=tuple(planned.retain),
+            versions=versions(),
+        ),
         merge_statistics=statistics,
         checkpoints=() if checkpoint is None else (checkpoint,),
     )
@@ -161,7 +163,7 @@ def _finetune(
     closed: dict[str, LowRank],
     on_step: OnStep | None,
     checkpoint: Path | None,
-) -> tuple[dict[str, LowRank], dict[str, Any]]:
+) -> tuple[dict[str, LowRank], FinetuneRecord]:
     """Stage 2 on top of ``closed``, and its record; the network is left as it was."""
     seed = planned.spec.seed
     concept_prompts, surrogate_prompts, _ = prompt_pairs(planned.spec.concepts)
@@ -184,11 +186,10 @@ def _finetune(
             else None,
             on_step=on_step,
         )
-    record = {
-        "noise_level": data.noise_level,
-        "profile": {"noise_levels": data.profile.noise_levels, "energy": data.profile.energy},
-        "final_loss": found.losses[-1:],
-    }
+    profile = TrajectoryProfile(noise_levels=data.profile.noise_levels, energy=data.profile.energy)
+    record = FinetuneRecord(
+        noise_level=data.noise_level, profile=profile, final_loss=found.losses[-1:]
+    )
     return found.delta, record
 
 

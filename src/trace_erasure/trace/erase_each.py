@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
-from trace_erasure.artifact.erasure import SUFFIX, Erasure
+from trace_erasure.artifact.erasure import Erasure
+from trace_erasure.artifact.record import TraceRecord
+from trace_erasure.artifact.storage import SUFFIX
 from trace_erasure.config import EraseConfig
 from trace_erasure.config_file import slug
 from trace_erasure.trace.erase import run
@@ -40,12 +41,13 @@ def erase_each(
     files = [folder / (slug(one.concepts[0].name) + SUFFIX) for one in wanted]
     mine = list(zip(wanted, files, strict=True))[shard[0] :: shard[1]]
     for one, file in tqdm(mine, desc="concepts", leave=False, disable=None):
-        if file.exists() and Erasure.load(file).record["asked"] == _as_json(one):
+        if file.exists() and _asked(file) == one:
             continue
         run(pipe, one, captions, workdir=folder, beside=spec.concepts).save(file)
     return [file for _, file in mine]
 
 
-def _as_json(spec: EraseConfig) -> Any:
-    """A spec as a header gives it back: tuples are lists there."""
-    return json.loads(json.dumps(asdict(spec)))
+def _asked(file: Path) -> EraseConfig | None:
+    """The spec that the artifact in ``file`` was made with; None where TRACE did not make it."""
+    record = Erasure.load(file).record
+    return record.asked if isinstance(record, TraceRecord) else None

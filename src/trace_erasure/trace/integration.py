@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 import torch
 
+from trace_erasure.artifact.record import Integration
 from trace_erasure.concepts.concept import Concept
 from trace_erasure.concepts.resolve import prompt_pairs
 from trace_erasure.config import FinetuneConfig
@@ -30,7 +30,7 @@ def integrate(
     ordinary: Sequence[str],
     settings: FinetuneConfig,
     seed: int,
-) -> tuple[dict[str, LowRank], dict[str, Any]]:
+) -> tuple[dict[str, LowRank], Integration]:
     """A change on top of ``whole``: on every concept's sentences the model that has everything
     shall predict what the one with that artifact alone does, at all noise levels.
 
@@ -67,4 +67,4 @@ def integrate(
         adapters.attach(denoiser, whole, MERGED)
         anchored = replace(settings, objective="anchor", eta=1.0)
         found = finetune_adapter(denoiser, data, anchored, seed, label="integrate")
-    return found.delta, {"first_loss": found.losses[0], "final_loss": found.losses[-1]}
+    return found.delta, Integration(first_loss=found.losses[0], final_loss=found.losses[-1])

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import combinations
 
 import torch
 
+from trace_erasure.artifact.capacity import Capacity
 from trace_erasure.artifact.merge_statistics import MergeStatistics
 from trace_erasure.concepts.alignment import keep_columns
 from trace_erasure.concepts.concept import Concept
@@ -17,7 +18,7 @@ from trace_erasure.config import MergeConfig
 from trace_erasure.math import closed_form as algebra
 from trace_erasure.math import joint_solve, subspaces
 from trace_erasure.math.column_pairs import Pairs
-from trace_erasure.math.joint_solve import JointEdit, Trial
+from trace_erasure.math.joint_solve import JointEdit
 from trace_erasure.math.lowrank import LowRank
 from trace_erasure.pipeline.denoiser import EMPTY, Denoiser
 from trace_erasure.trace.gather_statistics import HALVES, names_of, rest_of
@@ -26,37 +27,6 @@ log = logging.getLogger("trace_erasure")
 
 COLLISION = 0.9
 """Concepts whose leading directions overlap by more than this are named as colliding."""
-
-
-@dataclass(frozen=True)
-class Capacity:
-    """What one stream of text has room for.
-
-    Attributes:
-        width: dimensions of the embedding.
-        mode: ``equality``, or ``ridge`` where there is no room or it is the family's way.
-        directions: conditions a concept, 0 in ridge mode.
-        needed: share of the dimensions that the conditions ask for; in ridge mode the least that
-            an equality would.
-        residuals: by concept, ‖W′C − WS‖ / ‖W(C − S)‖ on its own sentences: 0 exact, 1 no effect.
-        collateral: expected relative squared change of the maps' output on ordinary captions.
-        most: concepts that fit with one condition each.
-        collisions: (concept, concept, overlap of their leading directions), worst first.
-        trials: everything that was tried.
-    """
-
-    width: int
-    mode: str
-    directions: int
-    needed: float
-    residuals: dict[str, float]
-    collateral: float
-    most: int
-    collisions: list[tuple[str, str, float]]
-    trials: list[Trial]
-
-    def to_dict(self) -> dict:
-        return asdict(self)
 
 
 @dataclass(frozen=True)

@@ -5,11 +5,17 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
 from typing import Any
 
 from trace_erasure.artifact.erasure import Erasure
 from trace_erasure.artifact.provenance import heading, versions
+from trace_erasure.artifact.record import (
+    CrossTalk,
+    Discarded,
+    Integration,
+    MergeDetails,
+    MergedRecord,
+)
 from trace_erasure.concepts.captions import captions_or_broad
 from trace_erasure.config import MergeConfig
 from trace_erasure.math.lowrank import LowRank, add, scaled
@@ -72,7 +78,7 @@ def merge(
 
     parts, talk = isolate(denoiser, [a.finetuned for a in artifacts], owners, together)
     tuned = add([scaled(part, s) for part, s in zip(parts, strengths, strict=True)])
-    record: dict[str, Any] = {}
+    record: Integration | None = None
     if settings.integrate is not None:
         whole = add([together.delta, tuned])
         alone = [(a.delta, s) for a, s in zip(artifacts, strengths, strict=True)]
@@ -86,24 +92,24 @@ def merge(
         base=base,
         closed_form=closed,
         finetuned=tuned,
-        record={
+        record=MergedRecord(
             **heading(concepts),
-            "merged": {
-                "parts": [a.name for a in artifacts],
-                "strengths": strengths,
-                "concepts": [asdict(concept) for concept in concepts],
-                "settings": asdict(settings),
-                "capacity": {name: c.to_dict() for name, c in together.capacity.items()},
-                "cross_talk": talk,
-                "discarded": lost,
-                "integrate": record or None,
-                "seed": seed,
-            },
-            "versions": versions(),
-        },
+            merged=MergeDetails(
+                parts=tuple(a.name for a in artifacts),
+                strengths=tuple(strengths),
+                concepts=tuple(concepts),
+                settings=settings,
+                capacity=together.capacity,
+                cross_talk=CrossTalk(**talk),
+                discarded=Discarded(**lost),
+                integrate=record,
+                seed=seed,
+            ),
+            versions=versions(),
+        ),
     )
     log.info("merged %d concepts: %.1f s", len(concepts), time.perf_counter() - started)
-    return erasure.bake(pipe) if dense else erasure
+    return erasure.fuse(pipe) if dense else erasure
 
 
 def _within(

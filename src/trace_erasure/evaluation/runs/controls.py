@@ -12,6 +12,7 @@ from diffusers.models.unets.unet_2d_condition import UNet2DConditionOutput
 from PIL import Image
 
 from trace_erasure.artifact.erasure import Erasure
+from trace_erasure.artifact.record import CustomRecord
 from trace_erasure.pipeline.families.registry import family_of
 from trace_erasure.math.lowrank import LowRank
 
@@ -59,11 +60,11 @@ def random_drift(erasure: Erasure, seed: int = 0) -> Erasure:
         drawn = LowRank(down, up)
         size = change.to(torch.float32).norm() / drawn.norm() if change.rank else 0.0
         drift[path] = drawn.scale(float(size))
-    record = {
-        "title": "Control: random drift",
-        "description": "Random changes of the size of an erasure. Erases nothing on purpose.",
-        "control": {"of": erasure.name, "seed": seed},
-    }
+    record = CustomRecord(
+        title="Control: random drift",
+        description="Random changes of the size of an erasure. Erases nothing on purpose.",
+        details={"of": erasure.name, "seed": seed},
+    )
     return Erasure(erasure.family, erasure.base, drift, {}, record)
 
 

@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from trace_erasure.artifact.erasure import Erasure
-from trace_erasure.concepts.concept import recorded
 from trace_erasure.errors import InputError
 from trace_erasure.evaluation.judges import judges_for
 from trace_erasure.evaluation.judges.base import Evaluator, shipped_judges
 from trace_erasure.evaluation.tasks.task import Task
 from trace_erasure.pipeline import shipped
-from trace_erasure.pipeline.loading import load
+from trace_erasure.pipeline.loading import load_pipeline
 from trace_erasure.world import load_world
 
 
@@ -33,7 +32,7 @@ def erasures_by_concept(
     wanted = task.concepts if concepts is None else tuple(concepts)
     found: dict[str, Erasure] = {}
     for erasure in erasures:
-        phrases = {one.phrase for one in recorded(erasure.record)}
+        phrases = {one.phrase for one in erasure.record.concepts}
         named = [name for name in wanted if {name, styles.get(name, name)} & phrases]
         # A task with a single concept, or a concept asked for, need not share the phrase.
         if not named and len(erasures) == 1 and (concepts or len(wanted) == 1):
@@ -76,6 +75,6 @@ def default_judges(
 def pipeline_and_name(pipe_or_model: Any) -> tuple[Any, str]:
     """A pipeline, and its name in rows: that of a model, or the folder that it was loaded from."""
     if isinstance(pipe_or_model, str | os.PathLike):
-        return load(os.fspath(pipe_or_model)), os.fspath(pipe_or_model)
+        return load_pipeline(os.fspath(pipe_or_model)), os.fspath(pipe_or_model)
     folder = str(getattr(pipe_or_model, "name_or_path", "") or "")
     return pipe_or_model, Path(folder).name or type(pipe_or_model).__name__

@@ -60,9 +60,10 @@ class Chat:
 
     def _as_asked(self, text: str | list[str], found: dict[str, Any]) -> BatchEncoding:
         """One row for one text, rows for a list of them."""
+        from transformers import BatchEncoding  # heavy: reading an artifact does without it
+
         if isinstance(text, str):
             found = {name: row for name, (row,) in found.items()}
-        from transformers import BatchEncoding
 
         return BatchEncoding(found)
 
