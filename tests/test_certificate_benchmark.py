@@ -11,7 +11,7 @@ from PIL import Image
 
 from benchmarks.guarantees import certificates, detectors
 from trace_erasure.evaluation import Row
-from trace_erasure.math.path_divergence import Estimate
+from trace_erasure.math.statistics import Estimate
 
 LIKE = Row("emoji-sd", "certificate/retained", "stage 1 × 0.05", "fox", "detectors", "",
            math.nan, None, 40, math.nan, math.nan, 0, "")  # fmt: skip

@@ -13,7 +13,7 @@ from trace_erasure.config import ClosedFormConfig, EraseConfig, FinetuneConfig
 from trace_erasure.errors import InputError
 from trace_erasure.math import closed_form as algebra
 from trace_erasure.math import edit_metrics, subspaces
-from trace_erasure.math.adversarial_rounds import adversarial_columns, harden
+from trace_erasure.math.adversarial_rounds import Hardening, adversarial_columns, harden
 from trace_erasure.math.cost_frontier import frontier
 from trace_erasure.math.objectives import mean_square
 from trace_erasure.pipeline.denoiser import Denoiser
@@ -51,16 +51,16 @@ def problem(d: int = 24, m: int = 5, seed: int = 0) -> dict[str, torch.Tensor]:
     }
 
 
-def heard(p: dict[str, torch.Tensor]) -> torch.Tensor:
+def gram_of(p: dict[str, torch.Tensor]) -> torch.Tensor:
     return subspaces.gram([p["root"]])
 
 
 def test_the_attack_is_the_least_squares_one():
     p = problem()
     edit = algebra.equality(**p, directions=2)
-    found = adversarial_columns(edit, p["concept"], heard(p), penalty=1e-9)
-    missed = edit_metrics.output_norm(edit.apply(found) - p["concept"], heard(p))
-    moved = edit_metrics.output_norm(p["concept"] - p["surrogate"], heard(p))
+    found = adversarial_columns(edit, p["concept"], gram_of(p), penalty=1e-9)
+    missed = edit_metrics.output_norm(edit.apply(found) - p["concept"], gram_of(p))
+    moved = edit_metrics.output_norm(p["concept"] - p["surrogate"], gram_of(p))
     margin = edit_metrics.recovery_margin(edit, p["concept"], p["surrogate"], p["root"])
     assert float((missed / moved).min()) == pytest.approx(margin, rel=1e-3)
 
@@ -71,7 +71,7 @@ def test_rounds_raise_the_margin_and_break_no_promise(directions, seed):
     p = problem(seed=seed)
     edit = algebra.equality(**p, directions=directions)
     c, s, _ = algebra.leading_pairs(p["concept"], p["surrogate"], p["root"], directions)
-    hard, margins = harden(edit, **p, redirected=(c, s), weights=None, rounds=4, added=1)
+    hard, margins = harden(edit, Hardening(**p), redirected=(c, s), rounds=4, added=1)
     assert margins == sorted(margins)
     found = edit_metrics.recovery_margin(hard, p["concept"], p["surrogate"], p["root"])
     assert found == pytest.approx(margins[-1])
@@ -87,19 +87,19 @@ def test_some_round_is_kept_where_there_is_room():
         p = problem(seed=seed)
         edit = algebra.equality(**p, directions=1)
         pair = algebra.leading_pairs(p["concept"], p["surrogate"], p["root"], 1)[:2]
-        _, margins = harden(edit, **p, redirected=pair, weights=None, rounds=4, added=1)
+        _, margins = harden(edit, Hardening(**p), redirected=pair, rounds=4, added=1)
         gained += len(margins) > 1
     assert gained >= 2
 
 
 def test_no_edit_beats_the_frontier():
     p = problem()
-    best = frontier(p["concept"], p["surrogate"], p["second_moment"], heard(p))
+    best = frontier(p["concept"], p["surrogate"], p["second_moment"], gram_of(p))
     edits = [algebra.equality(**p, directions=k) for k in (1, 2, 3, 5, None)]
     edits.append(algebra.ridge(p["concept"], p["surrogate"], p["second_moment"]))
     for edit in edits:
-        left = edit_metrics.residual(edit, p["concept"], p["surrogate"], heard(p))
-        spent = edit_metrics.expected_collateral(edit, p["second_moment"], heard(p))
+        left = edit_metrics.residual(edit, p["concept"], p["surrogate"], gram_of(p))
+        spent = edit_metrics.expected_collateral(edit, p["second_moment"], gram_of(p))
         assert best.cost(max(left, 1e-6)) <= spent * (1 + 1e-6)
     costs = [cost for _, cost in best.curve((0.9, 0.5, 0.1, 0.01))]
     assert costs == sorted(costs) and costs[0] > 0
@@ -107,14 +107,14 @@ def test_no_edit_beats_the_frontier():
 
 def test_the_frontier_s_own_edits_are_on_it():
     p = problem()
-    best = frontier(p["concept"], p["surrogate"], p["second_moment"], heard(p))
+    best = frontier(p["concept"], p["surrogate"], p["second_moment"], gram_of(p))
     c, sigma = p["concept"], p["second_moment"]
     for penalty in (1e-3, 0.1, 5.0):
         read = torch.linalg.solve(c @ c.mT + penalty * sigma, c).mT
         edit = algebra.Edit(p["surrogate"] - c, read, 0.0, 0.0)
         found = best.at(penalty)
-        left = edit_metrics.residual(edit, c, p["surrogate"], heard(p))
-        spent = edit_metrics.expected_collateral(edit, sigma, heard(p))
+        left = edit_metrics.residual(edit, c, p["surrogate"], gram_of(p))
+        spent = edit_metrics.expected_collateral(edit, sigma, gram_of(p))
         assert found == pytest.approx((left, spent), rel=1e-6)
 
 

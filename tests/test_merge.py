@@ -20,7 +20,7 @@ from trace_erasure.concepts.concept import (
 )
 from trace_erasure.config import ClosedFormConfig, EraseConfig, FinetuneConfig, MergeConfig
 from trace_erasure.errors import InputError
-from trace_erasure.math import edit_metrics, joint_solve
+from trace_erasure.math import edit_metrics, isolation, joint_solve
 from trace_erasure.math.column_pairs import Pairs
 from trace_erasure.math.lowrank import LowRank
 from trace_erasure.math.weighted_ridge import Preserved
@@ -175,14 +175,14 @@ def test_trained_parts_leave_each_other_alone():
     after = {}
     for i, down in enumerate(downs):
         others = torch.cat([c for j, c in enumerate(columns) if j != i], dim=1)
-        new = joint_solve.isolated_down(down, columns[i], others, sigma)
+        new = isolation.isolated_down(down, columns[i], others, sigma)
         torch.testing.assert_close(new @ columns[i], down @ columns[i])
         # Nearest in the metric Σ: what it changes is orthogonal to all that it might change.
         free = torch.linalg.qr(torch.cat([columns[i], others], dim=1), mode="complete").Q[:, 9:]
         torch.testing.assert_close((new - down) @ sigma @ free, torch.zeros(2, 31).double())
         after[i] = LowRank(new, torch.ones(1, 2, dtype=torch.float64))
     before = {i: LowRank(down, after[i].up) for i, down in enumerate(downs)}
-    assert joint_solve.cross_talk(after, columns) < 1e-16 * joint_solve.cross_talk(before, columns)
+    assert isolation.cross_talk(after, columns) < 1e-16 * isolation.cross_talk(before, columns)
 
 
 def test_overlap_is_one_for_a_shared_direction_and_none_for_orthogonal_ones():

@@ -25,6 +25,7 @@ from trace_erasure.concepts.resolve import resolve
 from trace_erasure.config import EraseConfig
 from trace_erasure.math import attention_maps as maps
 from trace_erasure.math import baseline_edits
+from trace_erasure.math.adversarial_rounds import adversarial_columns
 from trace_erasure.math.closed_form import Edit
 from trace_erasure.math.lowrank import LowRank, from_dense
 from trace_erasure.math.subspaces import gram
@@ -127,7 +128,7 @@ def test_the_adversarial_embedding_is_the_best_there_is():
     weights = [normal(OUT, D, seed=i) for i in range(3)]
     edit = Edit(normal(D, 2, seed=5), normal(2, D, seed=6), 0.0, 0.0)
     concept = normal(D, 2, seed=7)
-    found = baseline_edits.adversarial(edit, concept, gram(weights), 0.3)
+    found = adversarial_columns(edit, concept, gram(weights), 0.3)
 
     def loss(e):
         edited = sum((w @ edit.apply(e) - w @ concept).square().sum() for w in weights)
@@ -156,7 +157,7 @@ def test_a_second_round_is_the_least_squares_on_the_edited_maps():
     )
     options = dict(penalty=0.5, preserve=0.1)
     first = least_squares(c, s, r, **options)
-    again = baseline_edits.adversarial(first, c, gram([weight]), 0.1)
+    again = adversarial_columns(first, c, gram([weight]), 0.1)
     both = baseline_edits.compose(first, least_squares(again, s, r, **options))
     new = weight @ first.matrix()
 

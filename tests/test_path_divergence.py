@@ -12,13 +12,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from trace_erasure.math.parameterization import PREDICTIONS, NoisePoint
-from trace_erasure.math.path_divergence import (
-    SamplerStep,
-    detector_bound,
-    mean_estimate,
-    path_divergence,
-    student_quantile,
-)
+from trace_erasure.math.path_divergence import SamplerStep, detector_bound, path_divergence
+from trace_erasure.math.statistics import mean_estimate, student_quantile
 
 D = 3
 

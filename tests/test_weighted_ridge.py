@@ -11,7 +11,7 @@ from trace_erasure.concepts.alignment import stream_columns
 from trace_erasure.concepts.concept import Concept
 from trace_erasure.math import joint_solve
 from trace_erasure.math.closed_form import ridge, ridge_system
-from trace_erasure.math.column_pairs import Pairs
+from trace_erasure.math.column_pairs import Pairs, concatenated
 from trace_erasure.math.subspaces import moment_factor, unit_outputs
 from trace_erasure.math.weighted_ridge import (
     ANCHORED,
@@ -20,7 +20,6 @@ from trace_erasure.math.weighted_ridge import (
     PENALTY,
     RETAINED,
     Preserved,
-    concatenated,
     reweighted,
 )
 from trace_erasure.pipeline.denoiser import Denoiser

@@ -41,7 +41,7 @@ from trace_erasure.config import ClosedFormConfig, EraseConfig
 from trace_erasure.evaluation import Row, shipped_classifiers
 from trace_erasure.evaluation.tasks.task import JudgingProtocol
 from trace_erasure.guarantees.path_kl import END, divergence
-from trace_erasure.math.path_divergence import mean_estimate
+from trace_erasure.math.statistics import mean_estimate
 from trace_erasure.pipeline import shipped
 from trace_erasure.pipeline.denoiser import Denoiser
 from trace_erasure.pipeline.sampler import fresh, sample, schedule, to_pictures

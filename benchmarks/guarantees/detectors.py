@@ -12,8 +12,8 @@ from PIL import Image
 
 from trace_erasure.evaluation import Row
 from trace_erasure.guarantees.path_kl import VACUOUS
-from trace_erasure.math.path_divergence import Estimate, detector_bound
-from trace_erasure.math.statistics import bootstrap_interval
+from trace_erasure.math.path_divergence import detector_bound
+from trace_erasure.math.statistics import Estimate, bootstrap_interval
 
 NAN = float("nan")
 Detector = Callable[[Sequence[Image.Image]], np.ndarray]

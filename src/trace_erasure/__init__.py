@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from trace_erasure.evaluation.runs.evaluate import evaluate
     from trace_erasure.guarantees.certify import certify
     from trace_erasure.guarantees.forecast import forecast
+    from trace_erasure.math.closed_form import Edit
+    from trace_erasure.math.second_moment import SecondMoment
     from trace_erasure.pipeline.generate import generate
     from trace_erasure.pipeline.loading import load_pipeline
     from trace_erasure.trace.capacity import capacity
@@ -32,12 +34,14 @@ __version__ = "0.1.0"
 __all__ = [
     "ClosedFormConfig",
     "Concept",
+    "Edit",
     "EraseConfig",
     "Erasure",
     "FinetuneConfig",
     "InputError",
     "MergeConfig",
     "NonFiniteError",
+    "SecondMoment",
     "__version__",
     "attack",
     "capacity",
@@ -54,12 +58,14 @@ __all__ = [
 _HOMES = {
     "ClosedFormConfig": "config",
     "Concept": "concepts.concept",
+    "Edit": "math.closed_form",
     "EraseConfig": "config",
     "Erasure": "artifact.erasure",
     "FinetuneConfig": "config",
     "InputError": "errors",
     "MergeConfig": "config",
     "NonFiniteError": "errors",
+    "SecondMoment": "math.second_moment",
     "attack": "attacks.attack",
     "capacity": "trace.capacity",
     "certify": "guarantees.certify",

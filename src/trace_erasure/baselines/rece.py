@@ -16,7 +16,8 @@ from trace_erasure.baselines.closed_form_common import (
     streams_of,
 )
 from trace_erasure.baselines.last_token import tail_columns
-from trace_erasure.math.baseline_edits import adversarial, compose
+from trace_erasure.math.adversarial_rounds import adversarial_columns
+from trace_erasure.math.baseline_edits import compose
 from trace_erasure.math.edit_metrics import output_norm
 
 
@@ -84,7 +85,7 @@ class RECE(Baseline):
             edit = least_squares(concept, target, keep, **options)
             gaps = []
             for _ in range(self.rounds):
-                again = adversarial(edit, concept, maps_gram, self.attack)
+                again = adversarial_columns(edit, concept, maps_gram, self.attack)
                 missed = output_norm(edit.apply(again) - concept, maps_gram)
                 gaps.append(float(missed.norm() / output_norm(concept, maps_gram).norm()))
                 edit = compose(edit, least_squares(again, target, keep, **options))

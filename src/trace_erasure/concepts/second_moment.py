@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from trace_erasure.concepts.alignment import PADDING_WEIGHT
 from trace_erasure.concepts.captions import captions_or_broad
-from trace_erasure.math.subspaces import gram
+from trace_erasure.math.second_moment import SecondMoment
 from trace_erasure.pipeline.denoiser import Denoiser
 from trace_erasure.pipeline.families.family import TOKENS
 from trace_erasure.utils.cache import cached
@@ -39,21 +39,16 @@ def second_moment(
 def _second_moment(denoiser: Denoiser, captions: Sequence[str], stream: str) -> Tensor:
     populations = denoiser.populations(stream)
     batch = max(1, ROWS // sum(length for _, length in populations))
-    count = 0.0
-
-    def weighted() -> Iterator[Tensor]:
-        nonlocal count
-        starts = range(0, len(captions), batch)
-        for start in tqdm(starts, desc="second moment", leave=False, disable=None):
-            texts = captions[start : start + batch]
-            parts = denoiser.embeddings(texts, stream)
-            for (tokenizer, _), part in zip(populations, parts, strict=True):
-                weight = torch.ones(part.shape[:2], dtype=torch.float64)
-                for row, text in zip(weight, texts, strict=True):
-                    end = len(tokenizer(text).input_ids) if tokenizer is not None else len(row)
-                    if end < len(row):
-                        row[end:] = PADDING_WEIGHT / (len(row) - end)
-                count += float(weight.sum())
-                yield (part * weight.sqrt()[:, :, None]).flatten(0, 1)
-
-    return gram(weighted()) / count
+    moment = SecondMoment(denoiser.embeddings([""], stream)[0].shape[-1])
+    starts = range(0, len(captions), batch)
+    for start in tqdm(starts, desc="second moment", leave=False, disable=None):
+        texts = captions[start : start + batch]
+        parts = denoiser.embeddings(texts, stream)
+        for (tokenizer, _), part in zip(populations, parts, strict=True):
+            weights = torch.ones(part.shape[:2], dtype=torch.float64)
+            for row, text in zip(weights, texts, strict=True):
+                end = len(tokenizer(text).input_ids) if tokenizer is not None else len(row)
+                if end < len(row):
+                    row[end:] = PADDING_WEIGHT / (len(row) - end)
+            moment.update(part, weights)
+    return moment.value()

@@ -261,7 +261,8 @@ def forecast(
         tried.append(look(replace(resolved, surrogate=word), retain)[0])
     better = sorted((one for one in tried if one.mean < present.mean), key=lambda one: one.mean)
     limit = limits(denoiser, resolved, settings, captions)
-    curve = tuple((r, cost / limit.own) for r, cost in limit.curve((0.7, 0.5, 0.3, 0.1, 0.03)))
+    costs = limit.curve((0.7, 0.5, 0.3, 0.1, 0.03))
+    curve = tuple((r, cost / limit.concept_cost) for r, cost in costs)
     return Forecast(
         resolved, tuple(rows), present, tuple(better), curve, dict(curve)[0.3] > ENTANGLED
     )

@@ -11,12 +11,8 @@ from torch import Tensor
 from tqdm import tqdm
 
 from trace_erasure.artifact.erasure import Erasure
-from trace_erasure.math.path_divergence import (
-    Estimate,
-    detector_bound,
-    mean_estimate,
-    path_divergence,
-)
+from trace_erasure.math.path_divergence import detector_bound, path_divergence
+from trace_erasure.math.statistics import Estimate, mean_estimate
 from trace_erasure.pipeline import adapters
 from trace_erasure.pipeline.denoiser import Denoiser
 from trace_erasure.pipeline.families.family import Conditioning

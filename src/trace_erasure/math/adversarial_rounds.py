@@ -1,79 +1,106 @@
-"""Closed-form adversarial rounds: what regenerates the concept is redirected as well.
+"""Closed-form adversarial rounds: an edit also redirects what brings the concept back through it.
 
-The embedding that best brings a concept position c back through the edited maps W′ = W M is
-
-    e* = argmin_e ‖W M e − W c‖² + λ ‖e‖² = (Mᵀ G M + λ I)⁻¹ Mᵀ G c.
-
-RECE (Gong et al. 2024) feeds it to a ridge update; here it joins the columns C, with the surrogate
-of its position as its own, and the equality solve is done again.
+RECE (Gong et al. 2024, arXiv 2407.12383) finds such embeddings in closed form and feeds them to a
+ridge update. TRACE adds them to the concept's columns C, each with the surrogate of its position,
+and solves the equality again.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
+from trace_erasure.math import linalg
 from trace_erasure.math.closed_form import Edit, equality, leading_pairs
 from trace_erasure.math.edit_metrics import expected_collateral, recovery_margin
 from trace_erasure.math.subspaces import gram
 
 PENALTY = 1e-3
-"""λ relative to the mean diagonal of G: an embedding that is no larger than it needs to be."""
+"""λ of a round relative to the mean diagonal of G: it keeps embeddings small."""
 LEAST_RISE = 1.02
 """A round that raises the margin by less than this factor is the last, and is not kept."""
 MOST_COST = 2.0
 """Nor is a round kept that takes the expected collateral beyond this factor of the first edit's."""
 
 
+@dataclass(frozen=True)
+class Hardening:
+    """What the rounds attack and what they must keep; symbols as in ``closed_form.equality``.
+
+    Attributes:
+        concept: C, the columns that are attacked.
+        surrogate: S, aligned with C.
+        keep: R, columns that stay.
+        second_moment: Σ.
+        root: G^½.
+        weights: importance of the concept's columns; None is equal.
+    """
+
+    concept: Float[Tensor, "d m"]
+    surrogate: Float[Tensor, "d m"]
+    keep: Float[Tensor, "d n"]
+    second_moment: Float[Tensor, "d d"]
+    root: Float[Tensor, "o d"]
+    weights: Float[Tensor, " m"] | None = None
+
+
 def adversarial_columns(
-    edit: Edit, concept: Tensor, maps_gram: Tensor, penalty: float = PENALTY
-) -> Tensor:
-    """The embeddings e* for every column of ``concept``, (d, m)."""
+    edit: Edit,
+    concept: Float[Tensor, "d m"],
+    maps_gram: Float[Tensor, "d d"],
+    penalty: float,
+) -> Float[Tensor, "d m"]:
+    """Embeddings for which the edited maps give what the original ones gave for ``concept``.
+
+    For each column c, argmin_e ‖W M e − W c‖² + λ‖e‖² = (MᵀGM + λI)⁻¹ MᵀG c over all maps at
+    once: the regularised attack of RECE. ``penalty`` is λ, ``maps_gram`` is G.
+    """
     matrix = edit.matrix()
-    heard = matrix.mT @ maps_gram
-    system = heard @ matrix
-    ridge = penalty * maps_gram.diagonal().mean()
-    eye = torch.eye(len(system), dtype=system.dtype)
-    return torch.linalg.solve(system + ridge * eye, heard @ concept)
+    back = matrix.mT @ maps_gram
+    eye = torch.eye(len(matrix), dtype=matrix.dtype)
+    return linalg.solve(back @ matrix + penalty * eye, back @ concept)
 
 
 def harden(
     edit: Edit,
-    concept: Tensor,
-    surrogate: Tensor,
-    keep: Tensor,
-    second_moment: Tensor,
-    root: Tensor,
+    problem: Hardening,
     *,
-    redirected: tuple[Tensor, Tensor],
-    weights: Tensor | None,
+    redirected: tuple[Float[Tensor, "d r"], Float[Tensor, "d r"]],
     rounds: int,
     added: int,
 ) -> tuple[Edit, list[float]]:
     """Adversarial rounds on ``edit``, the ``equality`` edit of the ``redirected`` columns.
 
     Each round attacks all concept columns at once and redirects the ``added`` leading directions
-    of what it found. Stops when the recovery margin stops rising, or at the price of ``COST``.
+    of what it found. The rounds stop where the recovery margin stops rising, and at the latest
+    where the collateral reaches ``MOST_COST`` times the first edit's.
+
+    Args:
+        edit: the edit to harden.
+        problem: the columns and metrics of its solve.
+        redirected: C and S as ``edit`` redirects them, combined or not.
+        rounds: most rounds.
+        added: directions that a round adds.
 
     Returns:
         The edit, and the margin before the first round and after each that was kept.
     """
+    concept, surrogate, root = problem.concept, problem.surrogate, problem.root
     maps_gram = gram([root])
-    columns, targets = ([part] for part in redirected)
+    penalty = float(PENALTY * maps_gram.diagonal().mean())
+    columns, targets = redirected
     margins = [recovery_margin(edit, concept, surrogate, root)]
-    affordable = MOST_COST * expected_collateral(edit, second_moment, maps_gram)
+    affordable = MOST_COST * expected_collateral(edit, problem.second_moment, maps_gram)
     for _ in range(rounds):
-        found = adversarial_columns(edit, concept, maps_gram)
-        c, s, _ = leading_pairs(found, surrogate, root, added, weights)
-        columns.append(c)
-        targets.append(s)
-        solved = equality(
-            torch.cat(columns, dim=1), torch.cat(targets, dim=1), keep, second_moment, root
-        )
+        found = adversarial_columns(edit, concept, maps_gram, penalty)
+        c, s, _ = leading_pairs(found, surrogate, root, added, problem.weights)
+        columns, targets = torch.cat([columns, c], dim=1), torch.cat([targets, s], dim=1)
+        solved = equality(columns, targets, problem.keep, problem.second_moment, root)
         margin = recovery_margin(solved, concept, surrogate, root)
-        spent = expected_collateral(solved, second_moment, maps_gram)
+        spent = expected_collateral(solved, problem.second_moment, maps_gram)
         if margin < LEAST_RISE * margins[-1] or spent > affordable:
             break
         edit = replace(solved, discarded=edit.discarded)

@@ -1,7 +1,6 @@
 """Closed-form edits of other methods, in the form M = I + shift @ read of ``closed_form``.
 
-Embeddings are columns, W′ = W M for every map W that reads them, and G = Σ_l W_lᵀ W_l. All
-functions work in float64.
+Embeddings are columns, and W′ = W M for every map W that reads them. All functions work in float64.
 """
 
 from __future__ import annotations
@@ -9,8 +8,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
+from trace_erasure.math import linalg
 from trace_erasure.math.closed_form import Edit
 from trace_erasure.math.lowrank import LowRank
 
@@ -28,56 +29,53 @@ def compose(first: Edit, then: Edit) -> Edit:
     )
 
 
-def adversarial(edit: Edit, concept: Tensor, maps_gram: Tensor, penalty: float) -> Tensor:
-    """Embeddings by which the edited maps give what the original ones gave for ``concept``.
-
-    argmin_e Σ_l ‖W′_l e − W_l c‖² + λ‖e‖² = (MᵀGM + λI)⁻¹ MᵀG c for each column c, (d, m); the
-    regularised attack of RECE, over all maps at once (Gong et al. 2024, arXiv 2407.12383).
-    """
-    matrix = edit.matrix()
-    back = matrix.mT @ maps_gram
-    eye = torch.eye(len(matrix), dtype=matrix.dtype)
-    return torch.linalg.solve(back @ matrix + penalty * eye, back @ concept)
-
-
-def null_basis(moment: Tensor, threshold: float) -> Tensor:
-    """An orthonormal basis, (d, p), of the directions of a second moment with little energy.
+def null_basis(moment: Float[Tensor, "d d"], threshold: float) -> Float[Tensor, "d r"]:
+    """An orthonormal basis of the directions of a second moment with little energy.
 
     Eigenvalues below ``threshold`` times the mean eigenvalue count as none.
     """
-    values, vectors = torch.linalg.eigh(moment)
+    values, vectors = linalg.eigh(moment)
     return vectors[:, values < threshold * values.mean()]
 
 
-def speed_edit(concept: Tensor, anchor: Tensor, free: Tensor, hold: Tensor, penalty: float) -> Edit:
-    """SPEED's edit: it lives in a subspace and leaves given columns exactly as they are.
+def speed_edit(
+    concept: Float[Tensor, "d m"],
+    anchor: Float[Tensor, "d m"],
+    free: Float[Tensor, "d r"],
+    hold: Float[Tensor, "d n"],
+    penalty: float,
+) -> Edit:
+    """SPEED's edit: it stays in a subspace and leaves given columns exactly as they are.
 
     Minimises ‖W′C − W C_a‖² / m + ρ‖W′ − W‖² among the W′ − W = X Nᵀ with X Nᵀ K = 0. With
-    c = NᵀC / √m, M = (c cᵀ + ρI)⁻¹ and k = NᵀK the Lagrange multipliers give
+    c = NᵀC / √m, M = (c cᵀ + ρI)⁻¹ and k = NᵀK the Lagrange multipliers give (arXiv 2503.07392)
 
         X = W (C_a − C) Cᵀ N / m · [I − M k (kᵀ M k)⁺ kᵀ] M.
 
     Args:
-        concept: (d, m) columns C.
-        anchor: (d, m) columns C_a to turn them into.
-        free: (d, p) orthonormal columns N, the subspace in which the edit may read.
-        hold: (d, n) columns K to keep exactly.
+        concept: columns C.
+        anchor: columns C_a to turn them into.
+        free: orthonormal columns N, the subspace in which the edit may read.
+        hold: columns K to keep exactly.
         penalty: ρ, relative to the mean squared entry of ``concept``.
     """
     m = concept.shape[1]
     c, k = free.mT @ concept, free.mT @ hold
     ridge = penalty * concept.square().mean()
-    inner = torch.linalg.inv(c @ c.mT / m + ridge * torch.eye(len(c), dtype=c.dtype))
+    inner = linalg.inv(c @ c.mT / m + ridge * torch.eye(len(c), dtype=c.dtype))
     # Held columns that have no part in the subspace are held already.
-    reach = k.norm(dim=0) > 1e-6 * hold.norm(dim=0)
+    reach = linalg.column_norms(k) > 1e-6 * linalg.column_norms(hold)
     k = k[:, reach]
-    inverse = torch.linalg.pinv(k.mT @ inner @ k, rtol=1e-10, hermitian=True)
+    inverse = linalg.pinv(k.mT @ inner @ k, 1e-10, hermitian=True)
     read = (c.mT / m) @ (inner - inner @ k @ inverse @ k.mT @ inner)
     return Edit(anchor - concept, read @ free.mT, 0.0, 0.0)
 
 
 def fused_change(
-    changes: Sequence[LowRank], moments: Sequence[Tensor], keep: Tensor, penalty: float
+    changes: Sequence[LowRank],
+    moments: Sequence[Float[Tensor, "d d"]],
+    keep: Float[Tensor, "d d"],
+    penalty: float,
 ) -> LowRank:
     """Several changes of one map as a single one that does what each does on its own inputs.
 
@@ -87,26 +85,28 @@ def fused_change(
 
     Args:
         changes: ΔW_i.
-        moments: (d, d) S_i = C_i C_iᵀ.
-        keep: (d, d) Σ, of the inputs on which the map should stay as it is.
+        moments: S_i = C_i C_iᵀ.
+        keep: Σ, of the inputs on which the map should stay as it is.
         penalty: λ.
     """
     system = keep + torch.stack(list(moments)).sum(0)
     system = system + penalty * torch.eye(len(keep), dtype=keep.dtype)
     downs = [
-        torch.linalg.solve(system, moment @ change.down.to(moment).mT).mT
+        linalg.solve(system, moment @ change.down.to(moment).mT).mT
         for change, moment in zip(changes, moments, strict=True)
     ]
     return LowRank(torch.cat(downs), torch.cat([change.up.to(keep) for change in changes], dim=1))
 
 
-def kmeans_centres(points: Tensor, count: int, rounds: int = 20) -> Tensor:
-    """``count`` k-means centres of the columns of ``points``, (d, count); deterministic.
+def kmeans_centres(
+    points: Float[Tensor, "d n"], count: int, rounds: int = 20
+) -> Float[Tensor, "d m"]:
+    """At most ``count`` k-means centres of the columns of ``points``; deterministic.
 
     Starts from the column nearest to the mean, then each time from the farthest one left.
     """
     mean = points.mean(dim=1, keepdim=True)
-    chosen = [int((points - mean).norm(dim=0).argmin())]
+    chosen = [int(linalg.column_norms(points - mean).argmin())]
     while len(chosen) < min(count, points.shape[1]):
         chosen.append(int(torch.cdist(points.mT, points[:, chosen].mT).amin(1).argmax()))
     found = points[:, chosen]

@@ -8,93 +8,154 @@ float64.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
+from trace_erasure.math import linalg
 from trace_erasure.math.lowrank import LowRank
-from trace_erasure.math.subspaces import RANK_TOLERANCE, leading_svd, span
+from trace_erasure.math.subspaces import RANK_TOLERANCE, gram_root, leading_svd, span
 
 
 @dataclass(frozen=True)
 class Edit:
-    """M = I + shift @ read, one matrix for every map that reads the stream: W′ = W M.
+    """M = I + shift @ read, one matrix for every map that reads the embeddings: W′ = W M.
+
+    Call it on embeddings, one a row, in any leading shape: ``edit(x)`` is what a map W has to be
+    given for the output of the edited map W′ at x.
 
     Attributes:
-        shift: (d, k), where the removed directions go, S − C.
-        read: (k, d), the coefficients of the removed directions in an embedding.
-        discarded: share of the energy of W(S − C) left out by truncation to k directions.
-        capacity: share of the d dimensions that the constraints use up.
+        shift: (d, r), where the removed directions go, S − C.
+        read: (r, d), the coefficients of the removed directions in an embedding.
+        discarded: share of the energy of W(S − C) left out by truncation to r directions, 0 to 1.
+        capacity: share of the d dimensions that the constraints use up, 0 to 1.
+
+    >>> concept, surrogate, retain = torch.eye(4)[:1], torch.eye(4)[1:2], torch.eye(4)[2:3]
+    >>> edit = Edit.fit(concept, surrogate, retain, second_moment=torch.eye(4))
+    >>> edit(torch.tensor([[1.0, 0.0, 5.0, 2.0]])).round()
+    tensor([[0., 1., 5., 2.]])
     """
 
-    shift: Tensor
-    read: Tensor
+    shift: Float[Tensor, "d r"]
+    read: Float[Tensor, "r d"]
     discarded: float
     capacity: float
 
+    @classmethod
+    def fit(
+        cls,
+        concept: Float[Tensor, "n d"],
+        surrogate: Float[Tensor, "n d"],
+        retain: Float[Tensor, "m d"] | None = None,
+        *,
+        second_moment: Float[Tensor, "d d"],
+        maps: Sequence[Float[Tensor, "_ d"]] = (),
+        directions: int | None = None,
+    ) -> Edit:
+        """The edit with edit(concept) = surrogate that changes ordinary embeddings least.
+
+        It leaves ``surrogate`` and ``retain`` as they are; see ``equality``, which this solves.
+
+        Args:
+            concept: embeddings to replace, one a row.
+            surrogate: what each of them is to become.
+            retain: embeddings that must stay exactly as they are.
+            second_moment: Σ of ordinary embeddings, positive definite: ``SecondMoment.value``
+                with a ridge.
+            maps: weights that read the embeddings, (outputs, d) each. With ``directions`` they
+                decide which directions matter; default: all do alike.
+            directions: erase only so many leading directions of ``surrogate`` − ``concept``; None
+                is exact.
+
+        Raises:
+            ValueError: shapes do not agree, or concept and surrogate are the same.
+        """
+        c, s, keep = (
+            rows.detach().cpu().double().mT
+            for rows in (concept, surrogate, concept[:0] if retain is None else retain)
+        )
+        root = gram_root(maps) if maps else torch.eye(len(c), dtype=c.dtype)
+        return equality(c, s, keep, second_moment.cpu().double(), root, directions=directions)
+
     @property
     def rank(self) -> int:
+        """r, the number of directions that are replaced."""
         return self.read.shape[0]
 
-    def matrix(self) -> Tensor:
-        """M itself, (d, d)."""
+    def __call__(self, embeddings: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch d"]:
+        """M applied to every row, computed in the edit's precision and returned in the rows'."""
+        rows = embeddings.to(self.read)
+        return (rows + (rows @ self.read.mT) @ self.shift.mT).to(embeddings)
+
+    def to(self, *args: Any, **kwargs: Any) -> Edit:
+        """Both factors through ``Tensor.to``: another device, or less precision."""
+        shift, read = self.shift.to(*args, **kwargs), self.read.to(*args, **kwargs)
+        return Edit(shift, read, self.discarded, self.capacity)
+
+    def matrix(self) -> Float[Tensor, "d d"]:
+        """M itself."""
         return torch.eye(self.read.shape[1], dtype=self.read.dtype) + self.shift @ self.read
 
-    def apply(self, columns: Tensor) -> Tensor:
+    def apply(self, columns: Float[Tensor, "d n"]) -> Float[Tensor, "d n"]:
         """M @ columns."""
         return columns + self.shift @ (self.read @ columns)
 
-    def change(self, weight: Tensor) -> LowRank:
-        """W M − W of one map, (out, d), as a low-rank matrix."""
+    def change(self, weight: Float[Tensor, "o d"]) -> LowRank:
+        """W M − W of one map as a low-rank matrix."""
         return LowRank(self.read, weight.to(self.shift) @ self.shift)
 
 
-def regularised(second_moment: Tensor, ridge: float) -> Tensor:
+def regularised(second_moment: Float[Tensor, "d d"], ridge: float) -> Float[Tensor, "d d"]:
     """Σ + ridge · mean(diag Σ) · I: positive definite, and no direction is free to use."""
     scale = second_moment.diagonal().mean()
     eye = torch.eye(len(second_moment), dtype=second_moment.dtype)
     return second_moment + ridge * scale * eye
 
 
-def left_inverse(columns: Tensor, second_moment: Tensor) -> tuple[Tensor, int]:
-    """P = (AᵀΣ⁻¹A)⁻¹AᵀΣ⁻¹ of ``columns`` A (d, m), as (m, d), and the rank of A.
+def left_inverse(
+    columns: Float[Tensor, "d m"], second_moment: Float[Tensor, "d d"]
+) -> tuple[Float[Tensor, "m d"], int]:
+    """P = (AᵀΣ⁻¹A)⁻¹AᵀΣ⁻¹ of ``columns`` A, and the rank of A.
 
     Columns that repeat or depend on each other share their coefficients (pseudo-inverse).
     """
     # Whitened coordinates turn the metric Σ⁻¹ into the ordinary one; pinv drops repeats.
-    factor = torch.linalg.cholesky(second_moment)
-    white = torch.linalg.solve_triangular(factor, columns, upper=False)
-    length = white.norm(dim=0).clamp(min=1e-300)  # scale-free rank decision
-    inverse = torch.linalg.pinv(white / length, rtol=RANK_TOLERANCE) / length[:, None]
-    rank = int(torch.linalg.matrix_rank(white / length, rtol=RANK_TOLERANCE))
-    return torch.linalg.solve_triangular(factor.mT, inverse.mT, upper=True).mT, rank
+    factor = linalg.cholesky(second_moment)
+    white = linalg.solve_triangular(factor, columns, upper=False)
+    length = linalg.column_norms(white).clamp(min=1e-300)  # scale-free rank decision
+    inverse = linalg.pinv(white / length, RANK_TOLERANCE) / length[:, None]
+    rank = linalg.matrix_rank(white / length, RANK_TOLERANCE)
+    return linalg.solve_triangular(factor.mT, inverse.mT, upper=True).mT, rank
 
 
 def equality(
-    concept: Tensor,
-    surrogate: Tensor,
-    keep: Tensor,
-    second_moment: Tensor,
-    root: Tensor,
+    concept: Float[Tensor, "d m"],
+    surrogate: Float[Tensor, "d m"],
+    keep: Float[Tensor, "d n"],
+    second_moment: Float[Tensor, "d d"],
+    root: Float[Tensor, "o d"],
     *,
     directions: int | None = None,
-    weights: Tensor | None = None,
+    weights: Float[Tensor, " m"] | None = None,
 ) -> Edit:
     """The edit of least expected output change with M C = S, M S = S and M R = R.
 
     Minimises tr[(W′−W) Σ (W′−W)ᵀ] under the constraints; Lagrange multipliers give
-    M = I + (S − C) P_C with P = (AᵀΣ⁻¹A)⁻¹AᵀΣ⁻¹, A = [C, S, R].
+    M = I + (S − C) P_C with P = (AᵀΣ⁻¹A)⁻¹AᵀΣ⁻¹, A = [C, S, R] (TRACE, arXiv 2505.23312).
 
     Args:
-        concept: (d, m) columns C.
-        surrogate: (d, m) columns S, aligned with C.
-        keep: (d, r) columns R.
-        second_moment: (d, d) Σ, positive definite.
-        root: (r, d) G^½.
+        concept: columns C.
+        surrogate: columns S, aligned with C.
+        keep: columns R.
+        second_moment: Σ, positive definite.
+        root: G^½.
         directions: keep only so many leading directions of S − C in the metric of G; None is
             the exact, untruncated solution.
-        weights: (m,) importance of the columns when directions are chosen; default equal.
+        weights: importance of the columns when directions are chosen; default equal.
 
     Raises:
         ValueError: shapes do not agree, or concept and surrogate are the same.
@@ -112,17 +173,17 @@ def equality(
 
 
 def leading_pairs(
-    concept: Tensor,
-    surrogate: Tensor,
-    root: Tensor,
+    concept: Float[Tensor, "d m"],
+    surrogate: Float[Tensor, "d m"],
+    root: Float[Tensor, "o d"],
     directions: int | None = None,
-    weights: Tensor | None = None,
-) -> tuple[Tensor, Tensor, float]:
+    weights: Float[Tensor, " m"] | None = None,
+) -> tuple[Float[Tensor, "d r"], Float[Tensor, "d r"], float]:
     """Combinations of the columns that carry the leading directions of S − C; ``root`` is G^½.
 
     Returns:
-        (d, k) each, C and S combined in the same way; and the share of the energy of W(S − C)
-        that is left out. Without ``directions`` the columns stay as they are.
+        C and S combined in the same way, and the share of the energy of W(S − C) that is left
+        out. Without ``directions`` the columns stay as they are.
 
     Raises:
         ValueError: concept and surrogate are the same.
@@ -138,7 +199,9 @@ def leading_pairs(
     return concept @ mix, surrogate @ mix, discarded
 
 
-def output_moved(concept: Tensor, surrogate: Tensor, root: Tensor) -> Tensor:
+def output_moved(
+    concept: Float[Tensor, "d m"], surrogate: Float[Tensor, "d m"], root: Float[Tensor, "o d"]
+) -> Float[Tensor, "o m"]:
     """G^½ (S − C), as long as W(S − C): how far an edit has to move the output.
 
     Raises:
@@ -153,53 +216,63 @@ def output_moved(concept: Tensor, surrogate: Tensor, root: Tensor) -> Tensor:
 def compress(edit: Edit) -> Edit:
     """The same M with factors of minimal rank."""
     product = LowRank(edit.read, edit.shift)
-    values = torch.linalg.svdvals(
-        torch.linalg.qr(edit.shift).R @ torch.linalg.qr(edit.read.mT).R.mT
-    )
+    values = linalg.svdvals(linalg.qr(edit.shift)[1] @ linalg.qr(edit.read.mT)[1].mT)
     rank = max(1, int((values > RANK_TOLERANCE * values[0]).sum()))
     short, _ = product.truncate(rank)
     return Edit(short.up, short.down, edit.discarded, edit.capacity)
 
 
 def ridge(
-    concept: Tensor,
-    surrogate: Tensor,
-    second_moment: Tensor,
+    concept: Float[Tensor, "d m"],
+    surrogate: Float[Tensor, "d m"],
+    second_moment: Float[Tensor, "d d"],
     *,
     penalty: float = 0.1,
     preserve: float = 1.0,
-    root: Tensor | None = None,
+    root: Float[Tensor, "o d"] | None = None,
     directions: int | None = None,
 ) -> Edit:
     """The least-squares edit of UCE, MACE and RECE: ΔM = (S − C) Cᵀ H⁻¹ with H = CCᵀ + αΣ + λI.
 
-    Minimises ‖W′C − WS‖² + α tr[(W′−W)Σ(W′−W)ᵀ] + λ‖W′−W‖²; ``penalty`` is λ, relative to the mean
-    squared entry of the embeddings so that models are alike, and ``preserve`` α. What any other
-    edit costs more is ‖G^½ (ΔM′ − ΔM) H^½‖², so that the best of rank ``directions`` is a
-    truncated singular value decomposition (Eckart and Young); ``root`` is G^½.
+    Minimises ‖W′C − WS‖² + α tr[(W′−W)Σ(W′−W)ᵀ] + λ‖W′−W‖² (Gandikota et al. 2024, arXiv
+    2308.14761). What any other edit costs more is ‖G^½ (ΔM′ − ΔM) H^½‖², so that the best
+    of rank ``directions`` is a truncated singular value decomposition (Eckart and Young 1936).
+
+    Args:
+        concept, surrogate: columns C and S.
+        second_moment: Σ.
+        penalty: λ, relative to the mean diagonal of Σ, so that models are alike.
+        preserve: α.
+        root: G^½; ``directions`` needs it.
+        directions: the rank; None is the unlimited solution.
     """
     system = ridge_system(concept, second_moment, penalty, preserve)
     moved = surrogate - concept
     if root is None or directions is None:
-        return compress(Edit(moved, torch.linalg.solve(system, concept).mT, 0.0, 0.0))
-    factor = torch.linalg.cholesky(system)
-    white = torch.linalg.solve_triangular(factor, concept, upper=False)
+        return compress(Edit(moved, linalg.solve(system, concept).mT, 0.0, 0.0))
+    factor = linalg.cholesky(system)
+    white = linalg.solve_triangular(factor, concept, upper=False)
     gain = (root @ moved) @ white.mT
     s, vh = leading_svd(gain, directions)
-    read = torch.linalg.solve_triangular(factor.mT, vh.mT, upper=True).mT
+    read = linalg.solve_triangular(factor.mT, vh.mT, upper=True).mT
     discarded = float((1 - s.square().sum() / gain.square().sum()).clamp(min=0))
     return Edit(moved @ (vh @ white).mT, read, discarded, 0.0)
 
 
-def ridge_system(concept: Tensor, second_moment: Tensor, penalty: float, preserve: float) -> Tensor:
-    """H = CCᵀ + αΣ + λI of a ridge, (d, d); see ``ridge``."""
+def ridge_system(
+    concept: Float[Tensor, "d m"],
+    second_moment: Float[Tensor, "d d"],
+    penalty: float,
+    preserve: float,
+) -> Float[Tensor, "d d"]:
+    """H = CCᵀ + αΣ + λI of a ridge; see ``ridge``."""
     scale = penalty * second_moment.diagonal().mean()
     eye = torch.eye(len(second_moment), dtype=concept.dtype)
     return concept @ concept.mT + preserve * second_moment + scale * eye
 
 
-def null_space(edit: Edit, keep: Tensor) -> Edit:
-    """``edit`` projected off the span of ``keep``: M R = R exactly, whatever else it loses."""
+def null_space(edit: Edit, keep: Float[Tensor, "d n"]) -> Edit:
+    """``edit`` projected off the span of ``keep`` R: M R = R exactly, whatever else it loses."""
     basis = span(keep)
     return Edit(
         edit.shift, edit.read - (edit.read @ basis) @ basis.mT, edit.discarded, edit.capacity

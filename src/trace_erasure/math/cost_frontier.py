@@ -15,11 +15,13 @@ an edit promises (to keep the surrogate, say) can only cost more.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-import torch
+from jaxtyping import Float
 from torch import Tensor
 
+from trace_erasure.math import linalg
 from trace_erasure.math.subspaces import RANK_TOLERANCE
 
 
@@ -28,35 +30,30 @@ class Frontier:
     """Residual against collateral, for one concept.
 
     Attributes:
-        energy: (m,) b, what has to move, along each direction.
-        reach: (m,) λ ≥ 0, how much Σ allows each direction to be told from ordinary prompts.
+        energy: b, how far the output has to move along each direction, squared.
+        leverage: λ ≥ 0, how well Σ separates each direction from ordinary prompts.
         ordinary: tr[W Σ Wᵀ], which collateral is relative to.
-        own: mean of ‖W(s − c)‖² relative to ``ordinary``: what the concept itself goes through.
+        concept_cost: mean of ‖W(s − c)‖² relative to ``ordinary``: the concept's own change.
     """
 
-    energy: Tensor
-    reach: Tensor
+    energy: Float[Tensor, " m"]
+    leverage: Float[Tensor, " m"]
     ordinary: float
-    own: float
+    concept_cost: float
 
     def at(self, penalty: float) -> tuple[float, float]:
         """(residual, collateral), both relative, for the weight μ of the collateral."""
-        whole = self.reach + penalty
+        whole = self.leverage + penalty
         left = (self.energy * (penalty / whole).square()).sum() / self.energy.sum()
-        cost = (self.energy * self.reach / whole.square()).sum() / self.ordinary
+        cost = (self.energy * self.leverage / whole.square()).sum() / self.ordinary
         return float(left.sqrt()), float(cost)
-
-    @property
-    def least_residual(self) -> float:
-        """What no change of these maps can go below: directions that Σ⁻¹ does not see in C."""
-        return self.at(float(self.reach.max()) * RANK_TOLERANCE)[0]
 
     def cost(self, residual: float) -> float:
         """The least collateral at which ``residual`` (0 to 1) is reached; ``inf`` if never.
 
         Residual falls and collateral rises as μ falls, so that a bisection finds it.
         """
-        top = float(self.reach.max())
+        top = float(self.leverage.max())
         low, high = top * RANK_TOLERANCE, top * 1e9
         if self.at(low)[0] > residual:
             return float("inf")
@@ -65,33 +62,35 @@ class Frontier:
             low, high = (middle, high) if self.at(middle)[0] <= residual else (low, middle)
         return self.at(low)[1]
 
-    def curve(self, residuals: tuple[float, ...]) -> list[tuple[float, float]]:
+    def curve(self, residuals: Sequence[float]) -> list[tuple[float, float]]:
         """(residual, least collateral) at each of ``residuals``."""
         return [(residual, self.cost(residual)) for residual in residuals]
 
 
 def frontier(
-    concept: Tensor,
-    surrogate: Tensor,
-    second_moment: Tensor,
-    maps_gram: Tensor,
-    weights: Tensor | None = None,
+    concept: Float[Tensor, "d m"],
+    surrogate: Float[Tensor, "d m"],
+    second_moment: Float[Tensor, "d d"],
+    maps_gram: Float[Tensor, "d d"],
+    weights: Float[Tensor, " m"] | None = None,
 ) -> Frontier:
-    """The frontier of sending columns C (d, m) to S (d, m); see the module's text.
+    """The frontier of sending the columns C to S; see the module's text.
 
     Args:
-        second_moment: (d, d) Σ, positive definite.
-        maps_gram: (d, d) G = Σ WᵀW.
-        weights: (m,) importance of the columns; default equal.
+        concept, surrogate: C and S.
+        second_moment: Σ, positive definite.
+        maps_gram: G = Σ_l W_lᵀ W_l.
+        weights: importance of the columns; default equal.
     """
     if weights is not None:
         concept, surrogate = concept * weights.sqrt(), surrogate * weights.sqrt()
-    factor = torch.linalg.cholesky(second_moment)
-    white = torch.linalg.solve_triangular(factor, concept, upper=False)
-    reach, basis = torch.linalg.eigh(white.mT @ white)
+    factor = linalg.cholesky(second_moment)
+    white = linalg.solve_triangular(factor, concept, upper=False)
+    leverage, basis = linalg.eigh(white.mT @ white)
     difference = surrogate - concept
     turned = difference @ basis
     energy = (turned * (maps_gram @ turned)).sum(0).clamp(min=0)
     ordinary = float((maps_gram * second_moment).sum())
     count = float(weights.sum()) if weights is not None else concept.shape[1]
-    return Frontier(energy, reach.clamp(min=0), ordinary, float(energy.sum()) / count / ordinary)
+    share = float(energy.sum()) / count / ordinary
+    return Frontier(energy, leverage.clamp(min=0), ordinary, share)

@@ -4,22 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
+
+from trace_erasure.math import linalg
 
 
 @dataclass(frozen=True)
 class LowRank:
-    """The matrix ``up @ down``.
+    """The matrix ``up @ down``, (o, d), as LoRA stores it.
 
     Attributes:
-        down: (rank, in_features).
-        up: (out_features, rank).
+        down: (r, d), LoRA's A; d is ``in_features`` of the layer.
+        up: (o, r), LoRA's B; o is ``out_features``.
+
+    >>> first = LowRank(down=torch.tensor([[1.0, 2.0]]), up=torch.tensor([[3.0], [0.0]]))
+    >>> first.dense()
+    tensor([[3., 6.],
+            [0., 0.]])
+    >>> both = first.cat(first.scale(-1.0))
+    >>> both.rank, both.norm().item()
+    (2, 0.0)
     """
 
-    down: Tensor
-    up: Tensor
+    down: Float[Tensor, "r d"]
+    up: Float[Tensor, "o _"]  # its r is checked below, with a message
 
     def __post_init__(self) -> None:
         if self.down.ndim != 2 or self.up.ndim != 2 or self.down.shape[0] != self.up.shape[1]:
@@ -30,21 +42,24 @@ class LowRank:
 
     @property
     def rank(self) -> int:
+        """r, the inner dimension of the factors."""
         return self.down.shape[0]
 
     @property
     def shape(self) -> tuple[int, int]:
-        """(out_features, in_features) of the product."""
+        """(o, d) of the product."""
         return self.up.shape[0], self.down.shape[1]
 
-    def dense(self) -> Tensor:
-        """The product, (out_features, in_features)."""
+    def dense(self) -> Float[Tensor, "o d"]:
+        """The product."""
         return self.up @ self.down
 
-    def to(self, *args, **kwargs) -> LowRank:
+    def to(self, *args: Any, **kwargs: Any) -> LowRank:
+        """Both factors through ``Tensor.to``."""
         return LowRank(self.down.to(*args, **kwargs), self.up.to(*args, **kwargs))
 
     def scale(self, factor: float) -> LowRank:
+        """``factor`` times the matrix."""
         return LowRank(self.down, self.up * factor)
 
     def cat(self, other: LowRank) -> LowRank:
@@ -54,7 +69,7 @@ class LowRank:
         return LowRank(torch.cat([self.down, other.down]), torch.cat([self.up, other.up], dim=1))
 
     def widen(self, in_features: int) -> LowRank:
-        """The same matrix with zero columns on the right up to ``in_features``."""
+        """The same matrix with zero columns on the right, up to ``in_features`` columns."""
         if in_features < self.shape[1]:
             raise ValueError(f"cannot widen {self.shape[1]} columns to {in_features}")
         extra = in_features - self.shape[1]
@@ -70,16 +85,19 @@ class LowRank:
             torch.cat([self.up, self.up.new_zeros(self.up.shape[0], extra)], dim=1),
         )
 
-    def norm(self) -> Tensor:
+    def norm(self) -> Float[Tensor, ""]:
         """Frobenius norm, from the factors: sqrt(tr(upᵀup · down downᵀ))."""
         gram = (self.up.mT @ self.up) * (self.down @ self.down.mT)
         return gram.sum().clamp(min=0).sqrt()
 
     def truncate(self, rank: int) -> tuple[LowRank, float]:
-        """The best approximation of ``rank`` in Frobenius norm, and the share of energy lost."""
-        q_up, r_up = torch.linalg.qr(self.up)
-        q_down, r_down = torch.linalg.qr(self.down.mT)
-        u, s, vh = torch.linalg.svd(r_up @ r_down.mT, full_matrices=False)
+        """The best approximation of ``rank`` in Frobenius norm (Eckart and Young 1936).
+
+        Also returns the share of the squared norm that is lost, 0 to 1.
+        """
+        q_up, r_up = linalg.qr(self.up)
+        q_down, r_down = linalg.qr(self.down.mT)
+        u, s, vh = linalg.svd(r_up @ r_down.mT)
         energy = s.square()
         lost = float(energy[rank:].sum() / energy.sum().clamp(min=torch.finfo(s.dtype).tiny))
         root = s[:rank].sqrt()
@@ -87,13 +105,13 @@ class LowRank:
         return LowRank(down, (q_up @ u[:, :rank]) * root), lost
 
 
-def from_dense(matrix: Tensor) -> LowRank:
-    """A matrix in float32 as a product, exactly up to rounding: its rank is at most min(out, in).
+def from_dense(matrix: Float[Tensor, "o d"]) -> LowRank:
+    """A matrix as a float32 product, exactly up to rounding; its rank is at most min(o, d).
 
     Directions whose singular value is rounding error of float32 beside the largest are dropped;
     at least one is kept.
     """
-    u, s, vh = torch.linalg.svd(matrix.detach().cpu().double(), full_matrices=False)
+    u, s, vh = linalg.svd(matrix.detach().cpu().double())
     smallest = torch.finfo(torch.float32).eps * s[0]
     rank = max(1, int((s > smallest).sum()))
     root = s[:rank].sqrt()
@@ -101,7 +119,7 @@ def from_dense(matrix: Tensor) -> LowRank:
 
 
 def compact(change: LowRank) -> LowRank:
-    """``change``, with its directions merged where there are more than its shape has room for."""
+    """The same matrix with a rank of at most min(o, d): longer factors are decomposed anew."""
     return change if change.rank <= min(change.shape) else from_dense(change.dense())
 
 

@@ -9,27 +9,49 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from jaxtyping import Float
 from torch import Tensor
 
 Objective = Callable[[Tensor, Tensor, Tensor, Tensor, float], Tensor]
 
 
-def mean_square(difference: Tensor) -> Tensor:
-    """Mean over everything but the batch, (n,)."""
+def mean_square(difference: Float[Tensor, " n *shape"]) -> Float[Tensor, " n"]:
+    """Mean of the squares over everything but the batch."""
     return difference.square().flatten(1).mean(1)
 
 
-def reverse_cfg(e: Tensor, e_p: Tensor, e_0: Tensor, e_s: Tensor, eta: float) -> Tensor:
-    """‖e − [e_0 − η (e_p − e_0)]‖²: guidance turned round. η = 0 aims at the empty prompt."""
+def reverse_cfg(
+    e: Float[Tensor, " n *shape"],
+    e_p: Float[Tensor, " n *shape"],
+    e_0: Float[Tensor, " n *shape"],
+    e_s: Float[Tensor, " n *shape"],
+    eta: float,
+) -> Float[Tensor, " n"]:
+    """‖e − [e_0 − η (e_p − e_0)]‖²: guidance reversed (ESD, arXiv 2303.07345).
+
+    η = 0 aims at the empty prompt.
+    """
     return mean_square(e - (e_0 - eta * (e_p - e_0)))
 
 
-def anchor(e: Tensor, e_p: Tensor, e_0: Tensor, e_s: Tensor, eta: float) -> Tensor:
+def anchor(
+    e: Float[Tensor, " n *shape"],
+    e_p: Float[Tensor, " n *shape"],
+    e_0: Float[Tensor, " n *shape"],
+    e_s: Float[Tensor, " n *shape"],
+    eta: float,
+) -> Float[Tensor, " n"]:
     """‖e − [e_s − (1 − η)(e_s − e_p)]‖²: the surrogate's prediction at η = 1, bounded."""
     return mean_square(e - (e_p + eta * (e_s - e_p)))
 
 
-def margin(e: Tensor, e_p: Tensor, e_0: Tensor, e_s: Tensor, eta: float) -> Tensor:
+def margin(
+    e: Float[Tensor, " n *shape"],
+    e_p: Float[Tensor, " n *shape"],
+    e_0: Float[Tensor, " n *shape"],
+    e_s: Float[Tensor, " n *shape"],
+    eta: float,
+) -> Float[Tensor, " n"]:
     """max(0, ‖e − e_s‖² − ‖e − e_p‖² + η ‖e_p − e_s‖²): nearer to the surrogate, then rest.
 
     Zero once the student is further from the concept than from the surrogate by the share η of

@@ -13,6 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 PREDICTIONS = ("epsilon", "v_prediction", "sample", "flow")
@@ -20,16 +21,36 @@ PREDICTIONS = ("epsilon", "v_prediction", "sample", "flow")
 
 @dataclass(frozen=True)
 class NoisePoint:
-    """The four numbers of one noise level; scalars or tensors that broadcast over states."""
+    """The four numbers of one noise level; scalars or tensors that broadcast over states.
 
-    alpha: Tensor
-    sigma: Tensor
-    a: Tensor
-    b: Tensor
+    Attributes:
+        alpha: α, the signal's share of the state.
+        sigma: σ, the noise's share of the state.
+        a: the clean sample's share of the network's output.
+        b: the noise's share of the network's output.
+
+    >>> point = NoisePoint.of("flow", alpha=torch.tensor(0.25), sigma=torch.tensor(0.75))
+    >>> point.noise_level.item()
+    0.75
+    >>> clean, noise = point.split(*point.join(torch.tensor([3.0]), torch.tensor([1.0])))
+    >>> clean.item(), noise.item()
+    (3.0, 1.0)
+    """
+
+    alpha: Float[Tensor, "*batch"]
+    sigma: Float[Tensor, "*batch"]
+    a: Float[Tensor, "*batch"]
+    b: Float[Tensor, "*batch"]
 
     @classmethod
-    def of(cls, prediction: str, alpha: Tensor, sigma: Tensor) -> NoisePoint:
-        """The path of one of ``PREDICTIONS`` at signal ``alpha`` and noise ``sigma``."""
+    def of(
+        cls, prediction: str, alpha: Float[Tensor, "*batch"], sigma: Float[Tensor, "*batch"]
+    ) -> NoisePoint:
+        """The point of one of ``PREDICTIONS`` at signal ``alpha`` and noise ``sigma``.
+
+        Raises:
+            ValueError: the prediction type is none of them.
+        """
         zero, one = torch.zeros_like(alpha), torch.ones_like(alpha)
         match prediction:
             case "epsilon":
@@ -40,29 +61,41 @@ class NoisePoint:
                 return cls(alpha, sigma, one, zero)
             case "flow":
                 return cls(alpha, sigma, -one, one)
-        raise ValueError(f"unknown prediction type {prediction!r}; known: {', '.join(PREDICTIONS)}")
+            case _:
+                known = ", ".join(PREDICTIONS)
+                raise ValueError(f"unknown prediction type {prediction!r}; known: {known}")
 
     @property
-    def noise_level(self) -> Tensor:
+    def noise_level(self) -> Float[Tensor, "*batch"]:
         """σ / (α + σ), from 0 (clean) to 1 (noise): the same meaning for every family."""
         return self.sigma / (self.alpha + self.sigma)
 
-    def expand(self, states: Tensor) -> NoisePoint:
-        """The same numbers shaped (n, 1, …) to broadcast over ``states`` (n, …), where they lie."""
+    def expand(self, states: Float[Tensor, " n *shape"]) -> NoisePoint:
+        """The same numbers shaped (n, 1, …), to broadcast over ``states`` on their device."""
         shape = (-1,) + (1,) * (states.ndim - 1)
         parts = (self.alpha, self.sigma, self.a, self.b)
         return NoisePoint(*(value.reshape(shape).to(states.device) for value in parts))
 
-    def split(self, x: Tensor, m: Tensor) -> tuple[Tensor, Tensor]:
+    def split(
+        self, x: Float[Tensor, "*shape"], m: Float[Tensor, "*shape"]
+    ) -> tuple[Float[Tensor, "*shape"], Float[Tensor, "*shape"]]:
         """(x₀, ε) that the output ``m`` implies at the state ``x``."""
         d = self.alpha * self.b - self.sigma * self.a
         return (self.b * x - self.sigma * m) / d, (self.alpha * m - self.a * x) / d
 
-    def join(self, x0: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+    def join(
+        self, x0: Float[Tensor, "*shape"], noise: Float[Tensor, "*shape"]
+    ) -> tuple[Float[Tensor, "*shape"], Float[Tensor, "*shape"]]:
         """The state x and the ideal output m for a clean sample and its noise."""
         return self.alpha * x0 + self.sigma * noise, self.a * x0 + self.b * noise
 
 
-def guide(unconditional: Tensor, conditional: Tensor, scale: float) -> Tensor:
-    """Classifier-free guidance: e₀ + w (e_p − e₀)."""
+def guide(
+    unconditional: Float[Tensor, "*shape"], conditional: Float[Tensor, "*shape"], scale: float
+) -> Float[Tensor, "*shape"]:
+    """Classifier-free guidance e₀ + w (e_p − e₀) (Ho and Salimans 2022).
+
+    >>> guide(torch.tensor([1.0]), torch.tensor([2.0]), scale=3.0)
+    tensor([4.])
+    """
     return unconditional + scale * (conditional - unconditional)

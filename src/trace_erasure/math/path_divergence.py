@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from trace_erasure.math.parameterization import NoisePoint
@@ -25,8 +26,9 @@ from trace_erasure.math.parameterization import NoisePoint
 class SamplerStep:
     """One sampler step from the noise level ``here`` to the cleaner ``there`` (scalars).
 
-    x′ = α′ x₀ + √(σ′² − σ̃²) ε + σ̃ z with fresh noise z. ``eta`` 0 is the deterministic sampler
-    (DDIM; Euler for a rectified flow), 1 the ancestral one: the same marginals in both.
+    The state becomes x′ = α′ x₀ + √(σ′² − σ̃²) ε + σ̃ z with fresh noise z. ``eta`` 0 is the
+    deterministic sampler (DDIM, Song et al. 2021; Euler for a rectified flow), 1 the ancestral
+    one. The marginals are the same in both.
     """
 
     here: NoisePoint
@@ -34,7 +36,7 @@ class SamplerStep:
     eta: float = 0.0
 
     @property
-    def deviation(self) -> Tensor:
+    def deviation(self) -> Float[Tensor, ""]:
         """σ̃, the standard deviation of the fresh noise."""
         here, there = self.here, self.there
         if self.eta == 0:
@@ -44,23 +46,25 @@ class SamplerStep:
         return self.eta * there.sigma / here.sigma * added.sqrt()
 
     @property
-    def _kept(self) -> Tensor:
+    def _kept(self) -> Float[Tensor, ""]:
         return (self.there.sigma.square() - self.deviation.square()).clamp(min=0).sqrt()
 
     @property
-    def gain(self) -> Tensor:
+    def gain(self) -> Float[Tensor, ""]:
         """κ: how far the mean moves per unit of the network's output."""
         here = self.here
         d = here.alpha * here.b - here.sigma * here.a
         return ((self._kept * here.alpha - self.there.alpha * here.sigma) / d).abs()
 
-    def mean(self, x: Tensor, m: Tensor) -> Tensor:
+    def mean(
+        self, x: Float[Tensor, "*shape"], m: Float[Tensor, "*shape"]
+    ) -> Float[Tensor, "*shape"]:
         """The mean of x′ given the state and the network's output there."""
         x0, noise = self.here.split(x, m)
         return (self.there.alpha * x0 + self._kept * noise).to(x.dtype)
 
-    def divergence(self, difference: Tensor) -> Tensor:
-        """KL of the step's two laws, (n,), for outputs that differ by ``difference`` (n, …).
+    def divergence(self, difference: Float[Tensor, " n *shape"]) -> Float[Tensor, " n"]:
+        """KL of the step's two laws for outputs that differ by ``difference``, in nats.
 
         Infinite where a step without noise meets a difference.
         """
@@ -79,47 +83,26 @@ def path_divergence(
     steps: Sequence[SamplerStep],
     first: Model,
     second: Model,
-    states: Tensor,
+    states: Float[Tensor, " n *shape"],
     noise: Callable[[], Tensor],
-) -> Tensor:
-    """The divergence of every step along paths of the ``first`` model, (n, steps) float64.
+) -> Float[Tensor, "n steps"]:
+    """The divergence of every step along paths of the ``first`` model, in nats, float64.
 
-    Row sums are unbiased estimates of KL(first ‖ second). ``states`` (n, …) are where the paths
-    start, and both models start alike; ``noise()`` gives fresh standard normal numbers like them.
+    Row sums are unbiased estimates of KL(first ‖ second).
+
+    Args:
+        steps: the sampler's steps.
+        first: the model whose paths are followed.
+        second: the model that is compared with it.
+        states: where the paths start; both models start alike.
+        noise: gives fresh standard normal numbers of the states' shape.
     """
-    columns = []
+    columns: list[Tensor] = []
     for number, step in enumerate(steps):
         output = first(states, number)
         columns.append(step.divergence(output - second(states, number)).cpu())
         states = step.mean(states, output) + step.deviation.to(states.dtype) * noise()
     return torch.stack(columns, dim=1)
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A mean and its 95 % interval."""
-
-    value: float
-    low: float
-    high: float
-
-
-def student_quantile(level: float, freedom: int) -> float:
-    """Two-sided quantile of Student's t (Hill's expansion; within 1 % from 4 degrees on)."""
-    z = torch.special.ndtri(torch.tensor(0.5 + level / 2, dtype=torch.float64)).item()
-    first = (z**3 + z) / 4
-    second = (5 * z**5 + 16 * z**3 + 3 * z) / 96
-    third = (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384
-    return z + first / freedom + second / freedom**2 + third / freedom**3
-
-
-def mean_estimate(values: Tensor, level: float = 0.95) -> Estimate:
-    """Student's interval of the mean of independent, non-negative ``values`` (n,)."""
-    mean = float(values.mean())
-    if len(values) < 2:
-        return Estimate(mean, 0.0, math.inf)
-    half = student_quantile(level, len(values) - 1) * float(values.std()) / len(values) ** 0.5
-    return Estimate(mean, max(0.0, mean - half), mean + half)
 
 
 def detector_bound(divergence: float) -> float:

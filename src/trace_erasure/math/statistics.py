@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from statistics import NormalDist
 
 import torch
+from jaxtyping import Float, Shaped
 from torch import Tensor
 
 Interval = tuple[float, float]
@@ -23,7 +26,7 @@ def wilson_interval(successes: int, n: int, level: float = 0.95) -> Interval:
     """Wilson's score interval of a rate (Wilson 1927); ``(nan, nan)`` when ``n`` is 0."""
     if n == 0:
         return math.nan, math.nan
-    z = torch.special.ndtri(torch.tensor(0.5 + level / 2, dtype=torch.float64)).item()
+    z = normal_quantile(level)
     p, shrink = successes / n, 1 + z**2 / n
     centre = (p + z**2 / (2 * n)) / shrink
     half = z / shrink * math.sqrt(p * (1 - p) / n + z**2 / (4 * n**2))
@@ -31,9 +34,9 @@ def wilson_interval(successes: int, n: int, level: float = 0.95) -> Interval:
 
 
 def bootstrap_means(
-    values: Tensor, groups: Sequence[Hashable], *, repeats: int = 2000, seed: int = 0
-) -> Tensor:
-    """Means of resamples that draw whole groups, float64 of shape (repeats,).
+    values: Shaped[Tensor, " n"], groups: Sequence[Hashable], *, repeats: int = 2000, seed: int = 0
+) -> Float[Tensor, " repeats"]:
+    """Means of resamples that draw whole groups, float64.
 
     Pictures of one prompt are not independent, so the prompt is what is drawn. Equal ``seed`` and
     equal groups give equal draws, so that two models can be compared pair by pair.
@@ -50,7 +53,7 @@ def bootstrap_means(
     return sums[draws].sum(1) / counts[draws].sum(1)
 
 
-def percentile_interval(replicates: Tensor, level: float = 0.95) -> Interval:
+def percentile_interval(replicates: Float[Tensor, " n"], level: float = 0.95) -> Interval:
     """The central ``level`` of bootstrap replicates; ``nan`` if any replicate is."""
     tail = (1 - level) / 2
     ends = torch.quantile(replicates.double(), torch.tensor([tail, 1 - tail], dtype=torch.float64))
@@ -58,7 +61,7 @@ def percentile_interval(replicates: Tensor, level: float = 0.95) -> Interval:
 
 
 def bootstrap_interval(
-    values: Tensor,
+    values: Shaped[Tensor, " n"],
     groups: Sequence[Hashable],
     *,
     level: float = 0.95,
@@ -69,7 +72,9 @@ def bootstrap_interval(
     return percentile_interval(bootstrap_means(values, groups, repeats=repeats, seed=seed), level)
 
 
-def rate_interval(hits: Tensor, groups: Sequence[Hashable], level: float = 0.95) -> Interval:
+def rate_interval(
+    hits: Shaped[Tensor, " n"], groups: Sequence[Hashable], level: float = 0.95
+) -> Interval:
     """The wider of Wilson's interval and the bootstrap by group, end by end.
 
     Wilson ignores that pictures of one prompt resemble each other; the bootstrap has no width at
@@ -80,6 +85,38 @@ def rate_interval(hits: Tensor, groups: Sequence[Hashable], level: float = 0.95)
         return low, high
     lower, upper = bootstrap_interval(hits, groups, level=level)
     return min(low, lower), max(high, upper)
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean and its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+def normal_quantile(level: float) -> float:
+    """z such that a standard normal number lies within ±z with probability ``level``."""
+    return NormalDist().inv_cdf(0.5 + level / 2)
+
+
+def student_quantile(level: float, freedom: int) -> float:
+    """Two-sided quantile of Student's t (Hill 1970; within 1 % from 4 degrees of freedom on)."""
+    z = normal_quantile(level)
+    first = (z**3 + z) / 4
+    second = (5 * z**5 + 16 * z**3 + 3 * z) / 96
+    third = (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384
+    return z + first / freedom + second / freedom**2 + third / freedom**3
+
+
+def mean_estimate(values: Float[Tensor, " n"], level: float = 0.95) -> Estimate:
+    """Student's interval of the mean of independent, non-negative ``values``."""
+    mean = float(values.mean())
+    if len(values) < 2:
+        return Estimate(mean, 0.0, math.inf)
+    half = student_quantile(level, len(values) - 1) * float(values.std()) / len(values) ** 0.5
+    return Estimate(mean, max(0.0, mean - half), mean + half)
 
 
 def harmonic_mean(*values: float) -> float:

@@ -24,9 +24,10 @@ from trace_erasure.config import ClosedFormConfig
 from trace_erasure.errors import InputError
 from trace_erasure.math import closed_form as algebra
 from trace_erasure.math import edit_metrics, subspaces
-from trace_erasure.math.adversarial_rounds import harden
+from trace_erasure.math.adversarial_rounds import Hardening, harden
+from trace_erasure.math.column_pairs import concatenated
 from trace_erasure.math.lowrank import LowRank
-from trace_erasure.math.weighted_ridge import ORDINARY, PENALTY, concatenated, reweighted
+from trace_erasure.math.weighted_ridge import ORDINARY, PENALTY, reweighted
 from trace_erasure.pipeline.denoiser import EMPTY, Denoiser
 from trace_erasure.pipeline.families.family import POOLED
 from trace_erasure.trace.certificate import certify
@@ -147,13 +148,8 @@ def redirect(
         if hardened:
             edit, margins[stream] = harden(
                 edit,
-                moved.concept,
-                moved.surrogate,
-                held,
-                sigma,
-                root,
+                Hardening(moved.concept, moved.surrogate, held, sigma, root, moved.weights.sqrt()),
                 redirected=redirected,
-                weights=moved.weights.sqrt(),
                 rounds=ROUNDS,
                 added=ADDED * len(denoiser.populations(stream)),
             )

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import torch
 
-from trace_erasure.math import joint_solve as algebra
+from trace_erasure.math import isolation as algebra
 from trace_erasure.math.lowrank import Delta, LowRank
 from trace_erasure.pipeline.denoiser import Denoiser
 from trace_erasure.trace.joint import Together
