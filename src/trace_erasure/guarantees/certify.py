@@ -81,7 +81,8 @@ def certify(
         concepts: with surrogates; default: those of the erasure's record.
         retain: prompts to compare; default: those of the record.
         paths: Monte Carlo paths for each comparison; 0 leaves the statistical part out.
-        steps, guidance_scale: of the sampler that it is about.
+        steps: steps of the sampler that the certificate describes.
+        guidance_scale: guidance scale of that sampler; 1 is none.
         noise_level: τ between early and late; default: the gate's, the finetune's, else 0.5.
         gate: certify the erasure as ``Erasure.gate`` at this noise level applies it.
 

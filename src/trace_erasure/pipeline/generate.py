@@ -159,7 +159,8 @@ def generate(
         steps: sampler steps.
         guidance_scale: classifier-free guidance; 1 is none.
         batch: pictures drawn at once, and the most that a killed run with a store loses.
-        height, width: pixels; ``None`` is the model's own size.
+        height: pixels; ``None`` is the model's own height.
+        width: pixels; ``None`` is the model's own width.
         scheduler: a diffusers scheduler class to sample with; ``None`` is the pipeline's own.
         autocast: run the networks in bfloat16.
         store: pictures found there are not drawn again, new ones are added. Batches are shared,

@@ -53,7 +53,8 @@ def erase(
     Args:
         pipe: a text-to-image pipeline of a supported family.
         concepts: phrases without an article (``"fox"``), or ``Concept`` objects.
-        surrogate, kind: for concepts given as phrases; see ``Concept``.
+        surrogate: what to draw instead, for concepts given as phrases; None proposes one.
+        kind: ``object``, ``style``, ``identity`` or ``explicit``, for concepts given as phrases.
         closed_form: settings of stage 1; None leaves it out.
         finetune: settings of stage 2, ``FinetuneConfig()`` for the usual ones; None leaves it out.
         seed: of every random choice; the same seed gives the same bytes.
