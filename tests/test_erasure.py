@@ -11,6 +11,7 @@ import torch
 from diffusers import DDIMScheduler, EulerDiscreteScheduler
 from peft import LoraConfig
 
+from support.artifacts import assert_same, make_erasure, snapshot
 from trace_erasure.artifact import lora_file
 from trace_erasure.artifact.erasure import Erasure
 from trace_erasure.artifact.provenance import FORMAT
@@ -31,30 +32,6 @@ def pipe():
     return tiny_stable_diffusion()
 
 
-def make_erasure(pipe, seed: int = 0, size: float = 0.5, **changes) -> Erasure:
-    """Random parts of mixed ranks on different layers, some in both parts."""
-    generator = torch.Generator().manual_seed(seed)
-    maps = list(Denoiser(pipe).maps().items())
-
-    def part(layers, ranks):
-        return {
-            path: LowRank(
-                size * torch.randn(rank, linear.in_features, generator=generator),
-                size * torch.randn(linear.out_features, rank, generator=generator),
-            )
-            for (path, linear), rank in zip(layers, ranks, strict=True)
-        }
-
-    fields = {
-        "family": "stable-diffusion",
-        "base": fingerprint(pipe),
-        "closed_form": part(maps[:5], [1, 3, 2, 1, 3]),
-        "finetuned": part(maps[3:], [2, 2, 1, 2, 2][: len(maps) - 3]),
-        "record": {"title": "Without foxes", "seed": 0, "noise_levels": [0.0, 0.6]},
-    }
-    return Erasure(**{**fields, **changes})
-
-
 def generate(pipe, **options) -> torch.Tensor:
     return pipe(
         ["a photo of a fox", "a red horse"],
@@ -71,30 +48,6 @@ def add_own_adapter(pipe, name: str = "mine") -> None:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Already found a `peft_config`")
         pipe.unet.add_adapter(config, name)
-
-
-def snapshot(network) -> dict:
-    """Everything about a network and its adapters that a user could notice."""
-    layers = {
-        path: (type(module), dict(getattr(module, "scaling", {})))
-        for path, module in network.named_modules()
-    }
-    return {
-        "layers": layers,
-        "modules": [id(module) for module in network.modules()],
-        "state": {name: tensor.clone() for name, tensor in network.state_dict().items()},
-        "gradients": {name: p.requires_grad for name, p in network.named_parameters()},
-        "adapters": list(getattr(network, "peft_config", {})),
-        "active": network.active_adapters() if getattr(network, "peft_config", None) else [],
-        "training": network.training,
-    }
-
-
-def assert_same(before: dict, after: dict) -> None:
-    state, found = before["state"], after["state"]
-    assert list(found) == list(state)
-    assert all(torch.equal(found[name], state[name]) for name in state)
-    assert {**after, "state": None} == {**before, "state": None}
 
 
 # Exactness --------------------------------------------------------------------------------
