@@ -18,7 +18,7 @@ from trace_erasure.concepts.resolve import ResolvedRequest, resolve
 from trace_erasure.config import EraseConfig
 from trace_erasure.errors import InputError
 from trace_erasure.math.lowrank import LowRank
-from trace_erasure.pipeline import adapters
+from trace_erasure.pipeline import adapters, conditions
 from trace_erasure.pipeline.denoiser import Denoiser
 from trace_erasure.pipeline.fingerprint import digest_of, fingerprint
 
@@ -143,6 +143,7 @@ class Baseline:
         workdir: Path | None = None,
     ) -> Erasure:
         """See ``Method.erase``."""
+        conditions.check(pipe, conditions.TRAIN)
         denoiser = Denoiser(pipe)
         self.check(denoiser)
         base = fingerprint(pipe)

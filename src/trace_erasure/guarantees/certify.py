@@ -12,7 +12,7 @@ from trace_erasure.concepts.concept import Concept, fill_template
 from trace_erasure.errors import InputError
 from trace_erasure.guarantees.exact import ExactPart, exact_part
 from trace_erasure.guarantees.path_kl import PathKL, divergence, sampler_name
-from trace_erasure.pipeline import adapters
+from trace_erasure.pipeline import adapters, conditions
 from trace_erasure.pipeline.denoiser import Denoiser
 from trace_erasure.pipeline.fingerprint import difference, fingerprint
 from trace_erasure.pipeline.sampling import Sampling
@@ -95,6 +95,7 @@ def certify(
         found = certify(pipe, Erasure.load("fox.safetensors"), paths=16)
         print(found.exact.holds, found.concept.detector)
     """
+    conditions.check(pipe, conditions.ATTACH, conditions.MEASURE)
     denoiser = Denoiser(pipe)
     _check_fits(denoiser, erasure)
     _check_settings(steps, guidance_scale, noise_level, gate)

@@ -5,6 +5,7 @@ Each is looked for before anything is touched, and refused in one sentence that 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +17,8 @@ from torch import nn
 
 from trace_erasure.errors import InputError
 from trace_erasure.pipeline.families.registry import family_of
+
+log = logging.getLogger("trace_erasure")
 
 ATTACH, FUSE, MEASURE, TRAIN = "attach", "fuse", "measure", "train"
 """Operations: add an adapter or change it, copy it into the weights, run the network, train."""
@@ -184,6 +187,17 @@ def check_network(network: nn.Module, *operations: str, pipe: Any = None) -> Non
     for condition in CONDITIONS:
         if condition.stops & set(operations) and condition.found(network, pipe):
             raise InputError(condition.message)
+
+
+def log_adapters(pipe: Any) -> None:
+    """Warns of adapters on the network: an erasure is of the weights below them."""
+    names = list(getattr(family_of(pipe).network(pipe), "peft_config", {}))
+    if names:
+        log.warning(
+            "on this pipeline are the adapters %s: the closed form is of the weights below them. "
+            "Fuse them first to erase from both.",
+            ", ".join(names),
+        )
 
 
 def without_text(pipe: Any) -> bool:

@@ -11,6 +11,8 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+import torch
+
 from trace_erasure.artifact.certificate import Certificate
 from trace_erasure.artifact.erasure import Erasure
 from trace_erasure.artifact.merge_statistics import MergeStatistics
@@ -21,7 +23,7 @@ from trace_erasure.concepts.resolve import ResolvedRequest, prompt_pairs, resolv
 from trace_erasure.config import ClosedFormConfig, EraseConfig, FinetuneConfig
 from trace_erasure.errors import InputError
 from trace_erasure.math.lowrank import LowRank
-from trace_erasure.pipeline import adapters
+from trace_erasure.pipeline import adapters, conditions
 from trace_erasure.pipeline.denoiser import Denoiser
 from trace_erasure.pipeline.fingerprint import digest_of, fingerprint
 from trace_erasure.trace.closed_form import Redirect, redirect
@@ -71,6 +73,14 @@ def erase(
         InputError: for bad settings, a concept the tokenizer cannot place, an unknown pipeline, a
             checkpoint that is damaged.
         NonFiniteError: when training diverges; the pipeline is restored.
+
+    Example:
+        >>> from trace_erasure import Concept, erase
+        >>> from trace_erasure.testing import CAPTIONS, tiny_stable_diffusion
+        >>> pipe = tiny_stable_diffusion()
+        >>> erasure = erase(pipe, Concept("fox", surrogate="dog"), captions=CAPTIONS)
+        >>> erasure.record.title
+        'Erases: fox'
     """
     listed = [concepts] if isinstance(concepts, str | Concept) else list(concepts)
     made = [
@@ -80,6 +90,7 @@ def erase(
     return run(pipe, spec, captions, on_step, workdir)
 
 
+@torch.enable_grad()  # a caller under no_grad may train all the same
 def run(
     pipe: Any,
     spec: EraseConfig,
@@ -94,6 +105,9 @@ def run(
     of theirs becomes a surrogate or is retained.
     """
     started = time.perf_counter()
+    trains = spec.finetune is not None or spec.hardening == "adversarial"
+    conditions.check(pipe, conditions.TRAIN if trains else conditions.MEASURE)
+    conditions.log_adapters(pipe)
     denoiser = Denoiser(pipe)
     base = fingerprint(pipe)
     planned = resolve(denoiser, spec, captions, beside)

@@ -7,6 +7,8 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+import torch
+
 from trace_erasure.artifact.erasure import Erasure
 from trace_erasure.artifact.provenance import heading, versions
 from trace_erasure.artifact.record import (
@@ -19,6 +21,7 @@ from trace_erasure.artifact.record import (
 from trace_erasure.concepts.captions import captions_or_broad
 from trace_erasure.config import MergeConfig
 from trace_erasure.math.lowrank import LowRank, add, scaled
+from trace_erasure.pipeline import conditions
 from trace_erasure.pipeline.denoiser import Denoiser
 from trace_erasure.pipeline.fingerprint import fingerprint
 from trace_erasure.trace import conflicts, joint
@@ -28,6 +31,7 @@ from trace_erasure.trace.isolation import isolate
 log = logging.getLogger("trace_erasure")
 
 
+@torch.enable_grad()  # a caller under no_grad may integrate all the same
 def merge(
     artifacts: Sequence[Erasure],
     pipe: Any,
@@ -59,8 +63,19 @@ def merge(
         InputError: for artifacts of another model, without columns for a joint solve, or that
             erase the same thing twice; for strengths out of range.
         NonFiniteError: when the integration finetune diverges; the pipeline is restored.
+
+    Example:
+        >>> from trace_erasure import Concept, erase, merge
+        >>> from trace_erasure.testing import CAPTIONS, tiny_stable_diffusion
+        >>> pipe = tiny_stable_diffusion()
+        >>> words = (("fox", "dog"), ("horse", "dog"))
+        >>> parts = [erase(pipe, Concept(a, b), captions=CAPTIONS) for a, b in words]
+        >>> merge(parts, pipe, captions=CAPTIONS).record.title
+        'Erases: fox, horse'
     """
     started = time.perf_counter()
+    operation = conditions.MEASURE if settings.integrate is None else conditions.TRAIN
+    conditions.check(pipe, operation, *([conditions.FUSE] if dense else []))
     denoiser = Denoiser(pipe)
     base = fingerprint(pipe)
     strengths = [1.0] * len(artifacts) if strengths is None else list(strengths)
