@@ -28,6 +28,7 @@ from benchmarks.scale.memory import GIB, states_of
 from benchmarks.scale.shapes import RANDOM, SIZES, whole
 from trace_erasure.concepts.concept import TEMPLATES, fill_template
 from trace_erasure.config import FinetuneConfig
+from trace_erasure.errors import InputError
 from trace_erasure.evaluation import Row
 from trace_erasure.pipeline import adapters
 from trace_erasure.pipeline.denoiser import Denoiser
@@ -111,6 +112,8 @@ def add_options(parser: ArgumentParser) -> None:
 
 
 def run(options: Namespace) -> None:
+    if not torch.cuda.is_available():
+        raise InputError("scale-finetune needs a CUDA GPU of 80 GiB, and torch finds none.")
     # With cuDNN's attention torch 2.11 reached for memory that was not its own, on FLUX.1 [dev].
     torch.backends.cuda.enable_cudnn_sdp(False)
     fields: dict[str, Any] = dict(judge="none", numerator=None, n=1, seed=0, concept="any")
