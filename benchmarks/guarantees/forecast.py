@@ -31,7 +31,8 @@ from benchmarks.core.options import folder_of
 from benchmarks.core.rows import write_rows
 from benchmarks.core.sharing import shared_out
 from benchmarks.guarantees.units import Unit
-from trace_erasure.artifact.erasure import SUFFIX, Erasure
+from trace_erasure.artifact.erasure import Erasure
+from trace_erasure.artifact.storage import SUFFIX
 from trace_erasure.concepts.candidates import PROBE_TEMPLATES
 from trace_erasure.concepts.concept import Concept, fill_template
 from trace_erasure.config import EraseConfig

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.core.sharing import shared_out
-from trace_erasure.artifact.erasure import SUFFIX, Erasure
+from trace_erasure.artifact.erasure import Erasure
+from trace_erasure.artifact.storage import SUFFIX
 from trace_erasure.concepts.concept import Concept
 from trace_erasure.config import EraseConfig
 from trace_erasure.config_file import slug
