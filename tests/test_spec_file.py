@@ -181,6 +181,27 @@ def test_names_are_plain_file_names(name):
     assert not set(made) & set('/\\. :*?"<>|')
 
 
+def test_different_concepts_have_different_names():
+    names = [
+        "fox",
+        "fox!",
+        'fox"',
+        "f-ox",
+        "f ox",
+        "🦊",
+        "🐻",
+        "..",
+        "!!!",
+        "con",
+        "x" * 80,
+        "x" * 81,
+    ]
+    made = [slug(name) for name in names]
+    assert made[0] == "fox" and slug("Mira Solberg") == "mira-solberg"
+    assert len(set(made)) == len(names)
+    assert not {"con", "..", ""} & set(made)
+
+
 def test_every_number_must_be_finite():
     with pytest.raises(InputError, match="ridge is inf"):
         parse_config(HEAD + "closed_form: {ridge: .inf}")

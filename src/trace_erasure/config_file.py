@@ -16,11 +16,13 @@ has its default.
 from __future__ import annotations
 
 import difflib
+import hashlib
 import math
 import os
 import re
 import sys
 import types
+import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
@@ -37,6 +39,10 @@ from trace_erasure.utils.safe_yaml import parse_yaml, read_text
 STAGES = {"closed_form": ClosedFormConfig, "finetune": FinetuneConfig}
 KEYS = ("model", "concepts", *STAGES, "seed", "hardening")
 LONGEST_NAME = 60
+RESERVED_NAMES = frozenset(
+    ("con", "prn", "aux", "nul", *(f"{kind}{i}" for kind in ("com", "lpt") for i in range(1, 10)))
+)
+"""File names that Windows gives to devices, whatever the suffix."""
 Settings = TypeVar("Settings", bound=Concept | ClosedFormConfig | FinetuneConfig)
 
 
@@ -59,8 +65,23 @@ class RunConfig:
 
 
 def slug(text: str) -> str:
-    """``text`` as a file name: lower case, words joined by hyphens."""
-    return re.sub(r"[\W_]+", "-", text.lower()).strip("-")[:LONGEST_NAME].strip("-") or "erasure"
+    """``text`` as a file name: lower case, words joined by hyphens.
+
+    Where that loses more than case, or gives a name that Windows reserves, the name ends in a
+    digest of the text, so that different texts have different names.
+
+    Example:
+        >>> slug("Mira Solberg"), slug("fox!")
+        ('mira-solberg', 'fox-6bd35cd9')
+    """
+    plain = unicodedata.normalize("NFC", text).lower()
+    words = re.sub(r"[\W_]+", "-", plain).strip("-")[:LONGEST_NAME].strip("-")
+    exact = words == plain.replace(" ", "-") and "-" not in plain
+    if words and exact and words not in RESERVED_NAMES:
+        return words
+    digest = hashlib.sha256(plain.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+    short = words[: LONGEST_NAME - len(digest) - 1].strip("-")
+    return f"{short or 'erasure'}-{digest}"
 
 
 # Reading ----------------------------------------------------------------------------------

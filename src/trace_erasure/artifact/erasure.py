@@ -246,6 +246,8 @@ class Erasure:
             'no-fox.safetensors'
         """
         file = storage.with_suffix(path)
+        if file.is_file():
+            log.info("%s was there already and is replaced", file)
         storage.write(self, file)
         for checkpoint in self.checkpoints:
             checkpoint.unlink(missing_ok=True)
