@@ -12,8 +12,6 @@ from trace_erasure.config import ClosedFormConfig
 from trace_erasure.guarantees.forecast import forecast, name_forecasts, network_change, text_change
 from trace_erasure.pipeline.denoiser import Denoiser
 from trace_erasure.testing import tiny_flux, tiny_stable_diffusion
-from trace_erasure.trace.closed_form import forecast as edit_forecast
-from trace_erasure.trace.closed_form import redirect
 from trace_erasure.trace.erase import erase
 
 NAMES = ("dog", "tree", "house", "boat", "horse")
@@ -24,15 +22,6 @@ CONCEPT = Concept("fox", surrogate="dog", templates=("a photo of a {x}",))
 @pytest.fixture(autouse=True)
 def own_cache(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-
-
-def test_the_text_figure_is_that_of_the_edit():
-    denoiser = Denoiser(tiny_stable_diffusion())
-    result = redirect(denoiser, [CONCEPT], [], ClosedFormConfig(), CAPTIONS)
-    expected = edit_forecast(denoiser, result.edits, CAPTIONS)
-    found = text_change(denoiser, result.delta, CAPTIONS)
-    for prompt, value in zip(CAPTIONS, found.tolist(), strict=True):
-        assert value == pytest.approx(expected[prompt], rel=1e-3)
 
 
 @pytest.mark.parametrize("make", [tiny_stable_diffusion, tiny_flux])

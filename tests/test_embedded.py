@@ -19,7 +19,7 @@ from trace_erasure.evaluation import (
 from trace_erasure.pipeline import adapters, loading, shipped
 from trace_erasure.pipeline.denoiser import EMPTY, Denoiser
 from trace_erasure.pipeline.generate import generate
-from trace_erasure.trace.closed_form import redirect
+from trace_erasure.trace.closed_form import closed_form_edit
 from trace_erasure.trace.erase import erase
 
 MEGABYTE = 1_000_000
@@ -79,7 +79,7 @@ def test_exact_redirect_theorem_in_float32(pipe):
     templates = ("{x}", "a picture of a {x}")
     concept = Concept("fox", surrogate="cloud", templates=templates)
     goals = [fill_template(t, "cloud") for t in templates]
-    result = redirect(denoiser, [concept], goals, ClosedFormConfig(directions=None))
+    result = closed_form_edit(denoiser, [concept], goals, ClosedFormConfig(directions=None))
 
     def states(prompt: str) -> torch.Tensor:
         visited: list[torch.Tensor] = []

@@ -22,6 +22,7 @@ from trace_erasure.concepts.concept import Concept, fill_template
 from trace_erasure.config import ClosedFormConfig, FinetuneConfig
 from trace_erasure.config_file import parse_config
 from trace_erasure.errors import InputError
+from trace_erasure.guarantees.forecast import text_change
 from trace_erasure.math.parameterization import NoisePoint
 from trace_erasure.pipeline import adapters
 from trace_erasure.pipeline.denoiser import Denoiser
@@ -38,7 +39,7 @@ from trace_erasure.testing import (
     tiny_stable_diffusion,
 )
 from trace_erasure.trace import finetune as stage2
-from trace_erasure.trace.closed_form import forecast, redirect
+from trace_erasure.trace.closed_form import closed_form_edit
 from trace_erasure.trace.erase import erase
 from trace_erasure.trace.finetune_data import prepare_finetune_data
 
@@ -147,7 +148,7 @@ def test_exact_redirect_theorem(case, surrogate):
     denoiser = Denoiser(pipe)
     concept = Concept("small fox", surrogate=surrogate, templates=(TEMPLATE,))
     goal = fill_template(TEMPLATE, surrogate)
-    result = redirect(denoiser, [concept], [goal], EXACT, CAPTIONS)
+    result = closed_form_edit(denoiser, [concept], [goal], EXACT, CAPTIONS)
     wanted, before = (
         rollout(denoiser, goal),
         rollout(denoiser, fill_template(TEMPLATE, "small fox")),
@@ -175,7 +176,7 @@ def test_an_open_pooled_path_lets_the_concept_in(case):
     pipe = case.pipe(width=case.width).to(torch.float64)
     denoiser = Denoiser(pipe)
     concept = Concept("small fox", surrogate="cat", templates=(TEMPLATE,))
-    result = redirect(denoiser, [concept], [], replace(EXACT, pooled=False), CAPTIONS)
+    result = closed_form_edit(denoiser, [concept], [], replace(EXACT, pooled=False), CAPTIONS)
     assert result.certificate.pooled_path == "open"
     assert set(result.edits) == {"tokens"} and result.certificate.residual_listed < 1e-6
     wanted = rollout(denoiser, fill_template(TEMPLATE, "cat"))
@@ -186,13 +187,17 @@ def test_an_open_pooled_path_lets_the_concept_in(case):
 
 def test_a_family_without_a_pooled_path_says_so():
     denoiser = Denoiser(tiny_stable_diffusion())
-    result = redirect(denoiser, [Concept("fox", surrogate="dog")], [], ClosedFormConfig(), CAPTIONS)
+    result = closed_form_edit(
+        denoiser, [Concept("fox", surrogate="dog")], [], ClosedFormConfig(), CAPTIONS
+    )
     assert result.certificate.pooled_path == "none" and set(result.edits) == {"tokens"}
 
 
 def test_the_pooled_columns_of_sdxl_leave_the_image_sizes_alone():
     denoiser = Denoiser(tiny_sdxl(positions=POSITIONS))
-    result = redirect(denoiser, [Concept("fox", surrogate="dog")], [], ClosedFormConfig(), CAPTIONS)
+    result = closed_form_edit(
+        denoiser, [Concept("fox", surrogate="dog")], [], ClosedFormConfig(), CAPTIONS
+    )
     change = result.delta["add_embedding.linear_1"].dense()
     pooled = denoiser.encode(["a fox"]).pooled
     assert pooled is not None and 0 < pooled.shape[1] < change.shape[1]
@@ -203,7 +208,7 @@ def test_the_pooled_columns_of_sdxl_leave_the_image_sizes_alone():
 def test_each_population_of_sd3_has_its_share_of_the_directions():
     denoiser = Denoiser(tiny_sd3(positions=POSITIONS, width=384))
     settings = ClosedFormConfig(directions=1)
-    result = redirect(denoiser, [Concept("fox", surrogate="dog")], [], settings, CAPTIONS)
+    result = closed_form_edit(denoiser, [Concept("fox", surrogate="dog")], [], settings, CAPTIONS)
     assert result.edits["tokens"].rank == 2 and result.edits["pooled"].rank == 1
     clip, t5 = denoiser.embeddings(["a fox"])
     for part in (clip[0], t5[0]):
@@ -212,11 +217,11 @@ def test_each_population_of_sd3_has_its_share_of_the_directions():
 
 
 @every_family
-def test_the_forecast_is_the_change_of_what_the_maps_give(case):
+def test_the_text_change_is_that_of_the_maps_outputs(case):
     denoiser = Denoiser(case.pipe())
     settings = ClosedFormConfig(directions=4)  # what the tiny embeddings have room for
-    result = redirect(denoiser, [Concept("fox", surrogate="dog")], [], settings, CAPTIONS)
-    changes = forecast(denoiser, result.edits, ["a fox", "a horse"])
+    result = closed_form_edit(denoiser, [Concept("fox", surrogate="dog")], [], settings, CAPTIONS)
+    changes = text_change(denoiser, result.delta, ["a fox", "a horse"])
     found = []
     for stream in case.streams:
         embeddings = torch.cat(denoiser.embeddings(["a fox"], stream), dim=1)[0]
@@ -225,7 +230,7 @@ def test_the_forecast_is_the_change_of_what_the_maps_give(case):
         change = torch.cat([moved[p][:, : embeddings.shape[1]] for p in weights]).double()
         base = torch.cat(list(weights.values())).double()
         found.append(float((embeddings @ change.mT).norm() / (embeddings @ base.mT).norm()))
-    assert changes["a fox"] == pytest.approx(max(found), rel=1e-4)
+    assert float(changes[0]) == pytest.approx(max(found), rel=1e-4)
 
 
 @pytest.mark.parametrize(("p", "s"), [([2], [2, 3]), ([2, 3, 4], [2]), ([1], [3])])
@@ -266,7 +271,7 @@ def test_words_paired_with_words_are_not_exact_where_positions_are_told_apart():
     denoiser = Denoiser(pipe)
     denoiser.family = replace(denoiser.family, ordered=False)
     concept = Concept("small fox", surrogate="big red boat", templates=(TEMPLATE,))
-    result = redirect(denoiser, [concept], [], EXACT, CAPTIONS)
+    result = closed_form_edit(denoiser, [concept], [], EXACT, CAPTIONS)
     assert result.certificate.residual_listed < 1e-6
     texts = [fill_template(TEMPLATE, phrase) for phrase in ("big red boat", "small fox")]
     wanted, before = (rollout(denoiser, text)[-1] for text in texts)

@@ -19,7 +19,7 @@ from trace_erasure.pipeline import adapters
 from trace_erasure.pipeline.denoiser import EMPTY, Denoiser
 from trace_erasure.testing import tiny_stable_diffusion
 from trace_erasure.trace import finetune as stage2
-from trace_erasure.trace.closed_form import redirect
+from trace_erasure.trace.closed_form import closed_form_edit
 from trace_erasure.trace.erase import erase
 from trace_erasure.trace.finetune_data import FinetuneData, prepare_finetune_data
 
@@ -64,7 +64,7 @@ def test_exact_redirect_theorem(prediction, surrogate):
     concept = Concept("small fox", surrogate=surrogate, templates=templates)
     with_surrogate = fill_template(templates[0], surrogate)
     exact = ClosedFormConfig(directions=None, ridge=1e-2)
-    result = redirect(denoiser, [concept], [with_surrogate], exact, CAPTIONS)
+    result = closed_form_edit(denoiser, [concept], [with_surrogate], exact, CAPTIONS)
     wanted = outputs(denoiser, with_surrogate)
     before = outputs(denoiser, "a picture of a small fox")
     adapters.attach(pipe, result.delta, "edit")
@@ -81,7 +81,7 @@ def test_exact_redirect_theorem(prediction, surrogate):
 def test_exactness_beyond_the_embedding_s_capacity_is_refused():
     denoiser = Denoiser(tiny_stable_diffusion())
     with pytest.raises(InputError, match=r"all 32 dimensions.*directions"):
-        redirect(
+        closed_form_edit(
             denoiser,
             [Concept("fox", surrogate="cat")],
             [],

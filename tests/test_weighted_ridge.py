@@ -25,7 +25,7 @@ from trace_erasure.math.weighted_ridge import (
 from trace_erasure.pipeline.denoiser import Denoiser
 from trace_erasure.pipeline.families.family import TOKENS
 from trace_erasure.testing import tiny_flux
-from trace_erasure.trace.gather_statistics import part_of, roots_of
+from trace_erasure.trace.gather_statistics import gram_roots, stream_statistics
 
 WIDTH = 24
 
@@ -131,11 +131,11 @@ def test_groups_are_solved_apart_and_add_up_in_the_concepts_order():
 
 def test_concepts_count_alike_however_many_sentences_stand_for_them():
     denoiser, few = Denoiser(tiny_flux()), ("a {x}", "a picture of a {x}")
-    root = roots_of(denoiser)[TOKENS]
+    root = gram_roots(denoiser)[TOKENS]
     products = []
     for templates in (few, few * 3):
         fox = stream_columns(denoiser, Concept("fox", "horse", templates=templates))
-        pairs = part_of(denoiser, fox, [], TOKENS, root).pairs
+        pairs = stream_statistics(denoiser, fox, [], TOKENS, root).pairs
         products.append(pairs.surrogate @ pairs.concept.mT)
     torch.testing.assert_close(products[0], products[1], atol=1e-10, rtol=1e-8)
 

@@ -38,7 +38,7 @@ from trace_erasure.concepts.second_moment import second_moment
 from trace_erasure.config import ClosedFormConfig, EraseConfig
 from trace_erasure.evaluation import Row
 from trace_erasure.pipeline.denoiser import Denoiser
-from trace_erasure.trace.closed_form import redirect
+from trace_erasure.trace.closed_form import closed_form_edit
 
 CONCEPT = Concept("fox", surrogate="cat")
 NEAR = ("dog", "wolf", "horse", "bear", "tiger", "lion", "mouse", "rabbit", "cow", "pig", "bird")
@@ -62,7 +62,7 @@ def case(family: str, name: str, captions: int) -> dict[str, float]:
         if settings.mode == "ridge":
             lent = caption_templates(broad_captions(), concept.kind)
             concept = replace(concept, templates=(*concept.sentences, *lent))
-        result = redirect(denoiser, [concept], retain, settings, texts)
+        result = closed_form_edit(denoiser, [concept], retain, settings, texts)
         maps = {"maps": len(result.delta), "loaded_mib": loaded}
     seconds, cpu = time.perf_counter() - started, time.process_time() - used
     return {"seconds": seconds, "cpu_seconds": cpu, "peak_mib": peak_mib(), **maps}

@@ -33,7 +33,7 @@ from trace_erasure.math.parameterization import guide
 from trace_erasure.pipeline import adapters
 from trace_erasure.pipeline.denoiser import Denoiser
 from trace_erasure.pipeline.families.family import TOKENS
-from trace_erasure.trace.closed_form import redirect
+from trace_erasure.trace.closed_form import closed_form_edit
 from trace_erasure.utils.words import mentions
 
 ADAPTER = "trace_forecast"
@@ -236,7 +236,7 @@ def forecast(
     prompts = [fill_template(candidates.PROBE_TEMPLATES[kind], name) for name in others]
 
     def look(one: Concept, retain: Sequence[str]) -> tuple[PlanForecast, Delta]:
-        result = redirect(denoiser, [one], retain, settings, captions)
+        result = closed_form_edit(denoiser, [one], retain, settings, captions)
         change = text_change(denoiser, result.delta, prompts)
         figures = (float(change.max()), float(change.mean()), result.certificate.residual_listed)
         return PlanForecast(one.surrogate or "", one.retain, *figures), result.delta

@@ -15,7 +15,7 @@ from trace_erasure.errors import InputError
 from trace_erasure.pipeline.denoiser import Denoiser
 from trace_erasure.pipeline.fingerprint import fingerprint
 from trace_erasure.trace import conflicts, joint
-from trace_erasure.trace.gather_statistics import gather, roots_of
+from trace_erasure.trace.gather_statistics import gather_statistics, gram_roots
 
 
 def capacity(
@@ -45,8 +45,10 @@ def capacity(
         conflicts.check(artifacts, fingerprint(pipe))
     if concepts:
         planned = resolve(denoiser, EraseConfig(tuple(concepts)), captions)
-        roots = roots_of(denoiser)
-        shares += [gather(denoiser, x, planned.retain, roots) for x in planned.spec.concepts]
+        roots = gram_roots(denoiser)
+        shares += [
+            gather_statistics(denoiser, x, planned.retain, roots) for x in planned.spec.concepts
+        ]
     shares = conflicts.settle(denoiser, shares, captions)
     ordinary = conflicts.ordinary(captions, shares)
     return joint.solve(denoiser, shares, [1.0] * len(shares), settings, ordinary).capacity

@@ -1,33 +1,34 @@
-"""What stage 1 did to a model, in numbers."""
+"""Measures a closed-form edit for the certificate, without any image."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from torch import Tensor
-
 from trace_erasure.artifact.certificate import StreamCertificate
 from trace_erasure.concepts.alignment import Columns, keep_columns_each
-from trace_erasure.math import closed_form as algebra
 from trace_erasure.math import edit_metrics, subspaces
+from trace_erasure.math.closed_form import Edit
 from trace_erasure.math.lowrank import LowRank
 from trace_erasure.pipeline.denoiser import EMPTY, Denoiser
-from trace_erasure.pipeline.families.family import TOKENS
+from trace_erasure.trace.stream_problem import StreamProblem
 
 
-def certify(
+def measure_edit(
     denoiser: Denoiser,
-    edit: algebra.Edit,
-    listed: Columns,
+    problem: StreamProblem,
+    edit: Edit,
     held_out: Columns,
     retain: Sequence[str],
-    sigma: Tensor,
-    root: Tensor,
-    stream: str = TOKENS,
 ) -> StreamCertificate:
-    """Measures the ``edit`` of one stream; ``root`` is G^½."""
+    """The figures of one stream's edit.
+
+    Args:
+        held_out: columns of the concepts in templates that the solve has not seen.
+        retain: retained prompts, which are measured one by one.
+    """
+    listed, root = problem.redirected, problem.root
     maps_gram = subspaces.gram([root])
-    kept = keep_columns_each(denoiser, [EMPTY, *retain], stream)
+    kept = keep_columns_each(denoiser, [EMPTY, *retain], problem.stream)
     worst = {
         prompt: float(edit_metrics.collateral(edit, columns, maps_gram).max())
         for prompt, columns in kept.items()
@@ -37,7 +38,9 @@ def certify(
         residual_held_out=edit_metrics.residual(
             edit, held_out.concept, held_out.surrogate, maps_gram
         ),
-        expected_collateral=edit_metrics.expected_collateral(edit, sigma, maps_gram),
+        expected_collateral=edit_metrics.expected_collateral(
+            edit, problem.second_moment, maps_gram
+        ),
         retained={prompt: worst[prompt] for prompt in retain},
         empty_prompt=worst[EMPTY],
         recovery_margin=edit_metrics.recovery_margin(edit, listed.concept, listed.surrogate, root),

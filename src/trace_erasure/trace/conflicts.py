@@ -16,7 +16,7 @@ from trace_erasure.errors import InputError
 from trace_erasure.pipeline import adapters
 from trace_erasure.pipeline.denoiser import Denoiser
 from trace_erasure.pipeline.fingerprint import Fingerprint, difference
-from trace_erasure.trace.gather_statistics import gather, roots_of
+from trace_erasure.trace.gather_statistics import gather_statistics, gram_roots
 from trace_erasure.utils.words import mentions
 
 log = logging.getLogger("trace_erasure")
@@ -100,9 +100,9 @@ def settle(
             if not any(other.is_mentioned_in(prompt) for other in concepts)
         ]
         if concept != share.concept:
-            roots = roots or roots_of(denoiser)
+            roots = roots or gram_roots(denoiser)
             roots = {name: roots[name] for name in share.streams}
-            settled.append(gather(denoiser, concept, stays, roots))
+            settled.append(gather_statistics(denoiser, concept, stays, roots))
             continue
         streams = {
             name: replace(part, retained={prompt: part.retained[prompt] for prompt in stays})

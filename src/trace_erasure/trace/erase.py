@@ -26,7 +26,7 @@ from trace_erasure.math.lowrank import LowRank
 from trace_erasure.pipeline import adapters, conditions
 from trace_erasure.pipeline.denoiser import Denoiser
 from trace_erasure.pipeline.fingerprint import digest_of, fingerprint
-from trace_erasure.trace.closed_form import Redirect, redirect
+from trace_erasure.trace.closed_form import ClosedFormEdit, closed_form_edit
 from trace_erasure.trace.finetune import finetune_adapter
 from trace_erasure.trace.finetune_data import prepare_finetune_data
 from trace_erasure.trace.training import OnStep
@@ -117,7 +117,7 @@ def run(
     if planned.spec.closed_form is not None:
         edit = _closed_form(denoiser, planned, planned.spec.closed_form, captions)
         closed, certificate = edit.delta, edit.certificate
-        statistics = tuple(map(MergeStatistics, planned.spec.concepts, edit.parts))
+        statistics = tuple(map(MergeStatistics, planned.spec.concepts, edit.statistics))
         log.info("closed form: %.1f s", time.perf_counter() - started)
     tuned: dict[str, LowRank] = {}
     record: FinetuneRecord | None = None
@@ -153,10 +153,10 @@ def _closed_form(
     planned: ResolvedRequest,
     settings: ClosedFormConfig,
     captions: Sequence[str] | None,
-) -> Redirect:
+) -> ClosedFormEdit:
     """Stage 1; logs the recovery margins of hardened streams."""
     hardened = planned.spec.hardening != "off"
-    edit = redirect(
+    edit = closed_form_edit(
         denoiser, planned.spec.concepts, planned.retain, settings, captions, hardened=hardened
     )
     for stream, margins in edit.margins.items():

@@ -1,4 +1,4 @@
-"""Gathers what one concept contributes to a joint solve with others."""
+"""Statistics of one concept for a joint solve with others."""
 
 from __future__ import annotations
 
@@ -16,79 +16,81 @@ from trace_erasure.math.weighted_ridge import Preserved
 from trace_erasure.pipeline.denoiser import EMPTY, Denoiser
 
 COLUMNS = 24
-"""Combinations of a concept's columns that are kept. What lies outside is a rounding error where
-text is read in one direction; where words hear each other it is what each sentence adds, and a
-compromise that leaves it alone erases as much and costs the rest less."""
-
-
+"""Directions of a concept's columns that are kept. With a causal text encoder the rest is rounding
+error. With a bidirectional one the rest is what each sentence adds, and a ridge that leaves it
+alone erases as much and changes other prompts less."""
 BEFORE = 8
-
-
+"""Directions kept of the words before a concept."""
 HALVES = 32
-
-
+"""Directions kept of what must stay although it resembles a concept."""
 RETAINED = 2
-"""Combinations kept of each retained prompt."""
+"""Directions kept of each retained prompt."""
 
 
-def gather(
+def gather_statistics(
     denoiser: Denoiser, concept: Concept, retain: Sequence[str], roots: Mapping[str, Tensor]
 ) -> MergeStatistics:
-    """The share of ``concept``, which names its surrogate.
+    """What ``concept`` contributes to a joint solve; it names its surrogate.
 
     Args:
-        retain: prompts to hold, as in ``redirect``.
+        retain: prompts to keep, as in ``closed_form_edit``.
         roots: G^½ of every stream that is edited, by its name.
     """
     streams = {
-        stream: part_of(denoiser, stream_columns(denoiser, concept, stream), retain, stream, root)
+        stream: stream_statistics(
+            denoiser, stream_columns(denoiser, concept, stream), retain, stream, root
+        )
         for stream, root in roots.items()
     }
     return MergeStatistics(concept, streams)
 
 
-def part_of(
+def stream_statistics(
     denoiser: Denoiser,
-    found: StreamColumns,
+    own: StreamColumns,
     retain: Sequence[str],
     stream: str,
     root: Tensor,
     exact: bool = False,
 ) -> StreamStatistics:
-    """What ``found`` and the prompts to ``retain`` come to in one stream; ``root`` is G^½.
+    """What one concept contributes to a joint solve of one stream.
 
-    All of the concept's columns are kept for ``exact`` solves, and otherwise what matters.
+    Args:
+        own: the concept's columns.
+        retain: prompts to keep.
+        root: (r, d) G^½.
+        exact: keeps all of the concept's columns, and not the leading directions only.
     """
-    own, populations = found.moved, len(denoiser.populations(stream))
-    total = own.weights.sum()
+    moved, segments = own.moved, len(denoiser.populations(stream))
+    total = moved.weights.sum()
     return StreamStatistics(
-        Pairs.of(own.concept, own.surrogate, own.weights, None if exact else COLUMNS),
+        Pairs.of(moved.concept, moved.surrogate, moved.weights, None if exact else COLUMNS),
         tuple(
             Pairs.of(one.concept, one.surrogate, one.weights).shortened(
-                root, populations, float(one.weights.sum() / total)
+                root, segments, float(one.weights.sum() / total)
             )
-            for one in found.described
+            for one in own.described
         ),
-        moment_factor(found.before, root, None if exact else BEFORE),
-        moment_factor(found.single_mention, root, None if exact else HALVES),
+        moment_factor(own.before, root, None if exact else BEFORE),
+        moment_factor(own.single_mention, root, None if exact else HALVES),
         {
-            prompt: moment_factor(columns_of, root, RETAINED)
-            for prompt, columns_of in keep_columns_each(denoiser, retain, stream).items()
+            prompt: moment_factor(columns, root, RETAINED)
+            for prompt, columns in keep_columns_each(denoiser, retain, stream).items()
         },
     )
 
 
-def names_of(
+def named_columns(
     denoiser: Denoiser,
     concepts: Sequence[Concept],
     captions: Sequence[str],
     stream: str,
     root: Tensor,
 ) -> dict[str, Tensor]:
-    """Columns of what ``captions`` speak of, prompt to (d, n), which no concept brings itself.
+    """Columns of the names that ``captions`` mention, prompt to (d, n); none of the concepts.
 
-    Only where words hear each other: there a sentence's change is in all of its words, and names
-    that are not near the concept suffer as well.
+    Empty with a causal text encoder. With a bidirectional one every word of a sentence changes
+    with the concept, so that names far from it change as well and have to be kept.
     """
     if not denoiser.family.both_ways:
         return {}
@@ -97,24 +99,28 @@ def names_of(
     return {prompt: moment_factor(columns, root, RETAINED) for prompt, columns in found.items()}
 
 
-def rest_of(
-    parts: Sequence[StreamStatistics], empty: Tensor, names: Mapping[str, Tensor]
+def preserved_columns(
+    statistics: Sequence[StreamStatistics], empty: Tensor, named: Mapping[str, Tensor]
 ) -> Preserved:
-    """What a compromise leaves as it is; ``empty`` are the columns of the empty prompt, ``names``
-    those of ``names_of``."""
+    """What a ridge keeps near its original output.
+
+    Args:
+        empty: (d, n) columns of the empty prompt.
+        named: of ``named_columns``.
+    """
     # A prompt that several concepts retain counts once.
-    retained = {prompt: columns for part in parts for prompt, columns in part.retained.items()}
-    retained = {**names, **retained}
-    before = [part.before for part in parts if part.before.shape[1]]
+    retained = {prompt: columns for own in statistics for prompt, columns in own.retained.items()}
+    retained = {**named, **retained}
+    before = [own.before for own in statistics if own.before.shape[1]]
     return Preserved(
         anchors=[empty / empty.shape[1] ** 0.5],
-        alone=[part.alone for part in parts],
+        alone=[own.alone for own in statistics],
         retained=[*before, *retained.values()],
     )
 
 
-def roots_of(denoiser: Denoiser, pooled: bool = True) -> dict[str, Tensor]:
-    """G^½ of the maps that read each stream; without ``pooled`` of the tokens' alone."""
+def gram_roots(denoiser: Denoiser, pooled: bool = True) -> dict[str, Tensor]:
+    """G^½ of the maps that read each stream, by its name; without ``pooled`` of tokens only."""
     roots = {}
     for stream in denoiser.family.streams:
         if pooled or stream.populations:

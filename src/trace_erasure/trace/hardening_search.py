@@ -1,9 +1,12 @@
-"""A concept said without its name: strings of real words that text encoders take for it, found by a
-search. An erasure that knows names alone leaves what these reach."""
+"""Hardening by prompt search: prompts of other words whose embeddings are close to the concept's.
+
+An edit of the concept's own prompts alone leaves such prompts as they are.
+"""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 
 import torch
 from tqdm import tqdm
@@ -17,55 +20,57 @@ from trace_erasure.pipeline.text_encoders import words
 
 log = logging.getLogger("trace_erasure")
 
-SENTENCES = 3
+TEMPLATES = 3
+"""Templates of the concept that are searched for, its first ones."""
 SEARCHES = 2
-"""For each of the concept's first ``SENTENCES``."""
+"""Searches for each template."""
 GENERATIONS = 50
-EVERY, BEST = 5, 4
-"""So many of the best are taken after so many generations."""
+"""Generations of a search."""
+TAKE_EVERY, TAKE_BEST = 5, 4
+"""After every fifth generation its four best prompts are taken."""
 
 
-def echoes(denoiser: Denoiser, concept: Concept) -> dict[str, list[str]]:
-    """Sentence with ``{x}`` to strings of words that say the same as it does of ``concept``.
+def search_prompts(denoiser: Denoiser, concept: Concept) -> dict[str, list[str]]:
+    """Template to prompts whose embeddings are close to its embedding with ``concept`` filled in.
 
-    Nothing depends on the network, only text encoders are asked. Empty where the tokenizers share
-    no words, and for a concept that is erased beside another thing only.
+    Only text encoders are run. Empty where the tokenizers share no words, and for a concept that
+    is erased beside another thing only.
     """
     found: dict[str, list[str]] = {}
     if concept.only_with is not None:
         return found
     try:
-        known = words(denoiser, (*concept.phrases, *concept.descriptions))
+        vocabulary = words(denoiser, (*concept.phrases, *concept.descriptions))
     except InputError as error:
-        log.info("hardening does without a search for other words: %s", error)
+        log.info("hardening runs without a prompt search: %s", error)
         return found
-    sentences = concept.sentences[:SENTENCES]
-    turns = [(template, seed) for template in sentences for seed in range(SEARCHES)]
-    for template, seed in tqdm(turns, desc="other words for it", leave=False, disable=None):
+    templates = concept.sentences[:TEMPLATES]
+    turns = [(template, seed) for template in templates for seed in range(SEARCHES)]
+    for template, seed in tqdm(turns, desc="prompt search", leave=False, disable=None):
         prompt = fill_template(template, concept.phrase)
         goal = target_embedding(denoiser.encode, concept.phrase, concept.kind, prompt)
         generator = torch.Generator().manual_seed(seed)
-        run = search_generations(known, goal, denoiser.encode, generator)
+        search = search_generations(vocabulary, goal, denoiser.encode, generator)
         texts = found.setdefault(template, [])
         for number in range(GENERATIONS + 1):
-            genes, scores = next(run)
-            if number and number % EVERY == 0:
-                texts += [known.text(genes[i]) for i in scores.argsort()[:BEST]]
+            genes, scores = next(search)
+            if number and number % TAKE_EVERY == 0:
+                texts += [vocabulary.text(genes[i]) for i in scores.argsort()[:TAKE_BEST]]
     return {template: list(dict.fromkeys(texts)) for template, texts in found.items()}
 
 
-def echo_columns(
-    denoiser: Denoiser, concept: Concept, found: dict[str, list[str]], stream: str
+def searched_columns(
+    denoiser: Denoiser, concept: Concept, prompts: Mapping[str, list[str]], stream: str
 ) -> tuple[Columns, ...]:
-    """Columns of ``echoes``, to be moved as ``concept`` is to become its surrogate; at most one
-    set, of all sentences."""
+    """Columns of ``search_prompts``, redirected by the difference of surrogate and concept.
+
+    One set of columns for all templates, or none.
+    """
     assert concept.surrogate is not None
     parts = []
-    for template, texts in found.items():
-        own, instead = (
-            fill_template(template, concept.phrase),
-            fill_template(template, concept.surrogate),
-        )
+    for template, texts in prompts.items():
+        own = fill_template(template, concept.phrase)
+        instead = fill_template(template, concept.surrogate)
         columns = shifted_columns(denoiser, texts, own, instead, stream)
         parts.append(columns.select(columns.moved))
     return (join(parts),) if parts else ()

@@ -1,4 +1,4 @@
-"""A concept as people name it when they do not take care: mistyped, or more than once."""
+"""Hardening against typos and repetitions of a concept's name."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from trace_erasure.pipeline.denoiser import Denoiser
 REPEATED = ("{x} {x}", "{x}, {x}", "{x} and {x}", "{x} {x} {x}")
 
 
-def spoken_words(captions: Iterable[str]) -> set[str]:
+def caption_words(captions: Iterable[str]) -> set[str]:
     """All words of ``captions``, in lower case."""
     return {word for text in captions for word in re.findall(r"\w+", text.lower())}
 
 
-def careless(
+def typo_columns(
     denoiser: Denoiser, concept: Concept, words: set[str], stream: str
 ) -> tuple[Columns, ...]:
     """Columns of ``concept``, which names its surrogate, mistyped and repeated.
 
-    A group for each letter where a finger slips, and one for repetition. Slips take turns through
-    the concept's sentences. None of a concept that is erased beside another thing only.
+    One set for each letter that is mistyped, and one for repetitions. Typos take the concept's
+    sentences in turn. Empty for a concept that is erased beside another thing only.
 
     Args:
-        words: those that mean something else and have to stay; so do all that are one token.
+        words: words with another meaning, which are left out; so is every word of one token.
     """
     assert concept.surrogate is not None
     if concept.only_with is not None:
@@ -36,7 +36,7 @@ def careless(
     groups = [
         [(sentences[i % len(sentences)], text) for i, text in enumerate(part)]
         for part in (
-            [text for text in made if not _is_said(denoiser, concept.phrase, text, words)]
+            [text for text in made if not _is_known_word(denoiser, concept.phrase, text, words)]
             for made in typos_by_position(concept.phrase)
         )
     ]
@@ -45,8 +45,8 @@ def careless(
     return tuple(columns.select(columns.moved) for columns in found)
 
 
-def _is_said(denoiser: Denoiser, phrase: str, text: str, words: set[str]) -> bool:
-    """Whether the slip has made another word, one that captions or a tokenizer know."""
+def _is_known_word(denoiser: Denoiser, phrase: str, text: str, words: set[str]) -> bool:
+    """Whether the typo is another word, one of ``words`` or a single token."""
     before = phrase.lower().split()
     new = [word for word in text.lower().split() if word not in before]
     tokenizers = [tokenizer for tokenizer, _ in denoiser.populations() if tokenizer is not None]

@@ -9,11 +9,11 @@ import torch
 from trace_erasure.math import isolation as algebra
 from trace_erasure.math.lowrank import Delta, LowRank
 from trace_erasure.pipeline.denoiser import Denoiser
-from trace_erasure.trace.joint import Together
+from trace_erasure.trace.joint import JointSolution
 
 
 def isolate(
-    denoiser: Denoiser, trained: Sequence[Delta], owners: Sequence[int], together: Together
+    denoiser: Denoiser, trained: Sequence[Delta], owners: Sequence[int], together: JointSolution
 ) -> tuple[list[dict[str, LowRank]], dict[str, float]]:
     """Trained parts that leave each other's columns alone.
 

@@ -21,7 +21,7 @@ from trace_erasure.math.column_pairs import Pairs
 from trace_erasure.math.joint_solve import JointEdit
 from trace_erasure.math.lowrank import LowRank
 from trace_erasure.pipeline.denoiser import EMPTY, Denoiser
-from trace_erasure.trace.gather_statistics import HALVES, names_of, rest_of
+from trace_erasure.trace.gather_statistics import HALVES, named_columns, preserved_columns
 
 log = logging.getLogger("trace_erasure")
 
@@ -30,7 +30,7 @@ COLLISION = 0.9
 
 
 @dataclass(frozen=True)
-class Together:
+class JointSolution:
     """The joint edit of each stream, the change of every map, and what there was room for.
 
     Attributes:
@@ -54,7 +54,7 @@ def solve(
     strengths: Sequence[float],
     settings: MergeConfig,
     captions: Sequence[str],
-) -> Together:
+) -> JointSolution:
     """Solves stage 1 for all ``shares``, which carry the same streams.
 
     Args:
@@ -77,7 +77,7 @@ def solve(
         edits[stream] = algebra.compress(solved[stream].at([strengths[i] for i in owners]))
         for path, weight in weights.items():
             delta[path] = edits[stream].change(weight).widen(maps[path].in_features)
-    return Together(solved, edits, sigmas, owners, delta, capacity)
+    return JointSolution(solved, edits, sigmas, owners, delta, capacity)
 
 
 def _solve(
@@ -95,8 +95,8 @@ def _solve(
     populations = len(denoiser.populations(stream))
     empty = keep_columns(denoiser, [EMPTY], stream)
     erased = [share.concept for share in shares]
-    known = names_of(denoiser, erased, captions, stream, root)
-    rest = rest_of(parts, empty, known)
+    known = named_columns(denoiser, erased, captions, stream, root)
+    rest = preserved_columns(parts, empty, known)
     others = torch.cat([empty[:, :0], *rest.retained], dim=1)
     general = torch.cat([empty, subspaces.unit_outputs(others, root)], dim=1)
     # All halves share what one concept's have: held one by one they would leave no room to erase.
@@ -113,7 +113,7 @@ def _solve(
     whole = [i for i, concept in enumerate(erased) if concept.only_with is None]
     apart = [[i] for i, concept in enumerate(erased) if concept.only_with is not None]
     groups = [
-        joint_solve.RidgeGroup(own, rest_of([parts[i] for i in own], empty, known))
+        joint_solve.RidgeGroup(own, preserved_columns([parts[i] for i in own], empty, known))
         for own in (whole, *apart)
         if own
     ]

@@ -1,4 +1,4 @@
-"""What a search finds in place of a concept's name, and how a hardened erasure hears it."""
+"""Prompts that a search finds for a concept, and how a hardened edit redirects them."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from trace_erasure.pipeline.loading import load_pipeline
 from trace_erasure.pipeline.text_encoders import words
 from trace_erasure.testing import tiny_flux, tiny_sdxl, tiny_stable_diffusion
 from trace_erasure.trace import hardening_search as module
-from trace_erasure.trace.closed_form import redirect
-from trace_erasure.trace.hardening_search import echo_columns, echoes
+from trace_erasure.trace.closed_form import closed_form_edit
+from trace_erasure.trace.hardening_search import search_prompts, searched_columns
 from trace_erasure.utils.words import mentions
 
 FOX = Concept("fox", "dog", synonyms=("vixen",), templates=("a {x}", "a picture of a {x}"))
@@ -44,15 +44,15 @@ def test_a_search_never_gets_worse_and_finds_what_is_near():
 
 
 @pytest.mark.parametrize("make", [tiny_stable_diffusion, tiny_sdxl, tiny_flux])
-def test_echoes_name_nothing_and_move_as_the_concept_does(make, quick):
+def test_searched_prompts_name_nothing_and_move_as_the_concept_does(make, quick):
     denoiser = Denoiser(make(positions=64))
-    found = echoes(denoiser, FOX)
+    found = search_prompts(denoiser, FOX)
     assert [*found] == list(FOX.templates)
     texts = [text for part in found.values() for text in part]
     assert texts and not any(mentions(text, FOX.phrases) for text in texts)
-    assert echoes(denoiser, FOX) == found
+    assert search_prompts(denoiser, FOX) == found
     for stream in denoiser.family.streams:
-        (columns,) = echo_columns(denoiser, FOX, found, stream.name)
+        (columns,) = searched_columns(denoiser, FOX, found, stream.name)
         assert bool(columns.moved.all())
         own = shifted_columns(denoiser, texts[:1], "a fox", "a dog", stream.name)
         others = denoiser.embeddings(texts[:1], stream.name)
@@ -71,9 +71,11 @@ def test_without_common_words_there_is_nothing_and_it_is_said(quick, monkeypatch
     monkeypatch.setattr(module, "words", none)
     caplog.set_level(logging.INFO, "trace_erasure")
     denoiser = Denoiser(tiny_stable_diffusion(positions=40))
-    assert echoes(denoiser, FOX) == {} and echo_columns(denoiser, FOX, {}, "tokens") == ()
-    assert "does without a search" in caplog.text
-    assert echoes(denoiser, Concept("fox", "dog", only_with="cat")) == {}
+    assert (
+        search_prompts(denoiser, FOX) == {} and searched_columns(denoiser, FOX, {}, "tokens") == ()
+    )
+    assert "without a prompt search" in caplog.text
+    assert search_prompts(denoiser, Concept("fox", "dog", only_with="cat")) == {}
 
 
 def test_a_hardened_edit_moves_what_was_found(monkeypatch):
@@ -96,7 +98,9 @@ def test_a_hardened_edit_moves_what_was_found(monkeypatch):
         retain = [
             fill_template("a picture of a {x}", name) for name in ("lemon", "strawberry", "car")
         ]
-        edit = redirect(denoiser, [concept], retain, settings, hardened=hardened).edits["tokens"]
+        edit = closed_form_edit(denoiser, [concept], retain, settings, hardened=hardened).edits[
+            "tokens"
+        ]
         moved = edit.matrix() @ columns.concept
         away = (columns.surrogate - columns.concept).norm()
         return float((columns.surrogate - moved).norm() / away)

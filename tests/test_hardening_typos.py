@@ -22,7 +22,7 @@ from trace_erasure.pipeline.loading import load_pipeline
 from trace_erasure.testing import tiny_flux, tiny_stable_diffusion
 from trace_erasure.trace.closed_form import HELD_OUT
 from trace_erasure.trace.erase import erase
-from trace_erasure.trace.hardening_typos import careless, spoken_words
+from trace_erasure.trace.hardening_typos import caption_words, typo_columns
 from trace_erasure.utils.words import mentions
 
 WORDS = st.text("abcdefghijklmnop ", min_size=2, max_size=12).map(str.strip).filter(len)
@@ -33,7 +33,7 @@ WORDS = st.text("abcdefghijklmnop ", min_size=2, max_size=12).map(str.strip).fil
 def test_every_slip_that_an_attacker_makes_is_listed(word, seed):
     listed = {text for part in typos_by_position(word) for text in part}
     wrong = misspell(word, torch.Generator().manual_seed(seed))
-    # Only a slip on a space itself is not.
+    # Only a typo on a space itself is not.
     spaces = [place for place, letter in enumerate(word) if letter == " "]
     on_space = {with_typo(word, k, i, x) for i in spaces for k in SLIPS for x in ascii_lowercase}
     assert wrong in {word, *listed, *on_space}
@@ -59,25 +59,25 @@ def test_slips():
 def test_words_that_mean_something_else_stay():
     denoiser = Denoiser(tiny_stable_diffusion(positions=40))
     concept = Concept("fox", "dog", templates=("a {x}",))
-    words = spoken_words(["a box, and a Cox!"])
+    words = caption_words(["a box, and a Cox!"])
     assert {"box", "cox"} <= words
 
     def said(words: set[str]) -> int:
         return sum(
-            int(part.prompt.max()) + 1 for part in careless(denoiser, concept, words, "tokens")
+            int(part.prompt.max()) + 1 for part in typo_columns(denoiser, concept, words, "tokens")
         )
 
     everything = said(set())
     assert said(words) == everything - 2
     only = Concept("fox", "dog", only_with="cat")
-    assert careless(denoiser, only, set(), "tokens") == ()
+    assert typo_columns(denoiser, only, set(), "tokens") == ()
 
 
 @pytest.mark.parametrize("make", [tiny_stable_diffusion, tiny_flux])
 def test_there_is_a_group_for_each_letter_and_one_for_repetition(make):
     denoiser = Denoiser(make(positions=64))
     for stream in denoiser.family.streams:
-        groups = careless(denoiser, Concept("fox", "dog"), set(), stream.name)
+        groups = typo_columns(denoiser, Concept("fox", "dog"), set(), stream.name)
         assert len(groups) == 4
         assert all(bool(columns.moved.all()) for columns in groups)
 
@@ -110,11 +110,11 @@ def test_words_meet_their_own_in_every_sentence():
         assert not (columns.moved & before).any()
 
 
-def test_a_hardened_erasure_hears_what_is_mistyped():
-    """The original draws foxes for many slips; of these at most one in five may be left."""
+def test_a_hardened_erasure_covers_typos():
+    """The original draws foxes for many typos; at most one in five of these may be left."""
     pipe = load_pipeline("emoji-sd")
     pipe.set_progress_bar_config(disable=True)
-    words = spoken_words(captions_or_broad(None))
+    words = caption_words(captions_or_broad(None))
     prompts = [
         f"a {text}" for part in typos_by_position("fox") for text in part if text not in words
     ][::2]
