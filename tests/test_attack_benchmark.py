@@ -250,7 +250,8 @@ def test_all_rows_of_both_phases_stay_below_300_kilobytes():
 def test_what_was_kept_is_read_back_and_what_lacks_is_none(tmp_path, monkeypatch):
     attacked = Bench(None, None, {"uce": METHODS["uce"]}, OPTIONS)
     attacked.options.work = tmp_path
-    erasure = SimpleNamespace(record={"concepts": [{"phrase": "fox", "synonyms": ["vixen"]}]})
+    record = SimpleNamespace(concepts=(Concept("fox", synonyms=("vixen",)),))
+    erasure = SimpleNamespace(record=record)
     monkeypatch.setattr(Bench, "erasure", lambda self, *args: erasure)
     monkeypatch.setattr(bench, "detector_for", lambda judge, item: None)
     unit = plan.Unit("typo", "erased", "uce", "fox")

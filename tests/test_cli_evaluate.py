@@ -41,7 +41,7 @@ def world(tmp_path_factory):
         path: LowRank(draw(2, linear.in_features), draw(linear.out_features, 2))
         for path, linear in Denoiser(pipe).maps().items()
     }
-    record = {"spec": {"concepts": [{"phrase": "fox"}]}}
+    record = {"concepts": [{"phrase": "fox"}]}
     Erasure("stable-diffusion", fingerprint(pipe), change, {}, record).save(folder / "fox")
     (folder / "config" / "trace-erasure" / "tasks").mkdir(parents=True)
     own = folder / "config" / "trace-erasure" / "tasks" / "foxes.yaml"

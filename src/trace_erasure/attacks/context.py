@@ -86,7 +86,7 @@ class AttackContext:
 
     @cached_property
     def vocabulary(self) -> Words:
-        """What a search may say: real words, without the forbidden ones."""
+        """What a search may use: real words, without the forbidden ones."""
         return words(self.denoiser, self.target.forbidden)
 
     def noise(self, case: AttackCase) -> Tensor:

@@ -27,7 +27,7 @@ def denoising_loss(
     timestep: Tensor,
     generator: torch.Generator,
 ) -> Tensor:
-    """‖m_θ(x_t, p′) − m‖²: how well the model under attack draws ``clean`` when told p′."""
+    """‖m_θ(x_t, p′) − m‖²: how well the model under attack draws ``clean`` conditioned on p′."""
     context.tracker.spend("gradients", len(clean))
     x, m = add_noise(context, clean, timestep, generator)
     return mean_square(predict(context, x, timestep, conditioning) - m).mean()

@@ -1,4 +1,4 @@
-"""One erasure under attack, in all settings of the protocol that say anything."""
+"""One erasure under attack, in every setting of the protocol that applies."""
 
 from __future__ import annotations
 

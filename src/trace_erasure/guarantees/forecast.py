@@ -222,7 +222,7 @@ def forecast(
     """Solves stage 1 for ``concept`` without drawing anything, and looks at what it would do.
 
     Args:
-        names: the vocabulary to look at; default: what the captions speak of.
+        names: the vocabulary to look at; default: the names that the captions mention.
         captions: ordinary language; default: the package's.
     """
     denoiser = Denoiser(pipe)

@@ -1,4 +1,4 @@
-"""Unseen synonyms: other words for the concept, which the erasure was not told."""
+"""Unseen synonyms: other words for the concept, which the erasure does not list."""
 
 from __future__ import annotations
 

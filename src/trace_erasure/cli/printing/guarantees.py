@@ -77,9 +77,7 @@ def _path_table(found: Guarantee, kl: PathKL) -> Table:
         f"at level {found.noise_level:.2f}", f"|ΔPr| ≤ {kl.state:.3g} for the state there"
     )
     if kl.vacuous and kl.lowest_informative_level is not None:
-        table.add_row(
-            "says something", f"of states down to level {kl.lowest_informative_level:.2f}"
-        )
+        table.add_row("informative", f"for states down to level {kl.lowest_informative_level:.2f}")
     return table
 
 

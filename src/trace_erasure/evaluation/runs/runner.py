@@ -32,7 +32,7 @@ class Attachable(Protocol):
 
 @dataclass(frozen=True)
 class JudgeOutput:
-    """What one judge says of one picture."""
+    """The output of one judge for one picture."""
 
     probabilities: Tensor | None
     score: float | None
