@@ -186,7 +186,7 @@ def test_interrupted_before_any_work(spec, tmp_path, monkeypatch):
         (["missing.yaml"], "there is no file missing.yaml"),
         (
             ["--concept", "fox", "--model", "sdxl"],
-            "neither a shipped model (emoji-sd, emoji-flux) nor a folder",
+            "there is no model 'sdxl'. Give a shipped model (emoji-sd, emoji-flux), a folder",
         ),
         (["--concept", "fox", "--kind", "animal"], "unknown concept kind 'animal'"),
         (["--concept", " "], "the concept is empty"),
@@ -194,7 +194,7 @@ def test_interrupted_before_any_work(spec, tmp_path, monkeypatch):
         (["--concept", "fox", "--no-closed-form"], "nothing would be erased"),
         (["SPEC", "--no-finetune", "--no-closed-form"], "nothing would be erased"),
         (["SPEC", "--concept", "fox"], "both say what to erase"),
-        (["SPEC", "--model", "nowhere"], "'nowhere' is neither"),
+        (["SPEC", "--model", "nowhere"], "there is no model 'nowhere'"),
         (["SPEC", "--out", "SPEC"], "cannot make the folder"),
         (["SPEC", "--out", "SPEC/deeper"], "cannot make the folder"),
     ],
@@ -302,7 +302,7 @@ def test_info_as_json_is_the_provenance(erased):
     assert result.exit_code == 0, result.output
     whole = json.loads(result.stdout)
     erasure = Erasure.load(erased)
-    assert whole["record"] == erasure.record
+    assert whole["record"] == erasure.record.to_dict()
     assert whole["base"] == erasure.base
     assert whole["bytes"] == erased.stat().st_size
     assert whole["metadata"]["modelspec.sai_model_spec"] == "1.0.1"

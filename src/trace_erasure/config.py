@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from trace_erasure.concepts.concept import Concept
 from trace_erasure.errors import InputError
-from trace_erasure.math.objectives import OBJECTIVES
+from trace_erasure.math.objective_names import NAMES as OBJECTIVES
 
 HARDENING = ("off", "closed_form", "adversarial")
 WINDOWS = ("late", "early", "all")

@@ -64,6 +64,11 @@ class RunConfig:
         return slug(" ".join(concept.name for concept in self.erase.concepts))
 
 
+def hyphenated(text: str) -> str:
+    """The words of ``text`` in lower case, joined by hyphens; empty where there are none."""
+    return re.sub(r"[\W_]+", "-", text.lower()).strip("-")[:LONGEST_NAME].strip("-")
+
+
 def slug(text: str) -> str:
     """``text`` as a file name: lower case, words joined by hyphens.
 
@@ -75,7 +80,7 @@ def slug(text: str) -> str:
         ('mira-solberg', 'fox-6bd35cd9')
     """
     plain = unicodedata.normalize("NFC", text).lower()
-    words = re.sub(r"[\W_]+", "-", plain).strip("-")[:LONGEST_NAME].strip("-")
+    words = hyphenated(plain)
     exact = words == plain.replace(" ", "-") and "-" not in plain
     if words and exact and words not in RESERVED_NAMES:
         return words

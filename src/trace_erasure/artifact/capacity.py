@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 
-from trace_erasure.math.joint_solve import Trial
+from trace_erasure.math.trial import Trial
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ def generate(
 ) -> None:
     """Draw pictures, with an erasure or without: the same seeds show the difference."""
     from trace_erasure.artifact.erasure import Erasure
-    from trace_erasure.config_file import slug
+    from trace_erasure.config_file import hyphenated
     from trace_erasure.pipeline.generate import generate as draw
     from trace_erasure.pipeline.loading import load_pipeline
     from trace_erasure.utils.atomic import atomic
@@ -49,7 +49,7 @@ def generate(
             guidance_scale=guidance_scale,
         )
         for (i, text, number), image in zip(wanted, images, strict=True):
-            file = out / f"{i:02}-{slug(text)}-seed{number}.png"
+            file = out / f"{i:02}-{hyphenated(text) or 'prompt'}-seed{number}.png"
             with atomic(file) as partial:
                 image.save(partial, format="PNG")
             typer.echo(file)

@@ -17,6 +17,7 @@ from trace_erasure.math.closed_form import Edit, left_inverse
 from trace_erasure.math.column_pairs import Pairs, concatenated
 from trace_erasure.math.edit_metrics import expected_collateral, output_norm
 from trace_erasure.math.subspaces import gram
+from trace_erasure.math.trial import Trial
 from trace_erasure.math.weighted_ridge import Preserved, reweighted, ridge_edit
 
 DIRECTIONS_TRIED = (8, 4, 2, 1)
@@ -118,27 +119,6 @@ def capacity_needed(
     """
     count = sum(2 * pairs.leading(root, directions).count for pairs in concepts)
     return (count + keep.shape[1]) / len(keep)
-
-
-@dataclass(frozen=True)
-class Trial:
-    """One way to solve jointly, and what it does.
-
-    Attributes:
-        mode, directions: see ``Joint``.
-        needed: share of the dimensions that its conditions ask for; see ``capacity_needed``.
-        residuals: ‖W′C − WS‖ / ‖W(C − S)‖ for each concept, weighted; 0 exact, 1 no effect.
-        collateral: tr[ΔW Σ ΔWᵀ] / tr[W Σ Wᵀ], as in ``expected_collateral``.
-        cost: mean squared error on the concepts' columns and on ordinary ones together, as a
-            share of how far the concepts' have to move.
-    """
-
-    mode: str
-    directions: int
-    needed: float
-    residuals: tuple[float, ...]
-    collateral: float
-    cost: float
 
 
 def measure(

@@ -12,6 +12,8 @@ from collections.abc import Callable
 from jaxtyping import Float
 from torch import Tensor
 
+from trace_erasure.math.objective_names import NAMES
+
 Objective = Callable[[Tensor, Tensor, Tensor, Tensor, float], Tensor]
 
 
@@ -61,4 +63,4 @@ def margin(
     return (mean_square(e - e_s) - mean_square(e - e_p) + eta * gap).clamp(min=0)
 
 
-OBJECTIVES: dict[str, Objective] = {"anchor": anchor, "reverse_cfg": reverse_cfg, "margin": margin}
+OBJECTIVES: dict[str, Objective] = dict(zip(NAMES, (anchor, reverse_cfg, margin), strict=True))

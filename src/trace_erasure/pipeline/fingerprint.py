@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import Tensor
 from typing_extensions import TypedDict
 
 from trace_erasure.errors import InputError
 
-HALVES = (torch.float16, torch.bfloat16)
+if TYPE_CHECKING:
+    from torch import Tensor
+
+HALVES = ("float16", "bfloat16")
 
 
 class Fingerprint(TypedDict):
@@ -46,6 +47,8 @@ def fingerprint(pipe: Any) -> Fingerprint:
     in half precision, once for each half precision that they round to directly, so that a model
     keeps its fingerprint whether it was loaded in full or in half.
     """
+    import torch
+
     from trace_erasure.pipeline.denoiser import Denoiser  # diffusers, which readers do without
 
     denoiser = Denoiser(pipe)
@@ -55,14 +58,15 @@ def fingerprint(pipe: Any) -> Fingerprint:
         for path, linear in denoiser.maps(stream.name).items()
     }
     weights["token_embedding"] = _original_rows(pipe)
-    dtypes = (denoiser.dtype,) if denoiser.dtype in HALVES else HALVES
+    own = str(denoiser.dtype).removeprefix("torch.")
+    dtypes = (own,) if own in HALVES else HALVES
     hashes: dict[str, str] = {}
     for dtype in dtypes:
         digest = hashlib.sha256()
         for name, weight in weights.items():
             digest.update(f"{name} {tuple(weight.shape)} ".encode())
-            digest.update(tensor_bytes(weight.detach().to(dtype)))
-        hashes[str(dtype).removeprefix("torch.")] = digest.hexdigest()
+            digest.update(tensor_bytes(weight.detach().to(getattr(torch, dtype))))
+        hashes[dtype] = digest.hexdigest()
     return {
         "pipeline": type(pipe).__name__,
         "prediction_type": denoiser.prediction,
@@ -102,4 +106,6 @@ def difference(made_on: Fingerprint, found: Fingerprint) -> str:
 
 def tensor_bytes(tensor: Tensor) -> bytes:
     """The values of a tensor as they lie in memory, row by row."""
+    import torch
+
     return tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes()
