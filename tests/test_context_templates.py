@@ -85,8 +85,8 @@ def test_a_compromise_is_the_default_where_an_encoder_reads_both_ways(build):
         return with_mode(ClosedFormConfig(**changes), spec, family_of(pipe)).mode
 
     fox = Concept("fox", "dog")
-    both_ways = "transformer" in pipe.components  # of these, the two with T5
-    assert mode(fox) == ("ridge" if both_ways else "equality")
+    bidirectional = "transformer" in pipe.components  # of these, the two with T5
+    assert mode(fox) == ("ridge" if bidirectional else "equality")
     # What is promised exactly is an equality everywhere.
     assert mode(fox, directions=None) == mode(fox, hardening="closed_form") == "equality"
     assert mode(Concept("fox", "dog", only_with="horse")) == mode(fox)

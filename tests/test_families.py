@@ -322,7 +322,7 @@ def test_prompts_whose_tokens_move_with_their_padding_are_refused():
 def test_padding_of_flux_2_says_what_the_prompt_says_and_is_heard():
     denoiser = Denoiser(tiny_flux2_klein(positions=POSITIONS).to(torch.float64))
     found = denoiser.encode(["a red fox", "a red dog"])
-    ((tokenizer, _),) = denoiser.populations()
+    ((tokenizer, _),) = denoiser.segments()
     end = len(tokenizer("a red fox").input_ids)
     padding = found.tokens[:, end:]
     assert padding.shape[1] > 10
@@ -369,7 +369,7 @@ def test_the_algebra_replays_the_pipeline_s_own_sampling(case):
     conditioning = denoiser.encode([PROMPT])
     times = pipe.scheduler.timesteps
     clean = NoisePoint.of(denoiser.prediction, torch.tensor(1.0), torch.tensor(0.0))
-    paths = [*(denoiser.path(t) for t in times), clean]
+    paths = [*(denoiser.noise_point(t) for t in times), clean]
     assert len(times) == len(expected) == 5
     # An Euler scheduler of a UNet moves x/α = x₀ + (σ/α) ε.
     frames = [1.0 if denoiser.family.flow else path.alpha for path in paths]

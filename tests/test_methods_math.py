@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from trace_erasure.baselines import ant, mace
-from trace_erasure.baselines.attention_hooks import recorded
-from trace_erasure.baselines.base import Job
+from trace_erasure.baselines.attention_hooks import record_attention
+from trace_erasure.baselines.base import BaselineContext
 from trace_erasure.baselines.cached_rollouts import ConceptRollouts
 from trace_erasure.baselines.closed_form_common import least_squares
 from trace_erasure.baselines.eraseanything import EraseAnything, shuffled
@@ -58,11 +58,11 @@ def descend(loss, start: torch.Tensor) -> torch.Tensor:
     return start.detach() - torch.linalg.solve(hessian, gradient).view_as(start)
 
 
-def job_for(pipe, concept: Concept = CONCEPT) -> Job:
+def context_for(pipe, concept: Concept = CONCEPT) -> BaselineContext:
     denoiser = Denoiser(pipe)
     denoiser.network.requires_grad_(False)
     planned = resolve(denoiser, EraseConfig((concept,)), CAPTIONS)
-    return Job(denoiser, planned, CAPTIONS, 0, None)
+    return BaselineContext(denoiser, planned, CAPTIONS, 0, None)
 
 
 # Closed forms -----------------------------------------------------------------------------
@@ -88,17 +88,17 @@ def test_least_squares_is_the_minimum_of_what_it_says():
 
 def test_uce_edits_every_map_by_the_dense_solution():
     pipe = tiny_stable_diffusion()
-    job = job_for(pipe)
-    denoiser = job.denoiser
-    delta = UCE(guide=None).solve(job).closed_form
-    phrases = job.concepts[0].phrases
+    context = context_for(pipe)
+    denoiser = context.denoiser
+    delta = UCE(guide=None).solve(context).closed_form
+    phrases = context.concepts[0].phrases
     ends = [len(pipe.tokenizer(phrase).input_ids) - 2 for phrase in phrases]
     rows = denoiser.embeddings(phrases)[0]
     c = torch.stack([row[end] for row, end in zip(rows, ends, strict=True)], dim=1)
     horse = denoiser.embeddings(["horse"])[0][0, 1]
     s = horse[:, None].expand_as(c)
-    kept = [denoiser.embeddings([prompt])[0][0] for prompt in job.request.retain]
-    ends = [len(pipe.tokenizer(prompt).input_ids) - 2 for prompt in job.request.retain]
+    kept = [denoiser.embeddings([prompt])[0][0] for prompt in context.request.retain]
+    ends = [len(pipe.tokenizer(prompt).input_ids) - 2 for prompt in context.request.retain]
     r = torch.stack([rows[end] for rows, end in zip(kept, ends, strict=True)], dim=1)
     assert r.shape[1] > 1
     penalty = 0.5 * r.square().mean() * torch.eye(len(r), dtype=r.dtype)
@@ -298,10 +298,10 @@ def test_ant_counts_what_the_formula_says(guidance):
 
 def test_ant_reverses_late_states_and_keeps_early_ones():
     """The paper's time axis: late is the clean end, at every number of sampler steps."""
-    job = job_for(tiny_stable_diffusion())
+    context = context_for(tiny_stable_diffusion())
     for steps in (5, 12):
         method = ant.ANTSingle(noise_level=0.7, sampler_steps=steps, trajectories=2)
-        states = method.states(job, job.concepts)
+        states = method.states(context, context.concepts)
         seen: list[torch.Tensor] = []
         real = ant.losses
 
@@ -311,7 +311,7 @@ def test_ant_reverses_late_states_and_keeps_early_ones():
 
         ant.losses = spy
         try:
-            method.terms(job, states, torch.Generator().manual_seed(0))
+            method.terms(context, states, torch.Generator().manual_seed(0))
         finally:
             ant.losses = real
         (late, early) = seen[0]
@@ -319,7 +319,10 @@ def test_ant_reverses_late_states_and_keeps_early_ones():
 
 
 def test_the_mask_keeps_the_most_salient():
-    assert ant.most(torch.tensor([[0.1, 4.0], [3.0, 0.2]]), 0.5).tolist() == [[0, 1], [1, 0]]
+    assert ant.largest_mask(torch.tensor([[0.1, 4.0], [3.0, 0.2]]), 0.5).tolist() == [
+        [0, 1],
+        [1, 0],
+    ]
 
 
 def test_terms_are_weighted_as_declared():
@@ -346,9 +349,9 @@ def test_esd_aims_where_the_released_convention_says(eta, goal, monkeypatch):
 
     import trace_erasure.baselines.esd as module
 
-    job = job_for(tiny_stable_diffusion())
+    context = context_for(tiny_stable_diffusion())
     states = module.rollout_concepts(
-        job.denoiser, ["fox"], trajectories=1, steps=2, guidance_scale=1.0, seed=0
+        context.denoiser, ["fox"], trajectories=1, steps=2, guidance_scale=1.0, seed=0
     )
     fixed = replace(
         states, e_p=torch.full_like(states.e_p, 2.0), e_0=torch.full_like(states.e_0, 0.5)
@@ -356,7 +359,7 @@ def test_esd_aims_where_the_released_convention_says(eta, goal, monkeypatch):
     monkeypatch.setattr(module, "rollout_concepts", lambda *_, **__: fixed)
     monkeypatch.setattr(module, "train", spy)
     monkeypatch.setattr(Denoiser, "predict", lambda self, x, t, c: torch.full_like(x, 3.0))
-    ESD(negative_guidance=eta).solve(job)
+    ESD(negative_guidance=eta).solve(context)
     assert seen == [pytest.approx((3.0 - goal) ** 2)]
 
 
@@ -406,9 +409,9 @@ def test_masks_follow_the_difference_to_every_resolution():
 
 
 def test_mace_rewrites_the_words_around_a_concept_and_not_the_concept():
-    job = job_for(tiny_stable_diffusion(width=256, positions=24))
-    closed = MACE(penalty=1e-6)._closed_form(job)
-    denoiser = job.denoiser
+    context = context_for(tiny_stable_diffusion(width=256, positions=24))
+    closed = MACE(penalty=1e-6)._closed_form(context)
+    denoiser = context.denoiser
     fox, horse = denoiser.embeddings(["a photo of a fox", "a photo of a horse"])[0]
     path, layer = next(iter(denoiser.maps().items()))
     w = layer.weight.double()
@@ -448,7 +451,7 @@ def test_recorded_attention_is_what_the_network_attends_to(build, monkeypatch):
     denoiser = Denoiser(pipe)
     words = denoiser.encode(["a red fox"])
     state, time = denoiser.initial_states([0]), torch.tensor([500.0])
-    with torch.no_grad(), recorded(denoiser) as found:
+    with torch.no_grad(), record_attention(denoiser) as found:
         output = denoiser.predict(state, time, words)
     seen = reference_map(pipe, monkeypatch, lambda: denoiser.predict(state, time, words))
     text = words.tokens.shape[1]
@@ -481,16 +484,16 @@ def randomized(parameters: Mapping[str, torch.Tensor]) -> list[torch.Tensor]:
 @pytest.mark.parametrize("build", [tiny_flux, tiny_flux2_klein, tiny_sd3])
 def test_every_term_of_eraseanything_reaches_the_lora(build):
     pipe = build(positions=40)
-    job = job_for(pipe)
+    context = context_for(pipe)
     method = EraseAnything(trajectories=2, sampler_steps=3, wordings=4, kept=3)
-    lesson = method.prepare(job)
-    denoiser = job.denoiser
+    data = method.prepare(context)
+    denoiser = context.denoiser
     layers = denoiser.family.attention.text_queries_keys
     with lora(denoiser, layers, 2, 0, name="test") as change:
         parameters = randomized(change.parameters)
         terms = {}
         for step in (0, 1):
-            terms |= method.losses(denoiser, lesson, step, torch.Generator().manual_seed(1))
+            terms |= method.losses(denoiser, data, step, torch.Generator().manual_seed(1))
         assert set(terms) == {"erase", "attention", "flow", "contrast"}
         for name, term in terms.items():
             gradients = torch.autograd.grad(term, parameters, retain_graph=True, allow_unused=True)
@@ -499,23 +502,23 @@ def test_every_term_of_eraseanything_reaches_the_lora(build):
 
 def test_the_teacher_of_eraseanything_is_frozen():
     """Its target does not move with the student, or nothing would be turned round."""
-    job = job_for(tiny_flux(positions=24))
+    context = context_for(tiny_flux(positions=24))
     method = EraseAnything(trajectories=2, sampler_steps=3, wordings=1, kept=2, eta=1.0)
-    lesson = method.prepare(job)
-    denoiser = job.denoiser
+    data = method.prepare(context)
+    denoiser = context.denoiser
     layers = denoiser.family.attention.text_queries_keys
 
     def erase() -> float:
-        return method.losses(denoiser, lesson, 0, torch.Generator().manual_seed(0))["erase"].item()
+        return method.losses(denoiser, data, 0, torch.Generator().manual_seed(0))["erase"].item()
 
     with lora(denoiser, layers, 2, 0, name="test") as change:
         at_first = erase()  # the student is the teacher: ‖2 (e_p − e_0)‖²
         i = torch.randint(0, 1, (1,))
         assert at_first > 0
         randomized(change.parameters)
-        before = lesson.states.e_0[i].clone()
+        before = data.states.e_0[i].clone()
         assert erase() != at_first
-        assert torch.equal(lesson.states.e_0[i], before)
+        assert torch.equal(data.states.e_0[i], before)
 
 
 def test_shuffling_keeps_a_phrase_together():
@@ -528,9 +531,9 @@ def test_shuffling_keeps_a_phrase_together():
 
 
 def test_maces_loss_reaches_keys(monkeypatch):
-    job = job_for(tiny_stable_diffusion(positions=24))
+    context = context_for(tiny_stable_diffusion(positions=24))
     method = MACE(pictures=2, sampler_steps=2, steps=1)
-    drawn = method._draw(job, job.concepts[0])
+    drawn = method._draw(context, context.concepts[0])
     found = {}
 
     def spy(parameters, losses, config, **options):
@@ -541,7 +544,7 @@ def test_maces_loss_reaches_keys(monkeypatch):
         return [0.0]
 
     monkeypatch.setattr(mace, "train", spy)
-    method._train(job, job.concepts[0], drawn, 0)
+    method._train(context, context.concepts[0], drawn, 0)
     reached = [name for name, g in found.items() if g is not None and g.abs().max() > 0]
     keys = [name for name in found if ".to_k." in name]
     assert keys and set(keys) <= set(reached)

@@ -23,4 +23,4 @@ def test_text_enters_by_as_many_maps_of_the_width_that_is_published(family):
         maps = denoiser.maps(stream)
         assert len(maps) == count
         assert {layer.in_features for layer in maps.values()} == {width}
-    assert [length for _, length in denoiser.populations()] == POSITIONS[family]
+    assert [length for _, length in denoiser.segments()] == POSITIONS[family]

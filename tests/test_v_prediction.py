@@ -53,7 +53,7 @@ def trained():
         t = torch.randint(1000, (BATCH,), generator=generator)
         clean = shapes[which // len(SENTENCES)]
         noise = torch.randn(clean.shape, generator=generator)
-        state, target = denoiser.path(t).expand(clean).join(clean, noise)
+        state, target = denoiser.noise_point(t).expand(clean).join(clean, noise)
         loss = F.mse_loss(denoiser.predict(state.float(), t, encoded[asked]), target.float())
         optimizer.zero_grad()
         loss.backward()

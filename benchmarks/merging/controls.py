@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from trace_erasure.artifact.erasure import Erasure
-from trace_erasure.baselines.base import Job, refuse_joint
-from trace_erasure.baselines.lora_fusion import fused
+from trace_erasure.baselines.base import BaselineContext, refuse_joint
+from trace_erasure.baselines.lora_fusion import fuse_loras
 from trace_erasure.baselines.mace import MACE
 from trace_erasure.baselines.uce import UCE
 from trace_erasure.concepts.captions import captions_or_broad
@@ -30,11 +30,11 @@ def mace_fusion(pipe: Any, parts: Sequence[Erasure]) -> Erasure:
     denoiser, settings = Denoiser(pipe), MACE()
     refuse_joint(denoiser, "MACE's fusion")
     concepts = tuple(share.concept for part in parts for share in part.merge_statistics)
-    job = Job(
+    context = BaselineContext(
         denoiser, ResolvedRequest(EraseConfig(concepts), (), ()), captions_or_broad(None), 0, None
     )
     changes = [part.delta for part in parts]
-    one = fused(job, changes, penalty=settings.penalty, ordinary=settings.ordinary)
+    one = fuse_loras(context, changes, penalty=settings.penalty, ordinary=settings.ordinary)
     return _one(parts, one, "Fusion")
 
 

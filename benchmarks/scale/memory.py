@@ -130,7 +130,7 @@ def budget(family: str) -> dict[str, float]:
     denoiser, settings = Denoiser(pipe), FinetuneConfig()
     network = bytes_of(denoiser.network)
     width = {stream.name: _width(denoiser, stream.name) for stream in denoiser.family.streams}
-    positions = sum(length for _, length in denoiser.populations())
+    positions = sum(length for _, length in denoiser.segments())
     tokens = torch.empty(1, positions, width["tokens"], dtype=denoiser.dtype, device="meta")
     pooled = None
     if "pooled" in width:

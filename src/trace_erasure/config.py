@@ -37,7 +37,7 @@ class ClosedFormConfig:
         pooled: whether the pooled vector, in families that have one, is redirected too; without
             it the concept keeps a way in, and the certificate calls the pooled path open.
 
-    ``directions`` and ``keep`` count for each population of tokens (Stable Diffusion 3 has CLIP's
+    ``directions`` and ``keep`` count for each segment of tokens (Stable Diffusion 3 has CLIP's
     and T5's) and for the pooled vector.
     """
 

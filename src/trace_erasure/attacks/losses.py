@@ -14,7 +14,7 @@ def add_noise(
     context: AttackContext, clean: Tensor, timestep: Tensor, generator: torch.Generator
 ) -> tuple:
     """(x, m): ``clean`` states (n, …) at ``timestep`` with fresh noise, and the ideal output."""
-    path = context.denoiser.path(timestep.reshape(1)).expand(clean)
+    path = context.denoiser.noise_point(timestep.reshape(1)).expand(clean)
     noise = torch.randn(clean.shape, generator=generator).to(clean)
     x, m = path.join(clean, noise)
     return x.to(clean.dtype), m.to(clean.dtype)

@@ -9,9 +9,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from trace_erasure.baselines.base import Baseline, Change, Job
+from trace_erasure.baselines.base import Baseline, BaselineContext, Change
 from trace_erasure.baselines.cached_rollouts import ConceptRollouts, rollout_concepts
-from trace_erasure.baselines.lora_fusion import fused
+from trace_erasure.baselines.lora_fusion import fuse_loras
 from trace_erasure.baselines.trainable import TrainableChange, dense, lora
 from trace_erasure.concepts.concept import Concept
 from trace_erasure.errors import InputError
@@ -93,15 +93,15 @@ class _ANT(Baseline):
             "keep_empty": self.early * self.empty,
         }
 
-    def states(self, job: Job, concepts: Sequence[Concept]) -> ConceptRollouts:
+    def states(self, context: BaselineContext, concepts: Sequence[Concept]) -> ConceptRollouts:
         """ConceptRollouts with both windows in them. Raises ``InputError`` where one is empty."""
         states = rollout_concepts(
-            job.denoiser,
-            job.prompts(concepts, self.templates),
+            context.denoiser,
+            context.prompts(concepts, self.templates),
             trajectories=self.trajectories,
             steps=self.sampler_steps,
             guidance_scale=self.guidance_scale,
-            seed=job.seed,
+            seed=context.seed,
         )
         levels = states.rollouts.noise_levels
         late = levels <= self.noise_level
@@ -113,16 +113,18 @@ class _ANT(Baseline):
             )
         return states
 
-    def terms(self, job: Job, states: ConceptRollouts, generator: torch.Generator) -> Terms:
+    def terms(
+        self, context: BaselineContext, states: ConceptRollouts, generator: torch.Generator
+    ) -> Terms:
         """The loss terms on a random batch from each window."""
         is_late = states.rollouts.noise_levels <= self.noise_level
         late = draw_indices(is_late.nonzero()[:, 0], self.batch, generator)
         early = draw_indices((~is_late).nonzero()[:, 0], self.batch, generator)
-        return losses(job.denoiser, states, late, early, eta=self.eta, guidance=self.guidance)
+        return losses(context.denoiser, states, late, early, eta=self.eta, guidance=self.guidance)
 
     def fit(
         self,
-        job: Job,
+        context: BaselineContext,
         change: TrainableChange,
         states: ConceptRollouts,
         part: str,
@@ -130,11 +132,11 @@ class _ANT(Baseline):
     ) -> list[float]:
         return train(
             change.parameters,
-            lambda _, generator: self.terms(job, states, generator),
+            lambda _, generator: self.terms(context, states, generator),
             TrainingConfig(self.steps, self.learning_rate, self.weights),
-            seed=job.seed,
+            seed=context.seed,
             label=f"{self.NAME} {part}",
-            checkpoint=job.checkpoint_of(part),
+            checkpoint=context.checkpoint_of(part),
             gradient_masks=masks,
         )
 
@@ -177,38 +179,38 @@ class ANTSingle(_ANT):
     salient: float = 0.5
     saliency_steps: int = 10
 
-    def solve(self, job: Job) -> Change:
-        states = self.states(job, job.concepts)
-        with dense(job.denoiser, job.denoiser.family.attention.all) as change:
-            masks = self._masks(job, change, states) if self.salient < 1 else None
-            history = self.fit(job, change, states, "train", masks)
+    def solve(self, context: BaselineContext) -> Change:
+        states = self.states(context, context.concepts)
+        with dense(context.denoiser, context.denoiser.family.attention.all) as change:
+            masks = self._masks(context, change, states) if self.salient < 1 else None
+            history = self.fit(context, change, states, "train", masks)
             return Change(finetuned=change.delta(), figures={"final_loss": history[-1:]})
 
     def _masks(
-        self, job: Job, change: TrainableChange, states: ConceptRollouts
+        self, context: BaselineContext, change: TrainableChange, states: ConceptRollouts
     ) -> dict[str, Tensor]:
         """1 where a weight is among the salient for every phrase, by parameter."""
         parameters = list(change.parameters.values())
         masks = [torch.ones_like(parameter) for parameter in parameters]
-        texts = job.prompts(job.concepts, self.templates)
-        for number, said in enumerate(job.by_phrase(job.concepts, self.templates)):
+        texts = context.prompts(context.concepts, self.templates)
+        for number, said in enumerate(context.by_phrase(context.concepts, self.templates)):
             own = states.of_prompts([i for i, text in enumerate(texts) if text in said])
             if not len(own.rollouts):  # more phrases than trajectories
                 continue
             sums = [torch.zeros_like(parameter) for parameter in parameters]
             for step in range(self.saliency_steps):
-                generator = torch.Generator().manual_seed((job.seed + number) * 1_009 + step)
-                terms = self.terms(job, own, generator)
+                generator = torch.Generator().manual_seed((context.seed + number) * 1_009 + step)
+                terms = self.terms(context, own, generator)
                 loss = torch.stack([self.weights[k] * v for k, v in terms.items()]).sum()
                 gradients = torch.autograd.grad(loss, parameters, materialize_grads=True)
                 for total, gradient in zip(sums, gradients, strict=True):
                     total += gradient.abs()
             for mask, total in zip(masks, sums, strict=True):
-                mask *= most(total, self.salient)
+                mask *= largest_mask(total, self.salient)
         return dict(zip(change.parameters, masks, strict=True))
 
 
-def most(values: Tensor, share: float) -> Tensor:
+def largest_mask(values: Tensor, share: float) -> Tensor:
     """1 for the ``share`` of entries that are largest, 0 for the others."""
     count = max(1, round(share * values.numel()))
     mask = torch.zeros_like(values).flatten()
@@ -255,22 +257,22 @@ class ANTMulti(_ANT):
     penalty: float = 0.0
     ordinary: float = 20.0
 
-    def solve(self, job: Job) -> Change:
-        denoiser = job.denoiser
+    def solve(self, context: BaselineContext) -> Change:
+        denoiser = context.denoiser
         changes, final = [], []
-        for i, concept in enumerate(job.concepts):
-            states = self.states(job, [concept])
+        for i, concept in enumerate(context.concepts):
+            states = self.states(context, [concept])
             with lora(
                 denoiser,
                 denoiser.family.stream(TOKENS).maps,
                 self.rank,
-                job.seed + i,
+                context.seed + i,
                 name=ADAPTER,
                 scale=self.alpha / self.rank,
             ) as change:
-                final += self.fit(job, change, states, str(i))[-1:]
+                final += self.fit(context, change, states, str(i))[-1:]
                 changes.append(
                     {path: x.scale(self.lora_scale) for path, x in change.delta().items()}
                 )
-        one = fused(job, changes, penalty=self.penalty, ordinary=self.ordinary)
+        one = fuse_loras(context, changes, penalty=self.penalty, ordinary=self.ordinary)
         return Change(finetuned=one, figures={"final_losses": final})

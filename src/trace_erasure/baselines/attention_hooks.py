@@ -15,7 +15,7 @@ from trace_erasure.pipeline.denoiser import Denoiser
 
 
 @contextmanager
-def recorded(denoiser: Denoiser) -> Iterator[dict[str, Tensor]]:
+def record_attention(denoiser: Denoiser) -> Iterator[dict[str, Tensor]]:
     """Within it every run of the network leaves its attention to text in the dictionary.
 
     By module path, (batch, heads, image positions, text positions), with gradients. What image

@@ -63,7 +63,7 @@ class Change:
 
 
 @dataclass(frozen=True)
-class Job:
+class BaselineContext:
     """One erasure in the making.
 
     Attributes:
@@ -129,7 +129,7 @@ class Baseline:
     def check(self, denoiser: Denoiser) -> None:
         """Raises ``InputError`` for a family that the method is not made for."""
 
-    def solve(self, job: Job) -> Change:
+    def solve(self, context: BaselineContext) -> Change:
         """The change of the network, which may carry adapters of ours when it returns."""
         raise NotImplementedError
 
@@ -155,9 +155,9 @@ class Baseline:
         if workdir is not None:
             decides = [settings, named, planned.retain, planned.captions, base, seed]
             checkpoint = Path(workdir) / f"{self.NAME}-{digest_of(decides)}"
-        job = Job(denoiser, planned, captions_or_broad(captions), seed, checkpoint)
+        context = BaselineContext(denoiser, planned, captions_or_broad(captions), seed, checkpoint)
         with adapters.frozen(denoiser):
-            change = self.solve(job)
+            change = self.solve(context)
         files: list[Path] = []
         if checkpoint is not None:
             files = sorted(checkpoint.parent.glob(f"{checkpoint.name}-*.safetensors"))

@@ -7,7 +7,7 @@ import re
 import torch
 from torch import Tensor
 
-from trace_erasure.baselines.base import Job, sentence, surrogate_of
+from trace_erasure.baselines.base import BaselineContext, sentence, surrogate_of
 from trace_erasure.baselines.last_token import last_columns, moment
 from trace_erasure.concepts.alignment import balance
 from trace_erasure.math import closed_form as algebra
@@ -63,14 +63,14 @@ def change_of(
 
 
 def subject_columns(
-    job: Job, stream: str, guide: str | None, templates: bool
+    context: BaselineContext, stream: str, guide: str | None, templates: bool
 ) -> tuple[Tensor, Tensor]:
     """One column for each phrase of each concept and its guide's, (d, m) twice.
 
     ``guide`` None is each concept's surrogate. Without ``templates`` the phrase stands alone.
     """
     prompts, phrases, guides, words = [], [], [], []
-    for concept in job.concepts:
+    for concept in context.concepts:
         word = surrogate_of(concept) if guide is None else guide
         for template in concept.sentences if templates else ("{x}",):
             for phrase in concept.phrases:
@@ -78,19 +78,19 @@ def subject_columns(
                 phrases.append(phrase)
                 guides.append(sentence(template, word))
                 words.append(word)
-    own = last_columns(job.denoiser, prompts, stream, phrases)
-    others = last_columns(job.denoiser, guides, stream, words)
+    own = last_columns(context.denoiser, prompts, stream, phrases)
+    others = last_columns(context.denoiser, guides, stream, words)
     return torch.cat(own, dim=1), torch.cat(others, dim=1)
 
 
-def retained_columns(job: Job, stream: str) -> Tensor:
+def retained_columns(context: BaselineContext, stream: str) -> Tensor:
     """The last word's column of every prompt that is to be retained, (d, n)."""
-    if not job.request.retain:
-        return last_columns(job.denoiser, [EMPTY], stream)[0][:, :0]
-    return torch.cat(last_columns(job.denoiser, job.request.retain, stream), dim=1)
+    if not context.request.retain:
+        return last_columns(context.denoiser, [EMPTY], stream)[0][:, :0]
+    return torch.cat(last_columns(context.denoiser, context.request.retain, stream), dim=1)
 
 
 def empty_columns(denoiser: Denoiser, stream: str) -> list[Tensor]:
-    """All columns of the empty prompt, for each token population (d, positions)."""
+    """All columns of the empty prompt, for each token segment (d, positions)."""
     parts = denoiser.embeddings([EMPTY], stream)
     return [size * part[0].mT for part, size in zip(parts, balance(parts), strict=True)]

@@ -11,8 +11,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from trace_erasure.baselines.attention_hooks import recorded
-from trace_erasure.baselines.base import Baseline, Change, Job, refuse_cross, surrogate_of
+from trace_erasure.baselines.attention_hooks import record_attention
+from trace_erasure.baselines.base import (
+    Baseline,
+    BaselineContext,
+    Change,
+    refuse_cross,
+    surrogate_of,
+)
 from trace_erasure.baselines.cached_rollouts import ConceptRollouts, rollout_concepts
 from trace_erasure.baselines.trainable import lora
 from trace_erasure.concepts import candidates
@@ -45,7 +51,7 @@ class Wordings:
 
     Attributes:
         conditioning: n prompts.
-        columns: (n, positions) 1 at the tokens of the phrase, over all token populations.
+        columns: (n, positions) 1 at the tokens of the phrase, over all token segments.
         concept: (n,) index of the concept that is meant.
     """
 
@@ -59,7 +65,7 @@ class Wordings:
 
 
 @dataclass(frozen=True)
-class Lesson:
+class TrainingData:
     """What the LoRA learns from.
 
     Attributes:
@@ -85,13 +91,13 @@ def wordings_of(denoiser: Denoiser, said: Sequence[tuple[str, str, int]]) -> Wor
     rows = []
     for prompt, phrase, _ in said:
         parts = []
-        for tokenizer, length in denoiser.populations():
+        for tokenizer, length in denoiser.segments():
             part = torch.zeros(length)
             part[locate(tokenizer, prompt, phrase, length).concept] = 1
             parts.append(part)
         rows.append(torch.cat(parts))
     conditioning = denoiser.encode([prompt for prompt, _, _ in said])
-    # A population whose text encoder is not loaded is zeros at the end.
+    # A segment whose text encoder is not loaded is zeros at the end.
     width = conditioning.tokens.shape[1]
     columns = torch.stack([F.pad(row, (0, width - len(row))) for row in rows])
     return Wordings(conditioning, columns, torch.tensor([concept for _, _, concept in said]))
@@ -164,8 +170,8 @@ class EraseAnything(Baseline):
     def check(self, denoiser: Denoiser) -> None:
         refuse_cross(denoiser, "EraseAnything")
 
-    def solve(self, job: Job) -> Change:
-        lesson = self.prepare(job)
+    def solve(self, context: BaselineContext) -> Change:
+        data = self.prepare(context)
         weights = {
             "erase": self.erase_weight,
             "attention": self.attention,
@@ -173,30 +179,30 @@ class EraseAnything(Baseline):
             "contrast": self.contrast,
         }
         with lora(
-            job.denoiser,
-            job.denoiser.family.attention.text_queries_keys,
+            context.denoiser,
+            context.denoiser.family.attention.text_queries_keys,
             self.rank,
-            job.seed,
+            context.seed,
             name=ADAPTER,
             init_std=1 / self.rank,
         ) as change:
             history = train(
                 change.parameters,
-                lambda step, generator: self.losses(job.denoiser, lesson, step, generator),
+                lambda step, generator: self.losses(context.denoiser, data, step, generator),
                 TrainingConfig(self.steps, self.learning_rate, weights, self.weight_decay),
-                seed=job.seed,
+                seed=context.seed,
                 label=self.NAME,
-                checkpoint=job.checkpoint_of("train"),
+                checkpoint=context.checkpoint_of("train"),
             )
             return Change(finetuned=change.delta(), figures={"final_losses": history[-2:]})
 
-    def prepare(self, job: Job) -> Lesson:
+    def prepare(self, context: BaselineContext) -> TrainingData:
         """Everything that the frozen network is asked for before training."""
-        denoiser, random = job.denoiser, Random(job.seed)
+        denoiser, random = context.denoiser, Random(context.seed)
         spoken: list[tuple[str, str, int]] = []
         for i in range(self.wordings):
-            number = i % len(job.concepts)
-            concept = job.concepts[number]
+            number = i % len(context.concepts)
+            concept = context.concepts[number]
             phrase = concept.phrase
             if concept.synonyms and random.random() < self.replace:
                 phrase = random.choice(concept.synonyms)
@@ -205,12 +211,12 @@ class EraseAnything(Baseline):
                 prompt = shuffled(prompt, phrase, random)
             spoken.append((prompt, phrase, number))
         own, near, others = [], [], []
-        for number, concept in enumerate(job.concepts):
+        for number, concept in enumerate(context.concepts):
             frame = candidates.PROBE_TEMPLATES[concept.kind]
             own += [(fill_template(frame, phrase), phrase, number) for phrase in concept.phrases]
             synonyms = concept.synonyms or (concept.phrase,)
             near += [(fill_template(frame, word), word, number) for word in synonyms]
-            unrelated = self._unrelated(job, concept)
+            unrelated = self._unrelated(context, concept)
             words = random.sample(unrelated, min(UNRELATED, len(unrelated)))
             others += [(fill_template(frame, word), word, number) for word in words]
         states = rollout_concepts(
@@ -219,19 +225,19 @@ class EraseAnything(Baseline):
             trajectories=self.trajectories,
             steps=self.sampler_steps,
             guidance_scale=self.guidance_scale,
-            seed=job.seed,
+            seed=context.seed,
             distilled_guidance=self.guidance,
         )
-        retained = denoiser.encode(job.retained(self.kept))
+        retained = denoiser.encode(context.retained(self.kept))
         with denoiser.without_adapters():
             clean = denoiser.rollout(
                 retained,
                 states.empty,
-                trajectory_seeds(job.seed, len(retained), RETAIN_OFFSET),
+                trajectory_seeds(context.seed, len(retained), RETAIN_OFFSET),
                 steps=self.sampler_steps,
                 guidance=self.guidance_scale,
             )
-        return Lesson(
+        return TrainingData(
             states,
             torch.tensor([number for _, _, number in own]),
             wordings_of(denoiser, spoken),
@@ -242,60 +248,58 @@ class EraseAnything(Baseline):
         )
 
     @staticmethod
-    def _unrelated(job: Job, concept: Concept) -> list[str]:
+    def _unrelated(context: BaselineContext, concept: Concept) -> list[str]:
         """Names of the concept's kind that mean none of the concepts."""
-        erased = [phrase for c in job.concepts for phrase in c.phrases]
-        names = candidates.caption_names(job.captions, concept.kind)
+        erased = [phrase for c in context.concepts for phrase in c.phrases]
+        names = candidates.caption_names(context.captions, concept.kind)
         found = [name for name in names if not mentions(name, erased)]
         return found or [surrogate_of(concept)]
 
     def losses(
-        self, denoiser: Denoiser, lesson: Lesson, step: int, generator: torch.Generator
+        self, denoiser: Denoiser, data: TrainingData, step: int, generator: torch.Generator
     ) -> Terms:
         """The two terms of an even or of an odd step, unweighted, at one random state."""
-        bank, spoken = lesson.states.rollouts, lesson.spoken
+        bank, spoken = data.states.rollouts, data.spoken
         j = draw_indices(torch.arange(len(spoken.concept)), 1, generator)
         concept = int(spoken.concept[j])
-        mine = (lesson.owner[bank.prompt] == concept).nonzero()[:, 0]
+        mine = (data.owner[bank.prompt] == concept).nonzero()[:, 0]
         i = draw_indices(mine, 1, generator)
         x, t = bank.states[i], bank.timesteps[i]
         wording, columns = spoken.conditioning[j], spoken.columns[j].to(x.device)
-        with recorded(denoiser) as maps:
+        with record_attention(denoiser) as maps:
             e = denoiser.predict(x, t, wording, self.guidance).float()
-        seen = last(maps)
+        seen = last_block_attention(maps)
         if step % 2 == 0:
             with denoiser.without_adapters(), torch.no_grad():
                 e_p = denoiser.predict(x, t, wording, self.guidance).float()
-            e_0 = lesson.states.e_0[i]
+            e_0 = data.states.e_0[i]
             return {
                 "erase": reverse_cfg(e, e_p, e_0, e_0, self.eta).mean(),
                 "attention": row_norms(seen, columns),
             }
-        near = draw_indices(lesson.near.of(concept), 1, generator)
-        rest = lesson.others.of(concept)
+        near = draw_indices(data.near.of(concept), 1, generator)
+        rest = data.others.of(concept)
         rest = rest[torch.randperm(len(rest), generator=generator)[: self.irrelevant]]
-        frozen = Conditioning.cat(
-            [lesson.near.conditioning[near], lesson.others.conditioning[rest]]
-        )
-        marks = torch.cat([lesson.near.columns[near], lesson.others.columns[rest]]).to(x.device)
+        frozen = Conditioning.cat([data.near.conditioning[near], data.others.conditioning[rest]])
+        marks = torch.cat([data.near.columns[near], data.others.columns[rest]]).to(x.device)
         n = len(frozen)
-        with denoiser.without_adapters(), torch.no_grad(), recorded(denoiser) as maps:
+        with denoiser.without_adapters(), torch.no_grad(), record_attention(denoiser) as maps:
             denoiser.predict(x[[0] * n], t[[0] * n], frozen, self.guidance)
-        fixed = word_maps(last(maps), marks)
+        fixed = word_maps(last_block_attention(maps), marks)
         own = word_maps(seen, columns)[0]
-        k = draw_indices(torch.arange(len(lesson.clean)), 1, generator)
-        clean = lesson.clean[k]
+        k = draw_indices(torch.arange(len(data.clean)), 1, generator)
+        clean = data.clean[k]
         noise = torch.randn(clean.shape, generator=generator).to(clean)
         level = torch.rand(1, generator=generator, dtype=torch.float64)
         times = level * denoiser.pipe.scheduler.config.num_train_timesteps
-        state, goal = denoiser.path(times).expand(clean).join(clean, noise)
-        kept = denoiser.predict(state.to(clean), times.to(clean), lesson.retained[k], self.guidance)
+        state, goal = denoiser.noise_point(times).expand(clean).join(clean, noise)
+        kept = denoiser.predict(state.to(clean), times.to(clean), data.retained[k], self.guidance)
         return {
             "flow": mean_square(kept.float() - goal.float()).mean(),
             "contrast": reverse_contrast(fixed[0], own, fixed[1:], self.temperature),
         }
 
 
-def last(maps: dict[str, Tensor]) -> Tensor:
+def last_block_attention(maps: dict[str, Tensor]) -> Tensor:
     """The attention of the last block that ran."""
     return list(maps.values())[-1]

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import torch
 
-from trace_erasure.baselines.base import Baseline, Change, Job
+from trace_erasure.baselines.base import Baseline, BaselineContext, Change
 from trace_erasure.baselines.cached_rollouts import rollout_concepts
 from trace_erasure.baselines.trainable import dense
 from trace_erasure.errors import InputError
@@ -66,15 +66,15 @@ class ESD(Baseline):
         if self.subset not in SUBSETS:
             raise InputError(f"subset is {self.subset!r}; allowed: {', '.join(SUBSETS)}.")
 
-    def solve(self, job: Job) -> Change:
-        denoiser = job.denoiser
+    def solve(self, context: BaselineContext) -> Change:
+        denoiser = context.denoiser
         states = rollout_concepts(
             denoiser,
-            job.prompts(job.concepts, self.templates),
+            context.prompts(context.concepts, self.templates),
             trajectories=self.trajectories,
             steps=self.sampler_steps,
             guidance_scale=self.guidance_scale,
-            seed=job.seed,
+            seed=context.seed,
         )
         everywhere = torch.arange(len(states.rollouts))
 
@@ -91,8 +91,8 @@ class ESD(Baseline):
                 change.parameters,
                 losses,
                 TrainingConfig(self.steps, self.learning_rate, {"erase": 1.0}),
-                seed=job.seed,
+                seed=context.seed,
                 label=f"esd-{self.subset}",
-                checkpoint=job.checkpoint_of("train"),
+                checkpoint=context.checkpoint_of("train"),
             )
             return Change(finetuned=change.delta(), figures={"final_loss": history[-1:]})

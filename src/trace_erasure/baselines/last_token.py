@@ -24,7 +24,7 @@ def last_columns(
     stream: str,
     phrases: Sequence[str] | None = None,
 ) -> list[Tensor]:
-    """One column a prompt, for each token population (d, n), in balanced sizes.
+    """One column a prompt, for each token segment (d, n), in balanced sizes.
 
     It is the phrase's last token where ``phrases`` are given, else the last token before EOS. Of
     a pooled vector it is all there is. An empty prompt, or an empty phrase, has its first token.
@@ -32,8 +32,8 @@ def last_columns(
     parts = denoiser.embeddings(prompts, stream)
     found = []
     sizes = balance(parts)
-    populations = denoiser.populations(stream)
-    for (tokenizer, length), part, size in zip(populations, parts, sizes, strict=True):
+    segments = denoiser.segments(stream)
+    for (tokenizer, length), part, size in zip(segments, parts, sizes, strict=True):
         rows = []
         for i, prompt in enumerate(prompts):
             position = 0
@@ -49,13 +49,13 @@ def last_columns(
 def tail_columns(denoiser: Denoiser, prompt: str, guide: str, stream: str) -> tuple[Tensor, Tensor]:
     """All columns from the last word of ``prompt`` on, and as many of ``guide``: (d, m) twice.
 
-    Every token population has its own; of a pooled vector it is the one column there is.
+    Every token segment has its own; of a pooled vector it is the one column there is.
     """
     parts = denoiser.embeddings([prompt, guide], stream)
     own, other = [], []
     sizes = balance(parts)
-    populations = denoiser.populations(stream)
-    for (tokenizer, _), part, size in zip(populations, parts, sizes, strict=True):
+    segments = denoiser.segments(stream)
+    for (tokenizer, _), part, size in zip(segments, parts, sizes, strict=True):
         begin, start = 0, 0
         if tokenizer is not None:
             begin, start = last_position(tokenizer, prompt), last_position(tokenizer, guide)

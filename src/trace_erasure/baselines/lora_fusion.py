@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import torch
 
-from trace_erasure.baselines.base import Job
+from trace_erasure.baselines.base import BaselineContext
 from trace_erasure.concepts.alignment import keep_columns
 from trace_erasure.concepts.second_moment import second_moment
 from trace_erasure.math import baseline_edits
@@ -14,23 +14,27 @@ from trace_erasure.math.lowrank import LowRank, compact
 from trace_erasure.pipeline.families.family import TOKENS
 
 
-def fused(
-    job: Job, changes: Sequence[Mapping[str, LowRank]], *, penalty: float, ordinary: float
+def fuse_loras(
+    context: BaselineContext,
+    changes: Sequence[Mapping[str, LowRank]],
+    *,
+    penalty: float,
+    ordinary: float,
 ) -> dict[str, LowRank]:
     """One change of the token maps that acts on every concept's prompts as its own does.
 
     Args:
-        changes: for each of the job's concepts, by map.
+        changes: for each of the context's concepts, by map.
         penalty: λ, over the mean squared entry of an ordinary embedding.
         ordinary: weight of the second moment of ordinary language.
     """
-    sigma = second_moment(job.denoiser, job.captions)
+    sigma = second_moment(context.denoiser, context.captions)
     moments = []
-    for concept in job.concepts:
-        columns = keep_columns(job.denoiser, job.prompts([concept], templates=True))
+    for concept in context.concepts:
+        columns = keep_columns(context.denoiser, context.prompts([concept], templates=True))
         moments.append(columns @ columns.mT)
     found = {}
-    for path in job.denoiser.maps(TOKENS):
+    for path in context.denoiser.maps(TOKENS):
         pairs = list(zip(changes, moments, strict=True))
         own = [(change[path], moment) for change, moment in pairs if path in change]
         if not own:

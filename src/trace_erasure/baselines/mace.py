@@ -9,10 +9,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from trace_erasure.baselines.attention_hooks import recorded
-from trace_erasure.baselines.base import Baseline, Change, Job, refuse_joint, surrogate_of
+from trace_erasure.baselines.attention_hooks import record_attention
+from trace_erasure.baselines.base import (
+    Baseline,
+    BaselineContext,
+    Change,
+    refuse_joint,
+    surrogate_of,
+)
 from trace_erasure.baselines.closed_form_common import change_of
-from trace_erasure.baselines.lora_fusion import fused
+from trace_erasure.baselines.lora_fusion import fuse_loras
 from trace_erasure.baselines.trainable import lora
 from trace_erasure.concepts import candidates
 from trace_erasure.concepts.alignment import concept_columns, join, locate
@@ -136,47 +142,47 @@ class MACE(Baseline):
     def check(self, denoiser: Denoiser) -> None:
         refuse_joint(denoiser, "MACE")
 
-    def solve(self, job: Job) -> Change:
-        denoiser = job.denoiser
-        closed = self._closed_form(job)
-        pictures = [self._draw(job, concept) for concept in job.concepts]
+    def solve(self, context: BaselineContext) -> Change:
+        denoiser = context.denoiser
+        closed = self._closed_form(context)
+        pictures = [self._draw(context, concept) for concept in context.concepts]
         changes, losses = [], []
         adapters.attach(denoiser, closed, CLOSED)
         try:
-            for i, (concept, drawn) in enumerate(zip(job.concepts, pictures, strict=True)):
-                change, history = self._train(job, concept, drawn, i)
+            for i, (concept, drawn) in enumerate(zip(context.concepts, pictures, strict=True)):
+                change, history = self._train(context, concept, drawn, i)
                 changes.append(change)
                 losses += history[-1:]
         finally:
             adapters.detach(denoiser, CLOSED)
-        one = fused(job, changes, penalty=self.penalty, ordinary=self.ordinary)
+        one = fuse_loras(context, changes, penalty=self.penalty, ordinary=self.ordinary)
         return Change(closed, one, {"final_losses": losses})
 
-    def _closed_form(self, job: Job) -> dict[str, LowRank]:
-        denoiser = job.denoiser
+    def _closed_form(self, context: BaselineContext) -> dict[str, LowRank]:
+        denoiser = context.denoiser
         columns = join(
             [
                 concept_columns(denoiser, concept.wordings(), surrogate_of(concept))
-                for concept in job.concepts
+                for concept in context.concepts
             ]
         )
         columns = columns.select(torch.tensor([role != "concept" for role in columns.roles]))
         edit = algebra.ridge(
             columns.concept,
             columns.surrogate,
-            second_moment(denoiser, job.captions),
+            second_moment(denoiser, context.captions),
             penalty=self.penalty,
             preserve=self.ordinary,
         )
         return change_of(denoiser, TOKENS, edit)
 
     @torch.no_grad()
-    def _draw(self, job: Job, concept: Concept) -> Pictures:
+    def _draw(self, context: BaselineContext, concept: Concept) -> Pictures:
         """Latents of the concept by the frozen model, and where in them it is."""
-        denoiser, frame = job.denoiser, candidates.PROBE_TEMPLATES[concept.kind]
+        denoiser, frame = context.denoiser, candidates.PROBE_TEMPLATES[concept.kind]
         turns = [concept.phrases[i % len(concept.phrases)] for i in range(self.pictures)]
         prompts = [fill_template(frame, phrase) for phrase in turns]
-        seeds = trajectory_seeds(job.seed, self.pictures)
+        seeds = trajectory_seeds(context.seed, self.pictures)
         named = denoiser.encode(prompts)
         other = denoiser.encode([fill_template(frame, surrogate_of(concept))] * self.pictures)
         with denoiser.without_adapters():
@@ -189,11 +195,11 @@ class MACE(Baseline):
             )
             mask = torch.ones(len(clean), *clean.shape[-2:])
             if concept.kind != "style":
-                generator = torch.Generator().manual_seed(job.seed)
+                generator = torch.Generator().manual_seed(context.seed)
                 noise = torch.randn(clean.shape, generator=generator).to(clean)
                 count = denoiser.pipe.scheduler.config.num_train_timesteps
                 times = [torch.tensor(t * count // 1000) for t in MASK_STEPS]
-                states = [denoiser.path(t).join(clean, noise)[0].to(clean) for t in times]
+                states = [denoiser.noise_point(t).join(clean, noise)[0].to(clean) for t in times]
                 seen = [
                     torch.stack(
                         [
@@ -204,7 +210,7 @@ class MACE(Baseline):
                     for conditioning in (named, other)
                 ]
                 mask = difference_mask(*seen)
-        (tokenizer, length), *_ = denoiser.populations()
+        (tokenizer, length), *_ = denoiser.segments()
         columns = torch.zeros(len(prompts), length)
         for row, prompt, phrase in zip(columns, prompts, turns, strict=True):
             span = locate(tokenizer, prompt, phrase, length)
@@ -213,10 +219,10 @@ class MACE(Baseline):
         return Pictures(clean, prompts, mask, columns)
 
     def _train(
-        self, job: Job, concept: Concept, pictures: Pictures, number: int
+        self, context: BaselineContext, concept: Concept, pictures: Pictures, number: int
     ) -> tuple[dict[str, LowRank], list[float]]:
         """The LoRA of one concept, on top of the closed form."""
-        denoiser = job.denoiser
+        denoiser = context.denoiser
         conditioning = denoiser.encode(pictures.prompts)
         count = denoiser.pipe.scheduler.config.num_train_timesteps
         chances = density(count) if self.importance else torch.ones(count, dtype=torch.float64)
@@ -226,8 +232,8 @@ class MACE(Baseline):
             t = torch.multinomial(chances, 1, generator=generator)
             clean = pictures.clean[i]
             noise = torch.randn(clean.shape, generator=generator).to(clean)
-            state = denoiser.path(t).expand(clean).join(clean, noise)[0]
-            with recorded(denoiser) as maps:
+            state = denoiser.noise_point(t).expand(clean).join(clean, noise)[0]
+            with record_attention(denoiser) as maps:
                 denoiser.predict(state.to(clean), t, conditioning[i])
             norms = [
                 masked_norm(
@@ -240,7 +246,7 @@ class MACE(Baseline):
             return {"attention": torch.stack(norms).sum()}
 
         layers = denoiser.family.adapters
-        init_std, seed = 1 / self.rank, job.seed + number
+        init_std, seed = 1 / self.rank, context.seed + number
         with lora(denoiser, layers, self.rank, seed, name=ADAPTER, init_std=init_std) as change:
             history = train(
                 change.parameters,
@@ -254,6 +260,6 @@ class MACE(Baseline):
                 ),
                 seed=seed,
                 label=f"mace {concept.phrase}",
-                checkpoint=job.checkpoint_of(str(number)),
+                checkpoint=context.checkpoint_of(str(number)),
             )
             return change.delta(), history

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import torch
 
-from trace_erasure.baselines.base import Baseline, Change, Job, surrogate_of
+from trace_erasure.baselines.base import Baseline, BaselineContext, Change, surrogate_of
 from trace_erasure.baselines.closed_form_common import (
     change_of,
     gram_of,
@@ -62,8 +62,8 @@ class RECE(Baseline):
     penalty: float = 0.5
     pooled: bool = True
 
-    def solve(self, job: Job) -> Change:
-        denoiser = job.denoiser
+    def solve(self, context: BaselineContext) -> Change:
+        denoiser = context.denoiser
         delta, regained = {}, {}
         for stream in streams_of(denoiser, self.pooled):
             pairs = [
@@ -73,13 +73,13 @@ class RECE(Baseline):
                     surrogate_of(concept) if self.guide is None else self.guide,
                     stream,
                 )
-                for concept in job.concepts
+                for concept in context.concepts
                 for phrase in concept.phrases
             ]
             scale = self.erase_scale**0.5
             concept = scale * torch.cat([own for own, _ in pairs], dim=1)
             target = scale * torch.cat([other for _, other in pairs], dim=1)
-            keep = retained_columns(job, stream)
+            keep = retained_columns(context, stream)
             maps_gram = gram_of(denoiser, stream, len(concept))
             options = dict(penalty=self.penalty, preserve=self.preserve_scale)
             edit = least_squares(concept, target, keep, **options)

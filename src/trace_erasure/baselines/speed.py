@@ -8,7 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from trace_erasure.baselines.base import Baseline, Change, Job
+from trace_erasure.baselines.base import Baseline, BaselineContext, Change
 from trace_erasure.baselines.closed_form_common import (
     change_of,
     empty_columns,
@@ -70,13 +70,13 @@ class SPEED(Baseline):
     templates: bool = False
     pooled: bool = True
 
-    def solve(self, job: Job) -> Change:
-        denoiser = job.denoiser
+    def solve(self, context: BaselineContext) -> Change:
+        denoiser = context.denoiser
         delta, figures = {}, {}
         for stream in streams_of(denoiser, self.pooled):
-            concept, target = subject_columns(job, stream, self.guide, self.templates)
+            concept, target = subject_columns(context, stream, self.guide, self.templates)
             maps_gram = gram_of(denoiser, stream, len(concept))
-            retained = self._retained(job, stream, concept, target, maps_gram)
+            retained = self._retained(context, stream, concept, target, maps_gram)
             free = null_basis(moment(retained), self.threshold)
             hold = [
                 torch.cat([part[:, :1], kmeans_centres(part[:, 1:], self.centres)], dim=1)
@@ -91,23 +91,28 @@ class SPEED(Baseline):
         return Change(closed_form=delta, figures=figures)
 
     def _retained(
-        self, job: Job, stream: str, concept: Tensor, target: Tensor, maps_gram: Tensor
+        self,
+        context: BaselineContext,
+        stream: str,
+        concept: Tensor,
+        target: Tensor,
+        maps_gram: Tensor,
     ) -> Tensor:
         """The influenced names' columns and their copies, (d, n)."""
-        erased = [phrase for c in job.concepts for phrase in c.phrases]
+        erased = [phrase for c in context.concepts for phrase in c.phrases]
         names = [
             fill_template(candidates.PROBE_TEMPLATES[kind], name)
             for kind in ("object", "style", "identity")
-            for name in candidates.caption_names(job.captions, kind)
+            for name in candidates.caption_names(context.captions, kind)
             if not mentions(name, erased)
         ]
-        prompts = list(dict.fromkeys([*job.request.retain, *names]))
-        columns = torch.cat(last_columns(job.denoiser, prompts, stream), dim=1)
+        prompts = list(dict.fromkeys([*context.request.retain, *names]))
+        columns = torch.cat(last_columns(context.denoiser, prompts, stream), dim=1)
         trial = least_squares(concept, target, columns[:, :0], penalty=self.penalty, preserve=0.0)
         influence = output_norm(trial.shift @ (trial.read @ columns), maps_gram)
         columns = columns[:, influence >= influence.mean()]
         unheard = torch.linalg.eigh(maps_gram).eigenvectors[:, :1]
-        generator = torch.Generator().manual_seed(job.seed)
+        generator = torch.Generator().manual_seed(context.seed)
         noise = torch.randn(
             1, columns.shape[1] * self.copies, generator=generator, dtype=torch.float64
         )

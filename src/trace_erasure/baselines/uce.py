@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from trace_erasure.baselines.base import Baseline, Change, Job
+from trace_erasure.baselines.base import Baseline, BaselineContext, Change
 from trace_erasure.baselines.closed_form_common import (
     change_of,
     least_squares,
@@ -57,15 +57,15 @@ class UCE(Baseline):
     templates: bool = False
     pooled: bool = True
 
-    def solve(self, job: Job) -> Change:
-        denoiser = job.denoiser
+    def solve(self, context: BaselineContext) -> Change:
+        denoiser = context.denoiser
         delta = {}
         for stream in streams_of(denoiser, self.pooled):
-            concept, target = subject_columns(job, stream, self.guide, self.templates)
+            concept, target = subject_columns(context, stream, self.guide, self.templates)
             edit = least_squares(
                 self.erase_scale**0.5 * concept,
                 self.erase_scale**0.5 * target,
-                retained_columns(job, stream),
+                retained_columns(context, stream),
                 penalty=self.penalty,
                 preserve=self.preserve_scale,
             )

@@ -141,7 +141,7 @@ def align_in_place(p: Span, s: Span) -> list[tuple[int, int, str]]:
 
 
 def balance(parts: Sequence[Tensor]) -> list[float]:
-    """Factors that bring the embeddings of every token population to the size of the first's.
+    """Factors that bring the embeddings of every token segment to the size of the first's.
 
     CLIP's are many times longer than T5's, and would decide alone what an edit's directions are.
     """
@@ -157,7 +157,7 @@ def concept_columns(
 ) -> Columns:
     """Aligned columns of ``wordings``, see ``Concept.wordings``, and of ``surrogate`` in them.
 
-    Each token population is aligned by its own tokenizer; a pooled vector is one column a prompt.
+    Each token segment is aligned by its own tokenizer; a pooled vector is one column a prompt.
     """
     pair = align_in_place if denoiser.family.ordered else align
     asked = [(fill_template(template, phrase), phrase) for template, phrase in wordings]
@@ -166,8 +166,8 @@ def concept_columns(
     own = denoiser.embeddings([text for text, _ in asked], stream)
     others = denoiser.embeddings(list(place), stream)
     concept, target, weights, roles, prompt = [], [], [], [], []
-    populations = denoiser.populations(stream)
-    for (tokenizer, length), c, s, size in zip(populations, own, others, balance(own), strict=True):
+    segments = denoiser.segments(stream)
+    for (tokenizer, length), c, s, size in zip(segments, own, others, balance(own), strict=True):
         spans = {} if tokenizer is None else _spans(tokenizer, place, surrogate, length)
         for k, ((text, phrase), other) in enumerate(zip(asked, instead, strict=True)):
             if tokenizer is None:
@@ -206,9 +206,9 @@ def shifted_columns(
         )
     ]
     concept, target, weights, roles = [], [], [], []
-    populations = denoiser.populations(stream)
+    segments = denoiser.segments(stream)
     for (tokenizer, length), c, shift, size in zip(
-        populations, found, shifts, balance(found), strict=True
+        segments, found, shifts, balance(found), strict=True
     ):
         said = length if tokenizer is None else len(tokenizer(prompts[0]).input_ids)
         share = torch.ones(length, dtype=torch.float64)

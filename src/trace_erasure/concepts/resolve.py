@@ -120,7 +120,7 @@ def with_mode(settings: ClosedFormConfig, spec: EraseConfig, family: Family) -> 
     if settings.mode is not None:
         return settings
     exact = settings.directions is None or spec.hardening != "off"
-    return replace(settings, mode="ridge" if family.both_ways and not exact else "equality")
+    return replace(settings, mode="ridge" if family.bidirectional and not exact else "equality")
 
 
 def erased_phrases(concepts: Sequence[Concept]) -> set[str]:

@@ -37,14 +37,14 @@ def second_moment(
 
 
 def _second_moment(denoiser: Denoiser, captions: Sequence[str], stream: str) -> Tensor:
-    populations = denoiser.populations(stream)
-    batch = max(1, ROWS // sum(length for _, length in populations))
+    segments = denoiser.segments(stream)
+    batch = max(1, ROWS // sum(length for _, length in segments))
     moment = SecondMoment(denoiser.embeddings([""], stream)[0].shape[-1])
     starts = range(0, len(captions), batch)
     for start in tqdm(starts, desc="second moment", leave=False, disable=None):
         texts = captions[start : start + batch]
         parts = denoiser.embeddings(texts, stream)
-        for (tokenizer, _), part in zip(populations, parts, strict=True):
+        for (tokenizer, _), part in zip(segments, parts, strict=True):
             weights = torch.ones(part.shape[:2], dtype=torch.float64)
             for row, text in zip(weights, texts, strict=True):
                 end = len(tokenizer(text).input_ids) if tokenizer is not None else len(row)

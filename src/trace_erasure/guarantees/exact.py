@@ -173,7 +173,7 @@ def exact_part(
 
 
 def _pooled(denoiser: Denoiser, erasure: Erasure) -> str:
-    pooled = [stream for stream in denoiser.family.streams if not stream.populations]
+    pooled = [stream for stream in denoiser.family.streams if not stream.segments]
     if not pooled:
         return "none"
     edited = any(path in erasure.delta for stream in pooled for path in denoiser.maps(stream.name))

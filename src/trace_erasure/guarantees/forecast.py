@@ -103,7 +103,7 @@ def network_change(
     def outputs(label: str) -> Tensor:
         rows = []
         for timestep in tqdm(timesteps, desc=label, leave=False, disable=None):
-            sigma = denoiser.path(timestep).sigma
+            sigma = denoiser.noise_point(timestep).sigma
             for state in noise:
                 x = (sigma * state)[None].to(noise.dtype)
                 base = denoiser.predict(x, timestep, empty, guidance) if guided else None

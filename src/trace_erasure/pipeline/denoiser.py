@@ -95,21 +95,21 @@ class Denoiser:
         maps = self.maps(stream)
         return {path: layer.weight.detach().cpu()[:, :width] for path, layer in maps.items()}
 
-    def populations(self, stream: str = TOKENS) -> list[tuple[Any, int]]:
-        """(tokenizer, positions) of each token population; (None, 1) for the pooled vector.
+    def segments(self, stream: str = TOKENS) -> list[tuple[Any, int]]:
+        """(tokenizer, positions) of each token segment; (None, 1) for the pooled vector.
 
-        Populations whose text encoder the pipeline was loaded without are left out.
+        Segments whose text encoder the pipeline was loaded without are left out.
         """
-        found = self.family.stream(stream).populations
+        found = self.family.stream(stream).segments
         if not found:
             return [(None, 1)]
         present = [p for p in found if p.loaded(self.pipe)]
         return [(p.read(self.pipe), p.length(self.pipe)) for p in present]
 
     def parts(self, conditioning: Conditioning, stream: str = TOKENS) -> list[Tensor]:
-        """What a stream carries, (n, positions, d) float64 on the CPU for each population."""
+        """What a stream carries, (n, positions, d) float64 on the CPU for each segment."""
         values = getattr(conditioning, stream).cpu().double()
-        found = self.family.stream(stream).populations
+        found = self.family.stream(stream).segments
         if not found:
             return [values[:, None]]
         parts = values.split([p.length(self.pipe) for p in found], dim=1)
@@ -133,7 +133,7 @@ class Denoiser:
 
     def check_length(self, prompts: Sequence[str]) -> None:
         """Raises ``InputError`` for a prompt beyond the token limit of some tokenizer."""
-        for tokenizer, limit in self.populations():
+        for tokenizer, limit in self.segments():
             tokenized = tokenizer(list(prompts), verbose=False).input_ids
             for prompt, ids in zip(prompts, tokenized, strict=True):
                 if len(ids) > limit:
@@ -158,7 +158,7 @@ class Denoiser:
 
     # Noise levels -------------------------------------------------------------------------
 
-    def path(self, timesteps: Tensor) -> NoisePoint:
+    def noise_point(self, timesteps: Tensor) -> NoisePoint:
         """The (α, σ, a, b) of scheduler timesteps."""
         timesteps = torch.as_tensor(timesteps)
         if self.prediction == "flow":
@@ -168,7 +168,7 @@ class Denoiser:
         return NoisePoint.of(self.prediction, signal.sqrt(), (1 - signal).sqrt())
 
     def noise_levels(self, timesteps: Tensor) -> Tensor:
-        return self.path(timesteps).noise_level
+        return self.noise_point(timesteps).noise_level
 
     def timesteps(self, steps: int) -> Tensor:
         """The sampler's own timesteps for ``steps`` at the model's own size, noisy to clean."""

@@ -50,7 +50,7 @@ def schedule(denoiser: Denoiser, steps: int, *, eta: float = 0.0, end: float = 0
             that would begin at or below it are left out.
     """
     timesteps = denoiser.timesteps(steps).cpu()
-    paths = denoiser.path(timesteps)
+    paths = denoiser.noise_point(timesteps)
     levels = paths.noise_level.tolist()
     kept = [i for i, level in enumerate(levels) if level > end] if end else list(range(len(levels)))
     names = ("alpha", "sigma", "a", "b")

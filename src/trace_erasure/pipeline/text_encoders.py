@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from trace_erasure.errors import InputError
 from trace_erasure.pipeline.denoiser import Denoiser
-from trace_erasure.pipeline.families.family import Conditioning, Population
+from trace_erasure.pipeline.families.family import Conditioning, TokenSegment
 from trace_erasure.utils.words import mentions
 
 PLACEHOLDER = "a"
@@ -55,13 +55,13 @@ def encoders(denoiser: Denoiser) -> list[Encoder]:
     """The text encoders that a pipeline was loaded with, by diffusers' own naming."""
     pipe = denoiser.pipe
     # Only tokenizers that fill positions of their own can read prompts in another way.
-    readers = {p.tokenizer: p for stream in denoiser.family.streams for p in stream.populations}
+    readers = {p.tokenizer: p for stream in denoiser.family.streams for p in stream.segments}
     found = []
     for suffix in ("", "_2", "_3"):
         model = getattr(pipe, f"text_encoder{suffix}", None)
         if model is not None:
             name = f"tokenizer{suffix}"
-            own = readers.get(name, Population(name))
+            own = readers.get(name, TokenSegment(name))
             found.append(Encoder(own.read(pipe), model))
     return found
 

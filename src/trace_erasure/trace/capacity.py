@@ -49,6 +49,6 @@ def capacity(
         shares += [
             gather_statistics(denoiser, x, planned.retain, roots) for x in planned.spec.concepts
         ]
-    shares = conflicts.settle(denoiser, shares, captions)
+    shares = conflicts.reconcile(denoiser, shares, captions)
     ordinary = conflicts.ordinary(captions, shares)
     return joint.solve(denoiser, shares, [1.0] * len(shares), settings, ordinary).capacity

@@ -71,7 +71,7 @@ def ordinary(captions: Sequence[str], shares: Sequence[MergeStatistics]) -> tupl
     return kept
 
 
-def settle(
+def reconcile(
     denoiser: Denoiser, shares: Sequence[MergeStatistics], captions: Sequence[str]
 ) -> list[MergeStatistics]:
     """Shares that do not contradict each other: nothing in one names what another erases.
@@ -89,7 +89,7 @@ def settle(
         if concept.only_with is None
         for phrase in concept.phrases
     }
-    settled, roots = [], None
+    reconciled, roots = [], None
     for share, concept in zip(shares, concepts, strict=True):
         sentences = tuple(dict.fromkeys(_without(t, instead) for t in concept.sentences))
         if sentences != concept.sentences:
@@ -102,14 +102,14 @@ def settle(
         if concept != share.concept:
             roots = roots or gram_roots(denoiser)
             roots = {name: roots[name] for name in share.streams}
-            settled.append(gather_statistics(denoiser, concept, stays, roots))
+            reconciled.append(gather_statistics(denoiser, concept, stays, roots))
             continue
         streams = {
             name: replace(part, retained={prompt: part.retained[prompt] for prompt in stays})
             for name, part in share.streams.items()
         }
-        settled.append(MergeStatistics(concept, streams))
-    return settled
+        reconciled.append(MergeStatistics(concept, streams))
+    return reconciled
 
 
 def _surrogates_that_stay(

@@ -61,7 +61,7 @@ def stream_statistics(
         root: (r, d) G^½.
         exact: keeps all of the concept's columns, and not the leading directions only.
     """
-    moved, segments = own.moved, len(denoiser.populations(stream))
+    moved, segments = own.moved, len(denoiser.segments(stream))
     total = moved.weights.sum()
     return StreamStatistics(
         Pairs.of(moved.concept, moved.surrogate, moved.weights, None if exact else COLUMNS),
@@ -92,7 +92,7 @@ def named_columns(
     Empty with a causal text encoder. With a bidirectional one every word of a sentence changes
     with the concept, so that names far from it change as well and have to be kept.
     """
-    if not denoiser.family.both_ways:
+    if not denoiser.family.bidirectional:
         return {}
     prompts = common_name_prompts(captions, concepts)
     found = keep_columns_each(denoiser, prompts, stream)
@@ -123,7 +123,7 @@ def gram_roots(denoiser: Denoiser, pooled: bool = True) -> dict[str, Tensor]:
     """G^½ of the maps that read each stream, by its name; without ``pooled`` of tokens only."""
     roots = {}
     for stream in denoiser.family.streams:
-        if pooled or stream.populations:
+        if pooled or stream.segments:
             width = denoiser.embeddings([EMPTY], stream.name)[0].shape[-1]
             weights = denoiser.weights(stream.name, width)
             roots[stream.name] = gram_root(list(weights.values()))

@@ -49,7 +49,7 @@ def _is_known_word(denoiser: Denoiser, phrase: str, text: str, words: set[str]) 
     """Whether the typo is another word, one of ``words`` or a single token."""
     before = phrase.lower().split()
     new = [word for word in text.lower().split() if word not in before]
-    tokenizers = [tokenizer for tokenizer, _ in denoiser.populations() if tokenizer is not None]
+    tokenizers = [tokenizer for tokenizer, _ in denoiser.segments() if tokenizer is not None]
     return any(
         word in words or any(len(tokenizer.tokenize(word)) == 1 for tokenizer in tokenizers)
         for word in new

@@ -46,20 +46,22 @@ def isolate(
             if not having:
                 continue
             changes = {i: parts[i][path].to(torch.float64) for i in having}
-            before += _talk(changes, columns, width)
+            before += _cross_talk(changes, columns, width)
             for i in having:
                 change = changes[i]
                 others = torch.cat([c[:, :0] if j == i else c for j, c in enumerate(columns)], 1)
                 down = change.down.clone()
                 down[:, :width] = algebra.isolated_down(down[:, :width], columns[i], others, sigma)
                 changes[i] = LowRank(down, change.up)
-            after += _talk(changes, columns, width)
+            after += _cross_talk(changes, columns, width)
             for i in having:
                 parts[i][path] = changes[i].to(torch.float32)
     return parts, {"before": before, "after": after}
 
 
-def _talk(changes: Mapping[int, LowRank], columns: Sequence[torch.Tensor], width: int) -> float:
+def _cross_talk(
+    changes: Mapping[int, LowRank], columns: Sequence[torch.Tensor], width: int
+) -> float:
     """Σ_{i≠j} ‖Δᵢ Cⱼ‖² at one map."""
     heard = {i: LowRank(change.down[:, :width], change.up) for i, change in changes.items()}
     return algebra.cross_talk(heard, columns)

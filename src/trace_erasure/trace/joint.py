@@ -92,7 +92,7 @@ def _solve(
     parts = [share.streams[stream] for share in shares]
     concepts = [(part.pairs, *part.described) for part in parts]
     pairs = [one for own in concepts for one in own]
-    populations = len(denoiser.populations(stream))
+    segments = len(denoiser.segments(stream))
     empty = keep_columns(denoiser, [EMPTY], stream)
     erased = [share.concept for share in shares]
     known = named_columns(denoiser, erased, captions, stream, root)
@@ -102,13 +102,13 @@ def _solve(
     # All halves share what one concept's have: held one by one they would leave no room to erase.
     halves = subspaces.leading_columns(torch.cat([*rest.alone], dim=1), root, HALVES)
     keep = torch.cat(
-        [subspaces.leading_columns(general, root, settings.keep * populations), halves], 1
+        [subspaces.leading_columns(general, root, settings.keep * segments), halves], 1
     )
     counts = joint_solve.DIRECTIONS_TRIED if settings.directions is None else (settings.directions,)
     # As for one concept, see ``plan``: where words hear the concept, an equality comes too late.
-    if settings.mode == "ridge" or (denoiser.family.both_ways and settings.directions is None):
+    if settings.mode == "ridge" or (denoiser.family.bidirectional and settings.directions is None):
         counts = ()
-    conditions = [n * populations for n in counts]
+    conditions = [n * segments for n in counts]
     # A combination's halves would weigh on everybody else's erasure, so it is solved by itself.
     whole = [i for i, concept in enumerate(erased) if concept.only_with is None]
     apart = [[i] for i, concept in enumerate(erased) if concept.only_with is not None]
@@ -124,8 +124,8 @@ def _solve(
         for share, own in zip(shares, concepts, strict=True)
         for name in _names(share.concept, len(own))
     ]
-    collisions = _collisions(names, pairs, root, sigma, populations)
-    room = (joint_solve.MOST_CAPACITY * len(sigma) - keep.shape[1]) / (2 * populations)
+    collisions = _collisions(names, pairs, root, sigma, segments)
+    room = (joint_solve.MOST_CAPACITY * len(sigma) - keep.shape[1]) / (2 * segments)
     capacity = Capacity(
         width=len(sigma),
         mode=best.mode,
@@ -137,7 +137,7 @@ def _solve(
         collisions=[found for found in collisions if found[2] > COLLISION],
         trials=trials,
     )
-    _say(stream, capacity, len(shares))
+    _log_capacity(stream, capacity, len(shares))
     return best, capacity
 
 
@@ -165,7 +165,7 @@ def _collisions(
     return sorted(found, key=lambda collision: -collision[2])
 
 
-def _say(stream: str, capacity: Capacity, count: int) -> None:
+def _log_capacity(stream: str, capacity: Capacity, count: int) -> None:
     worst = max(capacity.residuals, key=lambda name: capacity.residuals[name])
     log.info(
         "%d concepts in %s: %.0f %% of %d dimensions asked for; %s%s; residual %.2f, at worst "

@@ -86,10 +86,10 @@ def merge(
     owners = [i for i, artifact in enumerate(artifacts) for _ in artifact.merge_statistics]
     shares = [share for artifact in artifacts for share in artifact.merge_statistics]
     saved = [strengths[i] * artifacts[i].strength for i in owners]
-    settled = conflicts.settle(denoiser, shares, captions)
-    concepts = [share.concept for share in settled]
-    ordinary = conflicts.ordinary(captions, settled)
-    together = joint.solve(denoiser, settled, saved, settings, ordinary)
+    reconciled = conflicts.reconcile(denoiser, shares, captions)
+    concepts = [share.concept for share in reconciled]
+    ordinary = conflicts.ordinary(captions, reconciled)
+    together = joint.solve(denoiser, reconciled, saved, settings, ordinary)
 
     parts, talk = isolate(denoiser, [a.finetuned for a in artifacts], owners, together)
     tuned = add([scaled(part, s) for part, s in zip(parts, strengths, strict=True)])

@@ -141,7 +141,7 @@ def pose_problem(
         named = named_columns(denoiser, concepts, captions_or_broad(captions), stream, root)
     return StreamProblem(
         stream=stream,
-        segments=len(denoiser.populations(stream)),
+        segments=len(denoiser.segments(stream)),
         weights=weights,
         second_moment=sigma,
         root=root,

@@ -45,7 +45,7 @@ class Conditioning:
 
 
 @dataclass(frozen=True)
-class Population:
+class TokenSegment:
     """Neighbouring positions of the token stream that one tokenizer fills, padding included.
 
     Attributes:
@@ -85,12 +85,12 @@ class Stream:
         name: the attribute of ``Conditioning`` that it carries, ``TOKENS`` or ``POOLED``.
         maps: pattern of the linear layers that read it directly. Their first input columns are
             its own; what they read besides, such as SDXL's image sizes, comes after.
-        populations: of the token stream, in the order of positions.
+        segments: of the token stream, in the order of positions.
     """
 
     name: str
     maps: re.Pattern[str]
-    populations: tuple[Population, ...] = ()
+    segments: tuple[TokenSegment, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -163,8 +163,8 @@ class Family:
             ``set_timesteps``.
         ordered: whether the network tells text positions apart, so that a redirect has to keep
             every position; else it sums over them and any bijection of them will do.
-        both_ways: whether a text encoder reads forwards and backwards, so that a concept is in all
-            words of its sentence.
+        bidirectional: whether a text encoder attends in both directions, so that every token of a
+            sentence depends on the concept.
         to_latents: (pipe, states) to the latents that the VAE decodes.
         to_states: the inverse of ``to_latents``.
     """
@@ -186,7 +186,7 @@ class Family:
     unconditional: Callable[[Any], Conditioning] | None = None
     schedule: Callable[[Any, int, tuple[int, ...]], dict[str, Any]] | None = None
     ordered: bool = False
-    both_ways: bool = False
+    bidirectional: bool = False
     to_latents: Callable[[Any, Tensor], Tensor] = unscaled
     to_states: Callable[[Any, Tensor], Tensor] = scaled
 
@@ -200,7 +200,7 @@ class Family:
 
     def call_options(self, pipe: Any) -> dict[str, Any]:
         """What a call of ``pipe`` must be told so that it hears prompts as ``encode`` does."""
-        found = [p for stream in self.streams for p in stream.populations if p.longest is not None]
+        found = [p for stream in self.streams for p in stream.segments if p.longest is not None]
         return {"max_sequence_length": found[0].length(pipe)} if found else {}
 
     def behind_text(self, pipe: Any) -> dict[str, nn.Linear]:

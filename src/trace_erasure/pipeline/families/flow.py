@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from trace_erasure.pipeline.families.family import POOLED, TOKENS, Attention, Population, Stream
+from trace_erasure.pipeline.families.family import POOLED, TOKENS, Attention, Stream, TokenSegment
 
 TOKEN_MAP = re.compile(r"context_embedder")
 POOLED_MAP = re.compile(r"time_text_embed\.text_embedder\.linear_1")
@@ -24,9 +24,9 @@ JOINT_ATTENTION = Attention(
 )
 
 
-def streams(*populations: Population) -> tuple[Stream, ...]:
-    """The two ways in: the tokens of ``populations``, and the pooled vector."""
-    return (Stream(TOKENS, TOKEN_MAP, populations), Stream(POOLED, POOLED_MAP))
+def streams(*segments: TokenSegment) -> tuple[Stream, ...]:
+    """The two ways in: the tokens of ``segments``, and the pooled vector."""
+    return (Stream(TOKENS, TOKEN_MAP, segments), Stream(POOLED, POOLED_MAP))
 
 
 def shift(config: Mapping[str, Any], shape: tuple[int, ...], patch: int, greatest: float) -> float:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from trace_erasure.pipeline.families.family import (
     Conditioning,
     Family,
-    Population,
+    TokenSegment,
     labelled,
     latent_shape,
 )
@@ -17,7 +17,7 @@ from trace_erasure.pipeline.families.flow import JOINT_ATTENTION, TEXT_ATTENTION
 if TYPE_CHECKING:
     from torch import Tensor
 
-T5 = Population("tokenizer_2", longest=512)
+T5 = TokenSegment("tokenizer_2", longest=512)
 PATCH = 2
 TIMESTEPS = 1000
 MAX_SHIFT = 1.15
@@ -99,7 +99,7 @@ FLUX = Family(
     predict=predict,
     state_shape=state_shape,
     flow=True,
-    both_ways=True,
+    bidirectional=True,
     distilled=lambda pipe: True,
     schedule=schedule,
 )

@@ -20,8 +20,8 @@ from trace_erasure.pipeline.families.family import (
     TOKENS,
     Conditioning,
     Family,
-    Population,
     Stream,
+    TokenSegment,
     labelled,
     latent_shape,
 )
@@ -30,7 +30,7 @@ from trace_erasure.pipeline.families.flow import JOINT_ATTENTION, TEXT_ATTENTION
 if TYPE_CHECKING:
     from torch import Tensor
 
-QWEN3 = Population("tokenizer", longest=512, reader=Chat)
+QWEN3 = TokenSegment("tokenizer", longest=512, reader=Chat)
 PATCH = 2
 TIMESTEPS = 1000
 # FLUX.1's, but for the names of the layers on the image's side.

@@ -10,8 +10,8 @@ from trace_erasure.pipeline.families.family import (
     Attention,
     Conditioning,
     Family,
-    Population,
     Stream,
+    TokenSegment,
     labelled,
     latent_shape,
 )
@@ -64,7 +64,7 @@ STABLE_DIFFUSION = Family(
     name="stable-diffusion",
     pipelines=("StableDiffusionPipeline",),
     denoiser="unet",
-    streams=(Stream(TOKENS, CROSS_ATTENTION, (Population(),)),),
+    streams=(Stream(TOKENS, CROSS_ATTENTION, (TokenSegment(),)),),
     adapters=CROSS_ATTENTION,
     attention=UNET_ATTENTION,
     lora_keys="kohya",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from trace_erasure.pipeline.families.family import (
     Conditioning,
     Family,
-    Population,
+    TokenSegment,
     encoded,
     labelled,
     latent_shape,
@@ -18,7 +18,7 @@ from trace_erasure.pipeline.families.flow import JOINT_ATTENTION, TEXT_ATTENTION
 if TYPE_CHECKING:
     from torch import Tensor
 
-T5 = Population("tokenizer_3", longest=256)
+T5 = TokenSegment("tokenizer_3", longest=256)
 MAX_SHIFT = 1.16
 
 
@@ -54,7 +54,7 @@ STABLE_DIFFUSION_3 = Family(
     name="stable-diffusion-3",
     pipelines=("StableDiffusion3Pipeline",),
     denoiser="transformer",
-    streams=streams(Population(), T5),
+    streams=streams(TokenSegment(), T5),
     adapters=TEXT_ATTENTION,
     attention=JOINT_ATTENTION,
     lora_keys="diffusers",
@@ -63,6 +63,6 @@ STABLE_DIFFUSION_3 = Family(
     predict=predict,
     state_shape=state_shape,
     flow=True,
-    both_ways=True,
+    bidirectional=True,
     schedule=schedule,
 )

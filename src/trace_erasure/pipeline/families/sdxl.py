@@ -11,8 +11,8 @@ from trace_erasure.pipeline.families.family import (
     TOKENS,
     Conditioning,
     Family,
-    Population,
     Stream,
+    TokenSegment,
     encoded,
     labelled,
 )
@@ -60,7 +60,7 @@ STABLE_DIFFUSION_XL = Family(
     pipelines=("StableDiffusionXLPipeline",),
     denoiser="unet",
     streams=(
-        Stream(TOKENS, CROSS_ATTENTION, (Population(),)),
+        Stream(TOKENS, CROSS_ATTENTION, (TokenSegment(),)),
         Stream(POOLED, re.compile(re.escape(POOLED_MAP))),
     ),
     adapters=CROSS_ATTENTION,
