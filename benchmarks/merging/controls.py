@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from trace_erasure.artifact.erasure import Erasure
+from trace_erasure.artifact.record import CustomRecord
 from trace_erasure.baselines.base import BaselineContext, refuse_joint
 from trace_erasure.baselines.lora_fusion import fuse_loras
 from trace_erasure.baselines.mace import MACE
@@ -46,7 +47,7 @@ def uce(pipe: Any, parts: Sequence[Erasure]) -> Erasure:
 
 def _one(parts: Sequence[Erasure], delta: dict[str, LowRank], title: str) -> Erasure:
     short = {path: change.truncate(min(change.shape))[0] for path, change in delta.items()}
-    return Erasure(parts[0].family, parts[0].base, short, {}, {"title": title})
+    return Erasure(parts[0].family, parts[0].base, short, {}, CustomRecord(title=title))
 
 
 METHODS: dict[str, Callable[[Any, Sequence[Erasure]], Erasure]] = {
