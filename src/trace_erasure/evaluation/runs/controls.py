@@ -13,8 +13,8 @@ from PIL import Image
 
 from trace_erasure.artifact.erasure import Erasure
 from trace_erasure.artifact.record import CustomRecord
-from trace_erasure.pipeline.families.registry import family_of
 from trace_erasure.math.lowrank import LowRank
+from trace_erasure.pipeline.families.registry import family_of
 
 CONTROLS = {
     "base": "original model",

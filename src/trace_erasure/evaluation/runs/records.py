@@ -154,7 +154,9 @@ def check_protocols(rows: Sequence[Row]) -> None:
             other = first.setdefault((row.task, concept), row)
             if other.protocol == row.protocol:
                 continue
-            differences = JudgingProtocol.parse(other.protocol).differences(JudgingProtocol.parse(row.protocol))
+            differences = JudgingProtocol.parse(other.protocol).differences(
+                JudgingProtocol.parse(row.protocol)
+            )
             if other.concept != row.concept:
                 differences.pop("items", None)
             for field, (there, here) in differences.items():

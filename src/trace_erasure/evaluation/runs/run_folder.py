@@ -17,11 +17,11 @@ from trace_erasure.evaluation.report.build import Report, build_report
 from trace_erasure.evaluation.report.html import manifest
 from trace_erasure.evaluation.runs.records import Verdict
 from trace_erasure.evaluation.runs.runner import Attachable, collect_verdicts
-from trace_erasure.evaluation.tasks.task import Task
 from trace_erasure.evaluation.runs.verdict_files import VerdictFolder, read_verdicts, write_verdicts
-from trace_erasure.utils.atomic import atomic
+from trace_erasure.evaluation.tasks.task import Task
 from trace_erasure.pipeline.fingerprint import digest_of
 from trace_erasure.pipeline.image_store import ImageStore, weights_digest
+from trace_erasure.utils.atomic import atomic
 from trace_erasure.utils.sharding import Shard
 
 

@@ -11,8 +11,17 @@ from PIL import Image
 from torch import Tensor
 
 from trace_erasure.errors import InputError
+from trace_erasure.evaluation.judges.base import (
+    Detection,
+    Detector,
+    Evaluator,
+    Judge,
+    Scorer,
+    group_of,
+    label_groups,
+    probabilities,
+)
 from trace_erasure.evaluation.runs.controls import is_blank
-from trace_erasure.evaluation.judges.base import (Detection, Detector, Evaluator, Judge, Scorer, group_of, label_groups, probabilities)
 from trace_erasure.evaluation.runs.records import Verdict
 from trace_erasure.evaluation.tasks.task import Item, Task
 from trace_erasure.evaluation.tasks.task import JudgingProtocol as TaskProtocol
@@ -107,7 +116,9 @@ def collect_verdicts(
                     companion=item.companion,
                     blank=blank,
                 )
-                verdicts.append(Verdict(**known, **_verdict_fields(judge, readings[judge.id], item)))
+                verdicts.append(
+                    Verdict(**known, **_verdict_fields(judge, readings[judge.id], item))
+                )
     return verdicts
 
 
@@ -188,7 +199,9 @@ def _judge_pictures(
     return seen
 
 
-def _judge_outputs(judge: Evaluator, images: Sequence[Image.Image], texts: Sequence[str]) -> list[JudgeOutput]:
+def _judge_outputs(
+    judge: Evaluator, images: Sequence[Image.Image], texts: Sequence[str]
+) -> list[JudgeOutput]:
     chances: list[Tensor | None] = [None] * len(images)
     scores: list[float | None] = [None] * len(images)
     if isinstance(judge, Detector):

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from trace_erasure.artifact.erasure import Erasure
-from trace_erasure.evaluation.runs.controls import CONTROLS
 from trace_erasure.evaluation.metrics.registry import METRICS
-from trace_erasure.evaluation.report.plots import Series, line_plot
 from trace_erasure.evaluation.report.html import Plot
+from trace_erasure.evaluation.report.plots import Series, line_plot
+from trace_erasure.evaluation.runs.controls import CONTROLS
 from trace_erasure.evaluation.runs.records import Row
 
 WITH_STRENGTH = re.compile(r"(?P<method>.+) × (?P<strength>\d+(\.\d+)?)")

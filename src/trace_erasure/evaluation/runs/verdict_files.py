@@ -92,7 +92,9 @@ def check_same_protocol(verdicts: Sequence[Verdict]) -> None:
         other = first.setdefault((verdict.model, verdict.task, verdict.concept), verdict)
         if other.protocol == verdict.protocol:
             continue
-        differs = JudgingProtocol.parse(other.protocol).differences(JudgingProtocol.parse(verdict.protocol))
+        differs = JudgingProtocol.parse(other.protocol).differences(
+            JudgingProtocol.parse(verdict.protocol)
+        )
         field, (there, here) = next(iter(differs.items()))
         raise InputError(
             f"task {verdict.task!r}, {verdict.concept}: {other.method} and {verdict.method} were "
