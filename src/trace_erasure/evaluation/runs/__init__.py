@@ -1,0 +1,1 @@
+"""Runs: what is drawn and judged once, kept, and shared by processes."""
