@@ -61,6 +61,12 @@ def test_wrong_options_are_refused(capsys, option, value):
     assert caught.value.code == 2 and value in capsys.readouterr().err
 
 
+def test_one_picture_of_a_concept_is_too_few_for_its_two_groups(capsys):
+    with pytest.raises(SystemExit) as caught:
+        main(["many-strength", "--images", "1"])
+    assert caught.value.code == 2 and "give 2 or more" in capsys.readouterr().err
+
+
 def test_bad_input_is_one_line_of_error(capsys, tmp_path):
     own = ["--settings", str(tmp_path / "none.yaml"), "--work", str(tmp_path)]
     assert main(["compare", "--methods", "uce", *own]) == 2

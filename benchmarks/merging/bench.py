@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from argparse import ArgumentParser, Namespace
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,14 +21,19 @@ from trace_erasure.trace.merge import merge
 from trace_erasure.world import load_world
 
 
-def picture_options(parser: ArgumentParser, images: int = 20) -> None:
-    parser.add_argument("--images", type=int, default=images, help="of every concept")
+def picture_options(parser: ArgumentParser, images: int = 20, least: int = 1) -> None:
+    def count(text: str) -> int:
+        if not text.isdecimal() or int(text) < least:
+            raise ArgumentTypeError(f"{text!r} is no number of pictures; give {least} or more")
+        return int(text)
+
+    parser.add_argument("--images", type=count, default=images, help="of every concept")
     parser.add_argument("--steps", type=int, default=12, help="of the sampler")
 
 
 def merging_options(parser: ArgumentParser) -> None:
     """The options of all that merge the concepts of ``prompts.concepts_of``."""
-    picture_options(parser)
+    picture_options(parser, least=2)  # one in a trained wording, one in another
     parser.add_argument("--finetune", action="store_true", help="artifacts of both stages")
 
 
