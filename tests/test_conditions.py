@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from diffusers import StableDiffusionImg2ImgPipeline
 from peft import LoraConfig
 
 from support.artifacts import assert_same, make_erasure, snapshot
@@ -203,3 +204,47 @@ def test_after_an_exception_the_pipeline_is_as_it_was(make, step, monkeypatch):
     assert all(torch.equal(after["state"][k], v) for k, v in before["state"].items())
     with erasure.attach(pipe):
         pass
+
+
+def test_a_pipeline_with_an_erasure_attached_is_not_saved(tmp_path):
+    pipe = tiny_stable_diffusion()
+    erasure = make_erasure(pipe)
+    before = snapshot(pipe.unet)
+    attachment = erasure.attach(pipe)
+    with pytest.raises(InputError, match=r"erasure\.fuse"):
+        pipe.save_pretrained(tmp_path / "attached")
+    erasure.fuse(tiny_stable_diffusion()).save_pretrained(tmp_path / "fused")
+    with attachment:
+        pass
+    pipe.save_pretrained(tmp_path / "detached")
+    network = type(pipe.unet).from_pretrained(tmp_path / "detached" / "unet")
+    assert_same(before, snapshot(pipe.unet))
+    for name, weight in pipe.unet.state_dict().items():
+        assert torch.equal(weight, network.state_dict()[name])
+
+
+def test_image_to_image_is_pointed_to_lora_files(tmp_path):
+    pipe = tiny_stable_diffusion()
+    erasure = make_erasure(pipe)
+    other = StableDiffusionImg2ImgPipeline(**pipe.components, requires_safety_checker=False)
+    other.set_progress_bar_config(disable=True)
+    with pytest.raises(InputError, match="load_lora_weights"):
+        erasure.attach(other)
+
+    def draw():
+        return other(
+            "a photo of a fox",
+            image=torch.full((1, 3, 16, 16), 0.5),
+            num_inference_steps=4,
+            generator=torch.Generator().manual_seed(0),
+            output_type="pt",
+        ).images
+
+    original = draw()
+    other.load_lora_weights(erasure.save(tmp_path / "fox"))
+    erased = draw()
+    other.unload_lora_weights()
+    with erasure.attach(pipe):
+        expected = draw()
+    assert not torch.equal(erased, original)
+    torch.testing.assert_close(erased, expected)

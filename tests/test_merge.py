@@ -494,3 +494,10 @@ def test_the_command_line_merges_and_says_what_fits(tmp_path, monkeypatch, pipe)
     assert done.exit_code == 0 and "directions" in done.output
     for wrong in (["merge", "no.safetensors"], ["merge", f"{files[0]}:x"], ["capacity"]):
         assert runner.invoke(app, wrong).exit_code == 2
+
+
+def test_concepts_that_are_signs_merge():
+    pipe = tiny_stable_diffusion()
+    phrases = ("fox", "fox!", "🦊", "🐻")
+    parts = [erase(pipe, Concept(phrase, "dog"), captions=CAPTIONS) for phrase in phrases]
+    assert merge(parts, pipe, captions=CAPTIONS).record.title == "Erases: fox, fox!, 🦊, 🐻"

@@ -30,8 +30,8 @@ from trace_erasure.evaluation import Item, Row, Task, Verdict
 from trace_erasure.evaluation.metrics.summary import row
 from trace_erasure.math.statistics import wilson_interval
 from trace_erasure.pipeline.sampling import Sampling
+from trace_erasure.utils.words import indefinite_article
 from trace_erasure.world import World, load_world, with_article
-from trace_erasure.world.vocabulary import indefinite_article
 
 CONCEPTS = (
     Concept("knife", kind="explicit", only_with="rabbit"),

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from trace_erasure.concepts.concept import Concept
 from trace_erasure.evaluation import Item, Task
 from trace_erasure.pipeline.sampling import Sampling
+from trace_erasure.utils.words import indefinite_article
 from trace_erasure.world import World, with_article
-from trace_erasure.world.vocabulary import indefinite_article
 
 MOST = 50
 # In each round of five; where a kind is used up an object takes its place.

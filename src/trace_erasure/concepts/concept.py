@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from trace_erasure.errors import InputError
-from trace_erasure.utils.words import mentions
+from trace_erasure.utils.words import indefinite_article, mentions
 
 KINDS = ("object", "style", "identity", "explicit")
 
@@ -190,7 +190,7 @@ def _later(template: str, first: str, second: str) -> bool:
 
 def fill_template(template: str, phrase: str, place: str = "{x}") -> str:
     """``template`` with ``phrase`` in its ``place``, with ``a`` made ``an`` where needed."""
-    vowel = phrase[:1].lower() in "aeiou"
+    vowel = indefinite_article(phrase) == "an"
     for before, after in ((f" a {place}", f" an {place}"), (f"a {place}", f"an {place}")):
         if vowel and (before in template if before[0] == " " else template.startswith(before)):
             template = template.replace(before, after, 1)

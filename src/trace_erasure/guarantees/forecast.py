@@ -111,7 +111,9 @@ def network_change(
                     chunk = conditioning[start : start + CHUNK]
                     many = x.expand(len(chunk), *state.shape).contiguous()
                     output = denoiser.predict(many, timestep, chunk, guidance)
-                    rows.append(output if base is None else guide(base, output, guidance))
+                    if base is not None:
+                        output = guide(base.expand_as(output), output, guidance)
+                    rows.append(output)
         return torch.cat(rows).unflatten(0, (-1, len(prompts))).double().cpu()
 
     before = outputs("forecast: original")

@@ -6,6 +6,7 @@ import re
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from types import MethodType
 from typing import Any
 
 import torch
@@ -89,6 +90,7 @@ def attach(target: Any, delta: Delta, name: str, strength: float = 1.0) -> None:
                 down.copy_(change.down)
                 up.copy_(change.up)
         set_strength(network, name, strength)
+        network.save_pretrained = MethodType(save_pretrained, network)
     except BaseException:
         _remove(network, name, active)
         raise
@@ -142,6 +144,24 @@ def _remove(network: Any, name: str, active: list[str]) -> None:
         if isinstance(module, LoraLayer) and not module.r:
             parent, _, child = path.rpartition(".")
             setattr(network.get_submodule(parent), child, module.base_layer)
+    if not _adapters(network):
+        vars(network).pop("save_pretrained", None)
+
+
+def save_pretrained(network: Any, *args: Any, **options: Any) -> None:
+    """Stands for the network's own method while an adapter of ours is attached.
+
+    diffusers would write the adapter's layers under names that no loader knows, and the folder
+    would load with random weights in their place. Raises ``InputError`` while there are such
+    layers, else saves as usual.
+    """
+    if any(isinstance(module, BaseTunerLayer) for module in network.modules()):
+        raise InputError(
+            "this network has an erasure attached, and a folder saved now would load with random "
+            "weights. Call erasure.detach(pipe) first and save the erasure with erasure.save, or "
+            "save erasure.fuse(pipe), which has it in its weights."
+        )
+    type(network).save_pretrained(network, *args, **options)
 
 
 def set_strength(target: Any, name: str, strength: float) -> None:

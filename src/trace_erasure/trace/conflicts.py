@@ -17,7 +17,7 @@ from trace_erasure.pipeline import adapters
 from trace_erasure.pipeline.denoiser import Denoiser
 from trace_erasure.pipeline.fingerprint import Fingerprint, difference
 from trace_erasure.trace.gather_statistics import gather_statistics, gram_roots
-from trace_erasure.utils.words import mentions
+from trace_erasure.utils.words import indefinite_article, mentions, whole_words
 
 log = logging.getLogger("trace_erasure")
 
@@ -145,9 +145,12 @@ def _surrogates_that_stay(
 def _without(template: str, instead: Mapping[str, str]) -> str:
     """``template`` with words that are erased replaced by what is shown ``instead``."""
     for phrase, surrogate in instead.items():
-        article = "an" if surrogate[:1].lower() in "aeiou" else "a"
+        article = indefinite_article(surrogate)
         template = re.sub(
-            rf"\ban? {re.escape(phrase)}\b", f"{article} {surrogate}", template, flags=re.IGNORECASE
+            rf"\ban? {whole_words(phrase).pattern}",
+            lambda _, found=f"{article} {surrogate}": found,
+            template,
+            flags=re.IGNORECASE,
         )
-        template = re.sub(rf"\b{re.escape(phrase)}\b", surrogate, template, flags=re.IGNORECASE)
+        template = whole_words(phrase).sub(lambda _, found=surrogate: found, template)
     return template

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from random import Random
 
-from trace_erasure.world.vocabulary import Thing, World, indefinite_article, load_world
+from trace_erasure.utils.words import indefinite_article
+from trace_erasure.world.vocabulary import Thing, World, load_world
 
 
 @dataclass(frozen=True)

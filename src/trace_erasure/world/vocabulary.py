@@ -9,6 +9,8 @@ from typing import Any
 
 import yaml
 
+from trace_erasure.utils.words import indefinite_article
+
 OBJECT_GROUPS = ("animals", "foods", "vehicles", "plants", "things", "weapons")
 
 
@@ -74,11 +76,6 @@ class World:
     def group(self, group: str) -> tuple[Thing, ...]:
         """All objects of one group, for example ``"weapons"``."""
         return tuple(thing for thing in self.objects if thing.group == group)
-
-
-def indefinite_article(noun: str) -> str:
-    """``an`` before a vowel letter, else ``a``."""
-    return "an" if noun[0].lower() in "aeiou" else "a"
 
 
 @cache

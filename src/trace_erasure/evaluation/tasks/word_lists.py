@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from trace_erasure.utils.words import indefinite_article
 from trace_erasure.world import World, load_world, with_article
-from trace_erasure.world.vocabulary import Thing, indefinite_article
+from trace_erasure.world.vocabulary import Thing
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,13 @@ def family_of(pipe: Any) -> Family:
         if name in family.pipelines:
             return family
     known = ", ".join(sorted(p for family in FAMILIES for p in family.pipelines))
-    raise InputError(
+    message = (
         f"{name} is not a supported pipeline. Supported: {known}. "
         "Pass a text-to-image pipeline loaded with diffusers."
     )
+    if hasattr(pipe, "load_lora_weights"):  # image-to-image, inpainting, control networks
+        message += (
+            " To use an erasure in this pipeline, save it to a file and call "
+            "pipe.load_lora_weights(file)."
+        )
+    raise InputError(message)
