@@ -171,7 +171,7 @@ def test_divergence_ends_with_one_line_and_nothing_on_disk(spec, tmp_path, monke
 
 
 def test_interrupted_before_any_work(spec, tmp_path, monkeypatch):
-    def load(model):
+    def load(model, **options):
         raise KeyboardInterrupt
 
     monkeypatch.setattr("trace_erasure.pipeline.loading.load_pipeline", load)

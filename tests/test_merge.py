@@ -476,7 +476,9 @@ def test_the_command_line_merges_and_says_what_fits(tmp_path, monkeypatch, pipe)
     from trace_erasure.cli import app
 
     pipe = tiny_stable_diffusion(width=256, positions=44)
-    monkeypatch.setattr("trace_erasure.pipeline.loading.load_pipeline", lambda model: pipe)
+    monkeypatch.setattr(
+        "trace_erasure.pipeline.loading.load_pipeline", lambda model, **options: pipe
+    )
     monkeypatch.setattr("trace_erasure.concepts.captions.broad_captions", lambda: tuple(CAPTIONS))
     files = [
         single(pipe, word, surrogate).save(tmp_path / word)

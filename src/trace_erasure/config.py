@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from trace_erasure.concepts.concept import Concept
 from trace_erasure.errors import InputError
 from trace_erasure.math.objective_names import NAMES as OBJECTIVES
+from trace_erasure.utils.numbers import check_integer, check_number, check_seed
 
 HARDENING = ("off", "closed_form", "adversarial")
 WINDOWS = ("late", "early", "all")
@@ -117,7 +118,9 @@ class FinetuneConfig:
             "retain_trajectories",
             "sampler_steps",
         ):
-            _check(getattr(self, name) >= 1, f"finetune.{name}", getattr(self, name), "1 or more")
+            check_integer(f"finetune.{name}", getattr(self, name), 1)
+        for name in ("late", "early", "empty", "retain", "guidance_scale"):
+            check_number(f"finetune.{name}", getattr(self, name), 0)
         _check(
             self.learning_rate > 0,
             "finetune.learning_rate",
@@ -184,6 +187,7 @@ class EraseConfig:
     hardening: str = "off"
 
     def __post_init__(self) -> None:
+        check_seed(self.seed)
         _check(self.hardening in HARDENING, "hardening", self.hardening, ", ".join(HARDENING))
         if self.hardening != "off" and self.closed_form is None:
             raise InputError(f"hardening {self.hardening!r} needs stage 1. Keep closed_form.")

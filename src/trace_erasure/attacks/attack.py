@@ -25,6 +25,7 @@ from trace_erasure.evaluation.runs.selection import (
 from trace_erasure.evaluation.tasks.loader import load_task
 from trace_erasure.evaluation.tasks.task import Task
 from trace_erasure.utils.atomic import atomic
+from trace_erasure.utils.numbers import check_integer
 from trace_erasure.world import load_world
 
 
@@ -37,6 +38,7 @@ def attack(
     concepts: Sequence[str] | None = None,
     synonyms: Mapping[str, Sequence[str]] | None = None,
     judge: Evaluator | None = None,
+    model: str | None = None,
     cases: int = 6,
     budget: Budget = Budget(),
     controls: bool = True,
@@ -54,6 +56,7 @@ def attack(
         concepts: of the task; default: those that the erasure names.
         synonyms: concept to more words for it; default: those of the shipped vocabulary.
         judge: says what a picture shows; default: the task's own, else a shipped one.
+        model: its name in rows; default: the name that was given, or that of the pipeline's folder.
         cases: at most so many prompts a concept.
         budget: what one case may cost.
         controls: the original model, an unknown concept and random words as well.
@@ -77,7 +80,10 @@ def attack(
         attack_entry(name)
     whole = task if isinstance(task, Task) else load_task(task, concepts=concepts)
     part = whole.subset(list(erasures_by_concept(whole, [erasure], concepts)))
-    pipe, model = pipeline_and_name(pipe_or_model)
+    check_integer("cases", cases, 1)
+    check_integer("batch", batch, 1)
+    pipe, name_in_rows = pipeline_and_name(pipe_or_model)
+    model = model or name_in_rows
     judge = default_judges(part, model)[0] if judge is None else judge
     words = synonyms_of(erasure) if synonyms is None else synonyms
     targets, how = targets_of(erasure, part, judge, cases, words), part.sampling

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -11,6 +12,9 @@ from trace_erasure.cli import options
 from trace_erasure.cli.app import app, narration, output_folder
 from trace_erasure.cli.selection import judges_of, tasks_folder
 from trace_erasure.errors import InputError
+
+if TYPE_CHECKING:
+    from trace_erasure.artifact.erasure import Erasure
 
 
 @app.command()
@@ -29,6 +33,10 @@ def attack(
         typer.Option(help="Another word for the concept, to attack with; repeatable."),
     ] = None,
     model: options.Model = options.DEFAULT_MODEL,
+    dtype: options.Dtype = None,
+    device: options.Device = None,
+    variant: options.Variant = None,
+    revision: options.Revision = None,
     cases: Annotated[int, typer.Option(help="Prompts a concept.", min=1)] = 6,
     images: Annotated[int, typer.Option(help="Pictures a case may cost.", min=1)] = 8,
     gradients: Annotated[
@@ -59,7 +67,6 @@ def attack(
     """
     from trace_erasure.artifact.erasure import Erasure
     from trace_erasure.attacks.attack import attack as run_attacks
-    from trace_erasure.attacks.attack import synonyms_of
     from trace_erasure.attacks.budget import Budget
     from trace_erasure.attacks.registry import attack_entry
     from trace_erasure.attacks.results import attack_table
@@ -71,33 +78,30 @@ def attack(
     for name in attack or ():
         attack_entry(name)
     erasure = Erasure.load(file)
-    known = synonyms_of(erasure, synonym or ())
-    if synonym and len(known) > 1:
-        raise InputError(
-            f"--synonym is given, and the erasure names {len(known)} concepts: "
-            f"{', '.join(known)}. Leave it out."
-        )
+    words = _synonyms(erasure, synonym or ())
     whole = load_task(task, tasks_folder(tasks_dir), prompts, concept)
     part = whole.subset(list(erasures_by_concept(whole, [erasure], concept)))
-    folders = None if judge is None else [judge]
-    who = judges_of(part, model, folders, None, weights)[0]
+    chosen = judges_of(part, model, None if judge is None else [judge], None, weights)[0]
+    how: dict[str, Any] = dict(cases=cases, controls=controls, batch=batch, bfloat16=bfloat16)
+    how |= dict(concepts=part.concepts, synonyms=words, judge=chosen, model=model)
+    how |= dict(budget=Budget(images, gradients, encodings), folder=out)
     with narration(quiet), output_folder(out):
-        rows = run_attacks(
-            model,
-            erasure,
-            part,
-            attack or (),
-            concepts=part.concepts,
-            synonyms=known,
-            judge=who,
-            cases=cases,
-            budget=Budget(images, gradients, encodings),
-            controls=controls,
-            folder=out,
-            batch=batch,
-            bfloat16=bfloat16,
-        )
+        pipe = options.Loading(dtype, device, variant, revision).load(model)
+        rows = run_attacks(pipe, erasure, part, attack or (), **how)
     if as_json:
         typer.echo(to_json_text(rows))
     elif not quiet:
         print_figures(attack_table(rows, ERASED))
+
+
+def _synonyms(erasure: Erasure, given: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """Concept to more words for it. ``InputError`` where it is open which concept is meant."""
+    from trace_erasure.attacks.attack import synonyms_of
+
+    found = synonyms_of(erasure, given)
+    if given and len(found) > 1:
+        raise InputError(
+            f"--synonym is given, and the erasure names {len(found)} concepts: "
+            f"{', '.join(found)}. Leave it out."
+        )
+    return found

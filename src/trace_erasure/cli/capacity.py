@@ -8,7 +8,7 @@ import typer
 
 from trace_erasure.cli import options
 from trace_erasure.cli.app import app, narration
-from trace_erasure.cli.selection import load_chosen, request_of, spec_among
+from trace_erasure.cli.selection import model_of, request_of, spec_among
 from trace_erasure.errors import InputError
 
 
@@ -18,6 +18,10 @@ def capacity(
         list[str] | None, typer.Argument(help="A YAML spec, or files that `erase` wrote.")
     ] = None,
     model: options.ModelOfSpec = None,
+    dtype: options.Dtype = None,
+    device: options.Device = None,
+    variant: options.Variant = None,
+    revision: options.Revision = None,
     concept: options.Concepts = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="Only the table.")] = False,
 ) -> None:
@@ -33,7 +37,7 @@ def capacity(
     elif concept:
         raise InputError("--concept and a file both say what to erase. Give one of them.")
     with narration(quiet):
-        pipe = load_chosen(model, run)
+        pipe = options.Loading(dtype, device, variant, revision).load(model_of(model, run))
         listed = run.erase.concepts if run else [Erasure.load(text) for text in what or []]
         found = room_for(pipe, listed)
     for stream, one in found.items():

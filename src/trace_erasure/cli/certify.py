@@ -14,6 +14,10 @@ from trace_erasure.cli.app import app, narration
 def certify(
     file: options.Artifact,
     model: options.Model = options.DEFAULT_MODEL,
+    dtype: options.Dtype = None,
+    device: options.Device = None,
+    variant: options.Variant = None,
+    revision: options.Revision = None,
     paths: Annotated[
         int, typer.Option(help="Sampling paths for each comparison; 0: exact part only.", min=0)
     ] = 16,
@@ -38,12 +42,11 @@ def certify(
     from trace_erasure.cli.printing.guarantees import about_guarantee
     from trace_erasure.guarantees.certify import certified
     from trace_erasure.guarantees.certify import certify as certify_erasure
-    from trace_erasure.pipeline.loading import load_pipeline
 
     erasure = Erasure.load(file)
     with narration(quiet=False):
         found = certify_erasure(
-            load_pipeline(model),
+            options.Loading(dtype, device, variant, revision).load(model),
             erasure,
             paths=paths,
             steps=steps,

@@ -15,6 +15,8 @@ from trace_erasure.cli.selection import request_of
 from trace_erasure.concepts.concept import KINDS
 
 if TYPE_CHECKING:
+    from trace_erasure.artifact.record import TraceRecord
+    from trace_erasure.config import EraseConfig
     from trace_erasure.config_file import RunConfig
 
 
@@ -24,6 +26,10 @@ def erase(
         Path | None, typer.Argument(help="A YAML file with model, concepts and settings.")
     ] = None,
     model: options.ModelOfSpec = None,
+    dtype: options.Dtype = None,
+    device: options.Device = None,
+    variant: options.Variant = None,
+    revision: options.Revision = None,
     concept: options.Concepts = None,
     surrogate: Annotated[
         str | None, typer.Option(help="What to show instead. Default: one is proposed.")
@@ -59,38 +65,58 @@ def erase(
     """
     from trace_erasure.cli.printing.artifacts import about_erasure
     from trace_erasure.cli.printing.console import print_table
-    from trace_erasure.config import FinetuneConfig
-    from trace_erasure.config_file import RunConfig, dump_config
-    from trace_erasure.pipeline.loading import load_pipeline
-    from trace_erasure.trace.erase import run
 
     asked = request_of(spec, model, concept, surrogate, kind)
-    changes: dict[str, Any] = {} if seed is None else {"seed": seed}
-    if finetune is not None:
-        changes["finetune"] = (asked.erase.finetune or FinetuneConfig()) if finetune else None
-    changes |= {} if hardening is None else {"hardening": hardening}
-    changes |= {"closed_form": None} if no_closed_form else {}
-    asked = replace(asked, erase=replace(asked.erase, **changes))
+    changed = _with_options(asked.erase, seed, finetune, no_closed_form, hardening)
+    asked = replace(asked, erase=changed)
     started = time.perf_counter()
     with narration(quiet):
-        pipe = load_pipeline(asked.model)
+        pipe = options.Loading(dtype, device, variant, revision).load(asked.model)
         if dry_run:
             _show_plan(pipe, asked)
             return
         with output_folder(out):
-            try:
-                erasure = run(pipe, asked.erase, workdir=out)
-            except KeyboardInterrupt as error:
-                kept = any(out.glob("finetune-*.safetensors"))
-                then = f" The same command goes on from the checkpoint in {out}." if kept else ""
-                raise KeyboardInterrupt(f"Interrupted; nothing was written.{then}") from error
-            note_replaced(out / f"{asked.name}.safetensors")
-            file = erasure.save(out / asked.name)
-            assert erasure.record.kind == "trace"  # `run` makes no other
-            resolved = RunConfig(asked.model, erasure.record.spec)
-            dump_config(resolved, file.with_suffix(".yaml"))
+            record, file = _erase_to(out, pipe, asked)
     if not quiet:
-        print_table(about_erasure(erasure.record, file, time.perf_counter() - started))
+        print_table(about_erasure(record, file, time.perf_counter() - started))
+
+
+def _with_options(
+    config: EraseConfig,
+    seed: int | None,
+    finetune: bool | None,
+    no_closed_form: bool,
+    hardening: str | None,
+) -> EraseConfig:
+    """``config`` with what the command line overrides; None keeps what it has."""
+    from trace_erasure.config import FinetuneConfig
+
+    changes: dict[str, Any] = {} if seed is None else {"seed": seed}
+    if finetune is not None:
+        changes["finetune"] = (config.finetune or FinetuneConfig()) if finetune else None
+    changes |= {} if hardening is None else {"hardening": hardening}
+    changes |= {"closed_form": None} if no_closed_form else {}
+    return replace(config, **changes)
+
+
+def _erase_to(out: Path, pipe: Any, asked: RunConfig) -> tuple[TraceRecord, Path]:
+    """Erases, and writes the LoRA file and its resolved spec into ``out``."""
+    from trace_erasure.artifact.record import TraceRecord
+    from trace_erasure.config_file import RunConfig, dump_config
+    from trace_erasure.trace.erase import run
+
+    try:
+        erasure = run(pipe, asked.erase, workdir=out)
+    except KeyboardInterrupt as error:
+        kept = any(out.glob("finetune-*.safetensors"))
+        then = f" The same command goes on from the checkpoint in {out}." if kept else ""
+        raise KeyboardInterrupt(f"Interrupted; nothing was written.{then}") from error
+    note_replaced(out / f"{asked.name}.safetensors")
+    file = erasure.save(out / asked.name)
+    record = erasure.record
+    assert isinstance(record, TraceRecord)  # `run` makes no other
+    dump_config(RunConfig(asked.model, record.spec), file.with_suffix(".yaml"))
+    return record, file
 
 
 def _show_plan(pipe: Any, asked: RunConfig) -> None:

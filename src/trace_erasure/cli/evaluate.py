@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -14,6 +15,11 @@ from trace_erasure.cli.app import app, narration, output_folder
 from trace_erasure.cli.compare import Form, show
 from trace_erasure.cli.selection import judges_of, tasks_folder
 from trace_erasure.errors import InputError
+
+if TYPE_CHECKING:
+    from trace_erasure.artifact.erasure import Erasure
+    from trace_erasure.evaluation import Task
+    from trace_erasure.evaluation.runs.schedule import Measurement
 
 
 @app.command()
@@ -26,6 +32,10 @@ def evaluate(
     ] = None,
     concept: options.OfTask = None,
     model: options.Model = options.DEFAULT_MODEL,
+    dtype: options.Dtype = None,
+    device: options.Device = None,
+    variant: options.Variant = None,
+    revision: options.Revision = None,
     method: Annotated[str, typer.Option(help="Name of the erasures in tables.")] = "trace",
     strength: Annotated[
         list[float] | None,
@@ -66,40 +76,61 @@ def evaluate(
     """
     from trace_erasure.artifact.erasure import Erasure
     from trace_erasure.evaluation.runs.run_folder import RunFolder, task_remarks
-    from trace_erasure.evaluation.runs.schedule import measurements, run_measurements
-    from trace_erasure.evaluation.runs.selection import erasures_by_concept
+    from trace_erasure.evaluation.runs.schedule import run_measurements
     from trace_erasure.evaluation.tasks.loader import load_task
-    from trace_erasure.pipeline.loading import load_pipeline
     from trace_erasure.utils.sharding import parse_shard, shard_of
 
     share = shard_of() if shard is None else parse_shard(shard)
-    files = erasure or []
-    if strength and not files:
+    if strength and not erasure:
         raise InputError("--strength belongs to an erasure. Add --erasure FILE.")
-    loaded = [Erasure.load(file) for file in files]
+    loaded = {str(file): Erasure.load(file) for file in erasure or ()}
     folder = tasks_folder(tasks_dir)
     work = []
     for name in task:
-        whole = load_task(name, folder, prompts, concept)
-        found = erasures_by_concept(whole, loaded, concept)
-        planned = measurements(found, method=method, strengths=strength or [1.0], controls=controls)
-        part = whole.subset(list(found) or concept, per_group)
+        part, planned = _planned(
+            load_task(name, folder, prompts, concept),
+            list(loaded.values()),
+            concept,
+            per_group,
+            method=method,
+            strengths=strength or [1.0],
+            controls=controls,
+        )
         work.append((part, judges_of(part, model, judge, clip, weights), planned))
-    pipe = load_pipeline(model)
+    pipe = options.Loading(dtype, device, variant, revision).load(model)
     run, complete = RunFolder(out), True
     how: dict[str, Any] = dict(model=model, batch=batch, autocast=bfloat16, shard=share)
     with narration(quiet), output_folder(out):
         run.note(
             command=shlex.join(["trace-erasure", *sys.argv[1:]]),
             model=model,
-            erasures={str(file): one.name for file, one in zip(files, loaded, strict=True)},
+            erasures={file: one.name for file, one in loaded.items()},
             shard=f"{share[0]}/{share[1]}",
             tasks={part.name: task_remarks(part) for part, _, _ in work},
         )
         for part, judges, planned in work:
             complete &= run_measurements(run, pipe, part, judges, planned, **how) is not None
-    if quiet:
-        return
+    if not quiet:
+        _show_result(out, share, complete)
+
+
+def _planned(
+    task: Task,
+    erasures: Sequence[Erasure],
+    concepts: list[str] | None,
+    per_group: int | None,
+    **settings: Any,
+) -> tuple[Task, list[Measurement]]:
+    """The part of ``task`` that is measured, and with which erasures and controls."""
+    from trace_erasure.evaluation.runs.schedule import measurements
+    from trace_erasure.evaluation.runs.selection import erasures_by_concept
+
+    found = erasures_by_concept(task, erasures, concepts)
+    return task.subset(list(found) or concepts, per_group), measurements(found, **settings)
+
+
+def _show_result(out: Path, share: tuple[int, int], complete: bool) -> None:
+    """The tables, or which share is done where other processes still have to finish theirs."""
     if not complete:
         typer.echo(f"shard {share[0]}/{share[1]} is done; the last one prints the tables.")
         return

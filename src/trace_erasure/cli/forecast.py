@@ -15,6 +15,10 @@ from trace_erasure.concepts.concept import KINDS, Concept
 def forecast(
     concept: Annotated[str, typer.Option(help="What would be erased, without an article.")],
     model: options.Model = options.DEFAULT_MODEL,
+    dtype: options.Dtype = None,
+    device: options.Device = None,
+    variant: options.Variant = None,
+    revision: options.Revision = None,
     surrogate: Annotated[
         str | None, typer.Option(help="What would be shown instead. Default: one is proposed.")
     ] = None,
@@ -29,10 +33,11 @@ def forecast(
     from trace_erasure.cli.printing.console import print_json, print_tables
     from trace_erasure.cli.printing.guarantees import about_forecast
     from trace_erasure.guarantees.forecast import forecast as forecast_erasure
-    from trace_erasure.pipeline.loading import load_pipeline
 
+    wanted = Concept(concept, surrogate, kind)
     with narration(quiet=False):
-        found = forecast_erasure(load_pipeline(model), Concept(concept, surrogate, kind), name)
+        pipe = options.Loading(dtype, device, variant, revision).load(model)
+        found = forecast_erasure(pipe, wanted, name)
     if as_json:
         print_json(found.to_dict())
         return

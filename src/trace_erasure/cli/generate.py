@@ -16,11 +16,15 @@ from trace_erasure.errors import InputError
 def generate(
     prompt: Annotated[list[str], typer.Option(help="What to draw; repeatable.")],
     model: options.Model = options.DEFAULT_MODEL,
+    dtype: options.Dtype = None,
+    device: options.Device = None,
+    variant: options.Variant = None,
+    revision: options.Revision = None,
     erasure: Annotated[Path | None, typer.Option(help="A file that `erase` wrote.")] = None,
     strength: Annotated[
         float | None, typer.Option(help="Of the erasure, 0 to 2. Default: 1, as made.")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of the first picture of every prompt.", min=0)] = 0,
+    seed: options.Seed = 0,
     count: Annotated[int, typer.Option(help="Pictures a prompt, seeds counting up.", min=1)] = 1,
     steps: options.Steps = 20,
     guidance_scale: options.GuidanceScale = 3.5,
@@ -30,13 +34,16 @@ def generate(
     from trace_erasure.artifact.erasure import Erasure
     from trace_erasure.config_file import hyphenated
     from trace_erasure.pipeline.generate import generate as draw
-    from trace_erasure.pipeline.loading import load_pipeline
+    from trace_erasure.pipeline.sampling import Sampling
     from trace_erasure.utils.atomic import atomic
+    from trace_erasure.utils.numbers import check_seed
 
     if erasure is None and strength is not None:
         raise InputError(f"strength {strength} belongs to an erasure. Add --erasure FILE.")
+    Sampling(steps, guidance_scale)  # raises InputError
+    check_seed(seed + count - 1, "the last seed")
     removal = None if erasure is None else Erasure.load(erasure)
-    pipe = load_pipeline(model)
+    pipe = options.Loading(dtype, device, variant, revision).load(model)
     if removal is not None:
         removal.attach(pipe, 1.0 if strength is None else strength)
     wanted = [(i, text, seed + k) for i, text in enumerate(prompt, 1) for k in range(count)]

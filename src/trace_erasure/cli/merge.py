@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from trace_erasure.cli import options
 from trace_erasure.cli.app import app, narration, note_replaced, output_folder
-from trace_erasure.cli.selection import load_chosen, spec_among
+from trace_erasure.cli.selection import model_of, spec_among
 from trace_erasure.errors import InputError
 
 if TYPE_CHECKING:
-    pass
+    from trace_erasure.artifact.record import MergedRecord
 
 
 @app.command()
@@ -27,6 +28,10 @@ def merge(
         ),
     ],
     model: options.ModelOfSpec = None,
+    dtype: options.Dtype = None,
+    device: options.Device = None,
+    variant: options.Variant = None,
+    revision: options.Revision = None,
     out: Annotated[Path, typer.Option(help="Folder for the LoRA file.")] = Path("out"),
     strength: Annotated[float, typer.Option(help="Of all together, 0 to 2.")] = 1.0,
     rank: Annotated[
@@ -45,45 +50,56 @@ def merge(
 
     To add or remove a concept, merge the new list. Broken off, the same command goes on.
     """
-    from trace_erasure.artifact.erasure import Erasure
     from trace_erasure.cli.printing.artifacts import about_merged
     from trace_erasure.cli.printing.console import print_table
-    from trace_erasure.config import MergeConfig
-    from trace_erasure.config_file import slug
     from trace_erasure.trace.erase_each import erase_each
-    from trace_erasure.trace.merge import merge as put_together
     from trace_erasure.utils.sharding import parse_shard
 
     run = spec_among(what)
     if shard is not None and run is None:
         raise InputError(f"shard {shard} is for a spec, whose concepts are made. Leave it out.")
+    share = parse_shard(shard) if shard else (0, 1)
+    parts = [] if run is not None else [_with_strength(text) for text in what]
     started = time.perf_counter()
     with narration(quiet), output_folder(out):
-        pipe = load_chosen(model, run)
+        pipe = options.Loading(dtype, device, variant, revision).load(model_of(model, run))
         if run is not None:
-            files = erase_each(
-                pipe, run.erase, out / "parts", shard=parse_shard(shard) if shard else (0, 1)
-            )
+            files = erase_each(pipe, run.erase, out / "parts", shard=share)
             if shard is not None:
                 typer.echo("\n".join(map(str, files)))
                 return
-            wanted = [(file, 1.0) for file in files]
-        else:
-            wanted = [_with_strength(text) for text in what]
-        parts = [Erasure.load(file) for file, _ in wanted]
-        strengths = [own * strength for _, own in wanted]
-        settings = MergeConfig(rank=rank)
-        merged = put_together(parts, pipe, strengths=strengths, settings=settings)
-        concepts = merged.record.concepts
-        name = slug(" ".join(concept.phrase for concept in concepts))
-        if dense:
-            file = out / name
-            merged.fuse(pipe).save_pretrained(file)
-        else:
-            note_replaced(out / f"{name}-merged.safetensors")
-            file = merged.save(out / f"{name}-merged")
+            parts = [(file, 1.0) for file in files]
+        record, file = _merge_to(out, pipe, parts, strength, rank, dense)
     if not quiet:
-        print_table(about_merged(merged.record, file, time.perf_counter() - started))
+        print_table(about_merged(record, file, time.perf_counter() - started))
+
+
+def _merge_to(
+    out: Path,
+    pipe: Any,
+    parts: Sequence[tuple[Path, float]],
+    strength: float,
+    rank: int | None,
+    dense: bool,
+) -> tuple[MergedRecord, Path]:
+    """Merges files, each at its own strength times ``strength``, and writes the result."""
+    from trace_erasure.artifact.erasure import Erasure
+    from trace_erasure.config import MergeConfig
+    from trace_erasure.config_file import slug
+    from trace_erasure.trace.merge import merge as merge_erasures
+
+    merged = merge_erasures(
+        [Erasure.load(file) for file, _ in parts],
+        pipe,
+        strengths=[own * strength for _, own in parts],
+        settings=MergeConfig(rank=rank),
+    )
+    name = slug(" ".join(concept.phrase for concept in merged.record.concepts))
+    if dense:
+        merged.fuse(pipe).save_pretrained(out / name)
+        return merged.record, out / name
+    note_replaced(out / f"{name}-merged.safetensors")
+    return merged.record, merged.save(out / f"{name}-merged")
 
 
 def _with_strength(text: str) -> tuple[Path, float]:

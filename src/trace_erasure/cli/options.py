@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+
+from trace_erasure.utils.numbers import MAX_SEED
 
 DEFAULT_MODEL = "emoji-sd"
 _MODEL = (
@@ -17,10 +20,25 @@ Model = Annotated[str, typer.Option(help=_MODEL)]
 ModelOfSpec = Annotated[
     str | None, typer.Option(help=f"{_MODEL} Default: the spec's, or {DEFAULT_MODEL}.")
 ]
+Dtype = Annotated[
+    str | None,
+    typer.Option(help="float32, float16 or bfloat16. Default: that of the model's files."),
+]
+Device = Annotated[str | None, typer.Option(help="Such as cuda or cuda:1. Default: the CPU.")]
+Variant = Annotated[
+    str | None,
+    typer.Option(help="Of the model's files, such as fp16. Default: the only one there is."),
+]
+Revision = Annotated[
+    str | None, typer.Option(help="Branch, tag or commit of a repository on the hub.")
+]
 Concepts = Annotated[
     list[str] | None, typer.Option(help="What to erase, without an article; repeatable.")
 ]
 Artifact = Annotated[Path, typer.Argument(help="A file that `erase` wrote.")]
+Seed = Annotated[
+    int, typer.Option(help="Of the first picture of every prompt.", min=0, max=MAX_SEED)
+]
 Steps = Annotated[int, typer.Option(help="Sampler steps.", min=1)]
 GuidanceScale = Annotated[float, typer.Option(help="1 is no guidance.", min=0)]
 TasksDir = Annotated[
@@ -44,3 +62,19 @@ Bfloat16 = Annotated[bool, typer.Option("--bfloat16", help="Draw in bfloat16.")]
 Runs = Annotated[list[Path], typer.Argument(help="Folders that `evaluate` wrote into.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Everything, for programs.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress and no summary.")]
+
+
+@dataclass(frozen=True)
+class Loading:
+    """How a verb loads its model: the options of ``load_pipeline``; None is its default."""
+
+    dtype: str | None = None
+    device: str | None = None
+    variant: str | None = None
+    revision: str | None = None
+
+    def load(self, model: str) -> Any:
+        """The pipeline that ``--model`` names. Raises ``InputError`` where it cannot."""
+        from trace_erasure.pipeline.loading import load_pipeline
+
+        return load_pipeline(model, **asdict(self))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from trace_erasure.cli import options
 from trace_erasure.concepts.concept import KINDS, Concept
@@ -74,11 +74,9 @@ def request_of(
     return RunConfig(model or options.DEFAULT_MODEL, EraseConfig(made))
 
 
-def load_chosen(model: str | None, run: RunConfig | None) -> Any:
-    """The pipeline that --model names, else the spec's, else the default one."""
-    from trace_erasure.pipeline.loading import load_pipeline
-
-    return load_pipeline(model or (run.model if run else options.DEFAULT_MODEL))
+def model_of(model: str | None, run: RunConfig | None) -> str:
+    """The model that --model names, else the spec's, else the default one."""
+    return model or (run.model if run else options.DEFAULT_MODEL)
 
 
 def spec_among(what: list[str]) -> RunConfig | None:

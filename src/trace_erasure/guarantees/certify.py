@@ -16,6 +16,7 @@ from trace_erasure.pipeline import adapters, conditions
 from trace_erasure.pipeline.denoiser import Denoiser
 from trace_erasure.pipeline.fingerprint import difference, fingerprint
 from trace_erasure.pipeline.sampling import Sampling
+from trace_erasure.utils.numbers import check_number
 from trace_erasure.utils.sequences import evenly_spaced
 
 NOT_COVERED = (
@@ -172,9 +173,8 @@ def _check_settings(
     steps: int, guidance_scale: float, noise_level: float | None, gate: float | None
 ) -> None:
     Sampling(steps=steps, guidance_scale=guidance_scale)  # raises InputError
-    for name, level in (("noise_level", noise_level), ("gate", gate)):
-        if level is not None and not 0 <= level <= 1:
-            raise InputError(f"{name} is {level!r}; allowed: 0 (clean) to 1 (pure noise).")
+    check_number("noise_level", noise_level, 0, 1, optional=True)
+    check_number("gate", gate, 0, 1, optional=True)
 
 
 def certified(erasure: Erasure, guarantee: Guarantee) -> Erasure:

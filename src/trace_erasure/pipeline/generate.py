@@ -14,6 +14,7 @@ from trace_erasure.errors import InputError
 from trace_erasure.pipeline.families.registry import family_of
 from trace_erasure.pipeline.image_store import ImageStore, batch_ids, weights_digest
 from trace_erasure.pipeline.sampling import Sampling
+from trace_erasure.utils.numbers import check_integer, check_seed
 from trace_erasure.utils.sharding import check_shard
 
 
@@ -73,8 +74,9 @@ def generate_batches(
             f"{len(prompts)} prompts but {len(seeds)} seeds. Give one seed for each prompt, or a "
             "single prompt as a string to use it with every seed."
         )
-    if batch < 1:
-        raise InputError(f"batch {batch} is too small: it must be 1 or more.")
+    for seed in seeds:
+        check_seed(seed)
+    check_integer("batch", batch, 1)
     check_shard(shard)
 
     options = family_of(pipe).call_options(pipe)
@@ -156,6 +158,7 @@ def generate(
 
     Args:
         prompts: one for each seed; a single string is used with every seed.
+        seeds: integers from 0 to 2⁴² (``utils.numbers.MAX_SEED``).
         steps: sampler steps.
         guidance_scale: classifier-free guidance; 1 is none.
         batch: pictures drawn at once, and the most that a killed run with a store loses.
@@ -173,7 +176,8 @@ def generate(
         The pictures of this shard, in the order of ``prompts``.
 
     Raises:
-        InputError: lengths differ, or batch, shard or scheduler do not exist.
+        InputError: lengths differ, a setting is out of range, or the shard or scheduler does not
+            exist.
     """
     sampling = Sampling(steps, guidance_scale, scheduler, height, width)
     batches = generate_batches(

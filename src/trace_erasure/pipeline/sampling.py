@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 from trace_erasure.errors import InputError
+from trace_erasure.utils.numbers import check_integer, check_number
 
 
 @dataclass(frozen=True)
@@ -29,15 +29,9 @@ class Sampling:
     width: int | None = None
 
     def __post_init__(self) -> None:
-        for name in ("steps", "height", "width"):
-            value = getattr(self, name)
-            if value is None and name != "steps":
-                continue
-            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-                raise InputError(f"{name} is {value!r}; allowed: whole numbers from 1.")
-        scale = self.guidance_scale
-        number = isinstance(scale, int | float) and not isinstance(scale, bool)
-        if not (number and math.isfinite(scale) and scale >= 0):
-            raise InputError(f"guidance_scale is {scale!r}; allowed: numbers from 0, 1 is none.")
+        check_integer("steps", self.steps, 1)
+        check_integer("height", self.height, 1, optional=True)
+        check_integer("width", self.width, 1, optional=True)
+        check_number("guidance_scale", self.guidance_scale, 0)
         if not (self.scheduler is None or isinstance(self.scheduler, str)):
             raise InputError(f"scheduler is {self.scheduler!r}; allowed: a diffusers class name.")
