@@ -8,7 +8,7 @@ from typing import Any
 from trace_erasure.errors import InputError
 
 MAX_SEED = 2**42
-"""The largest seed: generators take numbers below 2⁶³, and some are seeded by 1 000 003 times it."""
+"""Generators take seeds below 2⁶³, and some of them are seeded by 1 000 003 times the user's."""
 
 
 def check_integer(
