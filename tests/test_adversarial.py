@@ -11,7 +11,6 @@ import torch
 from trace_erasure.artifact.erasure import Erasure
 from trace_erasure.concepts.captions import broad_captions
 from trace_erasure.concepts.concept import Concept
-from trace_erasure.concepts.resolve import resolve
 from trace_erasure.config import ADVERSARIAL_FINETUNE, EraseConfig, FinetuneConfig
 from trace_erasure.math.lowrank import LowRank
 from trace_erasure.math.objectives import mean_square
@@ -25,6 +24,7 @@ from trace_erasure.trace import hardening_search
 from trace_erasure.trace.adversary import regenerate
 from trace_erasure.trace.erase import erase
 from trace_erasure.trace.finetune_data import prepare_finetune_data
+from trace_erasure.trace.request import resolve
 
 CAPTIONS = [f"a picture of a {word}" for word in ("dog", "tree", "house", "red car", "boat")]
 QUICK = FinetuneConfig(

@@ -8,13 +8,13 @@ import torch
 from trace_erasure import ClosedFormConfig, Concept
 from trace_erasure.concepts.concept import TEMPLATES, fill_template
 from trace_erasure.concepts.context_templates import caption_templates
-from trace_erasure.concepts.resolve import resolve, with_mode
 from trace_erasure.config import EraseConfig
 from trace_erasure.pipeline.denoiser import Denoiser
 from trace_erasure.pipeline.families.registry import family_of
 from trace_erasure.pipeline.loading import load_pipeline
 from trace_erasure.testing import tiny_flux, tiny_sd3, tiny_sdxl, tiny_stable_diffusion
 from trace_erasure.trace.erase import erase
+from trace_erasure.trace.request import resolve, with_mode
 
 CAPTIONS = (
     "a cat, neon style",

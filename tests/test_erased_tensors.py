@@ -4,12 +4,15 @@ models, and short trainings of tiny random ones.
 ``fixtures/erased_tensors.json`` holds, for each erasure, the SHA-256 of its factors on the machine
 that made it, and a sketch of every map's change: three fixed combinations of its outputs at four
 fixed inputs. A hash changes with the processor's rounding, a sketch does not.
+``fixtures/whole_word_tensors.json`` holds sketches of those that changed since version 0.1.0, since
+a phrase is no longer located inside other words; with its substrings they are the old ones.
 ``fixtures/trained_tensors.json`` holds the sketches of the trainings.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +23,7 @@ import torch
 
 from trace_erasure import erase, load_pipeline
 from trace_erasure.baselines.registry import METHODS
+from trace_erasure.concepts import alignment
 from trace_erasure.concepts.concept import Concept
 from trace_erasure.config import FinetuneConfig
 from trace_erasure.math.lowrank import LowRank
@@ -27,6 +31,7 @@ from trace_erasure.testing import tiny_flux, tiny_stable_diffusion
 
 FOLDER = Path(__file__).parent / "fixtures"
 FIXTURES = json.loads((FOLDER / "erased_tensors.json").read_text())
+WHOLE_WORDS = json.loads((FOLDER / "whole_word_tensors.json").read_text())
 TRAINED = json.loads((FOLDER / "trained_tensors.json").read_text())
 KINDS = {"fox": "object", "neon": "style", "Mira Solberg": "identity"}
 
@@ -44,11 +49,20 @@ def sketch(change: LowRank) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("model", ["emoji-sd", "emoji-flux"])
-def test_erasures_are_the_same_tensors(model):
+def test_erasures_are_the_same_tensors(model, monkeypatch):
     pipe = load_pipeline(model)
     for name, kind in KINDS.items():
-        delta = erase(pipe, name, kind=kind).delta
-        assert_sketched(delta, FIXTURES[f"{model}/{name}"]["sketch"])
+        case = f"{model}/{name}"
+        if case in WHOLE_WORDS:
+            assert_sketched(erase(pipe, name, kind=kind).delta, WHOLE_WORDS[case])
+            monkeypatch.setattr(alignment, "find_phrase", substrings)
+        assert_sketched(erase(pipe, name, kind=kind).delta, FIXTURES[case]["sketch"])
+        monkeypatch.undo()
+
+
+def substrings(text: str, phrase: str) -> list[tuple[int, int]]:
+    """Where version 0.1.0 located phrases: its *ink* was in *pink*, too."""
+    return [match.span() for match in re.finditer(re.escape(phrase), text, re.IGNORECASE)]
 
 
 TEMPLATES = ("{x}", "a photo of a {x}")

@@ -21,7 +21,6 @@ from trace_erasure.baselines.mace import MACE
 from trace_erasure.baselines.trainable import dense, lora
 from trace_erasure.baselines.uce import UCE
 from trace_erasure.concepts.concept import Concept
-from trace_erasure.concepts.resolve import resolve
 from trace_erasure.config import EraseConfig
 from trace_erasure.math import attention_maps as maps
 from trace_erasure.math import baseline_edits
@@ -33,6 +32,7 @@ from trace_erasure.pipeline.denoiser import Denoiser
 from trace_erasure.pipeline.families.family import TOKENS, Conditioning
 from trace_erasure.pipeline.rollouts import Rollouts
 from trace_erasure.testing import tiny_flux, tiny_flux2_klein, tiny_sd3, tiny_stable_diffusion
+from trace_erasure.trace.request import resolve
 from trace_erasure.trace.training import TrainingConfig, train
 
 D, OUT = 7, 5

@@ -6,12 +6,12 @@ from trace_erasure.concepts import candidates
 from trace_erasure.concepts.captions import broad_captions
 from trace_erasure.concepts.concept import Concept
 from trace_erasure.concepts.prediction_similarity import prediction_sketches
-from trace_erasure.concepts.resolve import resolve
 from trace_erasure.config import EraseConfig
 from trace_erasure.errors import InputError
 from trace_erasure.pipeline import loading
 from trace_erasure.pipeline.denoiser import Denoiser
 from trace_erasure.testing import tiny_stable_diffusion
+from trace_erasure.trace.request import resolve
 from trace_erasure.world import load_world
 
 

@@ -13,11 +13,11 @@ from trace_erasure.baselines.mace import MACE
 from trace_erasure.baselines.uce import UCE
 from trace_erasure.concepts.captions import captions_or_broad
 from trace_erasure.concepts.concept import Concept
-from trace_erasure.concepts.resolve import ResolvedRequest
 from trace_erasure.config import EraseConfig, MergeConfig
 from trace_erasure.math.lowrank import LowRank, add
 from trace_erasure.pipeline.denoiser import Denoiser
 from trace_erasure.trace.merge import merge
+from trace_erasure.trace.request import ResolvedRequest
 
 
 def plain_sum(pipe: Any, parts: Sequence[Erasure]) -> Erasure:
@@ -32,7 +32,11 @@ def mace_fusion(pipe: Any, parts: Sequence[Erasure]) -> Erasure:
     refuse_joint(denoiser, "MACE's fusion")
     concepts = tuple(share.concept for part in parts for share in part.merge_statistics)
     context = BaselineContext(
-        denoiser, ResolvedRequest(EraseConfig(concepts), (), ()), captions_or_broad(None), 0, None
+        denoiser,
+        ResolvedRequest(EraseConfig(concepts), concepts, (), ()),
+        captions_or_broad(None),
+        0,
+        None,
     )
     changes = [part.delta for part in parts]
     one = fuse_loras(context, changes, penalty=settings.penalty, ordinary=settings.ordinary)

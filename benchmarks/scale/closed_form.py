@@ -31,16 +31,16 @@ from benchmarks.core.meter import in_new_process, peak_mib
 from benchmarks.core.rows import replace_rows
 from benchmarks.scale.shapes import RANDOM, SIZES, build
 from trace_erasure.concepts.captions import broad_captions
-from trace_erasure.concepts.concept import TEMPLATES, Concept, fill_template
+from trace_erasure.concepts.concept import TEMPLATES, ResolvedConcept, fill_template
 from trace_erasure.concepts.context_templates import caption_templates
-from trace_erasure.concepts.resolve import with_mode
 from trace_erasure.concepts.second_moment import second_moment
 from trace_erasure.config import ClosedFormConfig, EraseConfig
 from trace_erasure.evaluation import Row
 from trace_erasure.pipeline.denoiser import Denoiser
 from trace_erasure.trace.closed_form import closed_form_edit
+from trace_erasure.trace.request import with_mode
 
-CONCEPT = Concept("fox", surrogate="cat")
+CONCEPT = ResolvedConcept("fox", surrogate="cat")
 NEAR = ("dog", "wolf", "horse", "bear", "tiger", "lion", "mouse", "rabbit", "cow", "pig", "bird")
 MOMENT, STAGE = CASES = ("second moment", "stage 1 only")
 

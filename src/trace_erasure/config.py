@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from trace_erasure.concepts.concept import Concept
 from trace_erasure.errors import InputError
 from trace_erasure.math.objective_names import NAMES as OBJECTIVES
-from trace_erasure.utils.numbers import check_integer, check_number, check_seed
+from trace_erasure.utils.numbers import check_flag, check_integer, check_number, check_seed
+from trace_erasure.utils.words import fold
 
 HARDENING = ("off", "closed_form", "adversarial")
 WINDOWS = ("late", "early", "all")
@@ -51,14 +52,10 @@ class ClosedFormConfig:
     def __post_init__(self) -> None:
         known = self.mode is None or self.mode in MODES
         _check(known, "closed_form.mode", self.mode, ", ".join(MODES))
-        _check(
-            self.directions is None or self.directions >= 1,
-            "closed_form.directions",
-            self.directions,
-            "1 or more, or null",
-        )
-        _check(self.ridge > 0, "closed_form.ridge", self.ridge, "a positive number")
-        _check(self.keep >= 0, "closed_form.keep", self.keep, "0 or more")
+        check_integer("closed_form.directions", self.directions, 1, optional=True)
+        check_number("closed_form.ridge", self.ridge, 0, exclusive=True)
+        check_integer("closed_form.keep", self.keep, 0)
+        check_flag("closed_form.pooled", self.pooled)
 
 
 @dataclass(frozen=True)
@@ -101,15 +98,9 @@ class FinetuneConfig:
             self.objective,
             ", ".join(OBJECTIVES),
         )
-        _check(0 <= self.eta <= 1, "finetune.eta", self.eta, "0 to 1")
+        check_number("finetune.eta", self.eta, 0, 1)
         _check(self.window in WINDOWS, "finetune.window", self.window, ", ".join(WINDOWS))
-        level = self.noise_level
-        _check(
-            level is None or 0 < level < 1,
-            "finetune.noise_level",
-            level,
-            "between 0 and 1, or null",
-        )
+        check_number("finetune.noise_level", self.noise_level, 0, 1, optional=True, exclusive=True)
         for name in (
             "steps",
             "batch",
@@ -121,12 +112,7 @@ class FinetuneConfig:
             check_integer(f"finetune.{name}", getattr(self, name), 1)
         for name in ("late", "early", "empty", "retain", "guidance_scale"):
             check_number(f"finetune.{name}", getattr(self, name), 0)
-        _check(
-            self.learning_rate > 0,
-            "finetune.learning_rate",
-            self.learning_rate,
-            "a positive number",
-        )
+        check_number("finetune.learning_rate", self.learning_rate, 0, exclusive=True)
 
 
 ADVERSARIAL_FINETUNE = FinetuneConfig(steps=120, rank=8, learning_rate=2e-3)
@@ -159,9 +145,9 @@ class MergeConfig:
         _check(self.mode in ("auto", "ridge"), "merge.mode", self.mode, "auto or ridge")
         for name in ("directions", "rank"):
             value = getattr(self, name)
-            _check(value is None or value >= 1, f"merge.{name}", value, "1 or more, or null")
-        _check(self.keep >= 0, "merge.keep", self.keep, "0 or more")
-        _check(self.ridge > 0, "merge.ridge", self.ridge, "a positive number")
+            check_integer(f"merge.{name}", value, 1, optional=True)
+        check_integer("merge.keep", self.keep, 0)
+        check_number("merge.ridge", self.ridge, 0, exclusive=True)
 
 
 @dataclass(frozen=True)
@@ -191,9 +177,32 @@ class EraseConfig:
         _check(self.hardening in HARDENING, "hardening", self.hardening, ", ".join(HARDENING))
         if self.hardening != "off" and self.closed_form is None:
             raise InputError(f"hardening {self.hardening!r} needs stage 1. Keep closed_form.")
-        _check(len(self.concepts) > 0, "concepts", self.concepts, "at least one concept")
+        _check_concepts(self.concepts)
         if self.closed_form is None and self.finetune is None:
             raise InputError(
                 "both stages are switched off: nothing would be erased. Keep the closed form, or "
                 "set finetune."
             )
+
+
+def _check_concepts(concepts: tuple[Concept, ...]) -> None:
+    """Raises ``InputError`` for no concept, one given twice, or one that is another's synonym."""
+    _check(len(concepts) > 0, "concepts", concepts, "at least one concept")
+    for i, concept in enumerate(concepts):
+        _check(isinstance(concept, Concept), f"concepts[{i}]", concept, "Concept objects")
+    seen: dict[tuple[str, ...], Concept] = {}
+    for concept in concepts:
+        other = seen.setdefault(concept.key, concept)
+        if other is not concept:
+            named = {one.surrogate for one in (concept, other) if one.surrogate}
+            with_ = f", with the surrogates {sorted(named)}" if len(named) > 1 else ""
+            raise InputError(f"{concept.name!r} is given twice{with_}. Give it once.")
+    whole = [concept for concept in concepts if concept.only_with is None]
+    for concept in whole:
+        own = {fold(synonym): synonym for synonym in concept.synonyms}
+        for other in whole:
+            if other is not concept and fold(other.phrase) in own:
+                raise InputError(
+                    f"{other.phrase!r} is a concept by itself and a synonym of "
+                    f"{concept.phrase!r}. Give it once."
+                )

@@ -35,6 +35,7 @@ from trace_erasure.config import ClosedFormConfig, EraseConfig, FinetuneConfig
 from trace_erasure.errors import InputError
 from trace_erasure.utils.atomic import atomic
 from trace_erasure.utils.safe_yaml import parse_yaml, read_text
+from trace_erasure.utils.words import fold
 
 STAGES = {"closed_form": ClosedFormConfig, "finetune": FinetuneConfig}
 KEYS = ("model", "concepts", *STAGES, "seed", "hardening")
@@ -72,14 +73,14 @@ def hyphenated(text: str) -> str:
 def slug(text: str) -> str:
     """``text`` as a file name: lower case, words joined by hyphens.
 
-    Where that loses more than case, or gives a name that Windows reserves, the name ends in a
-    digest of the text, so that different texts have different names.
+    Where that loses more than case and surplus spaces, or gives a name that Windows reserves, the
+    name ends in a digest of the text, so that different texts have different names.
 
     Example:
         >>> slug("Mira Solberg"), slug("fox!")
         ('mira-solberg', 'fox-6bd35cd9')
     """
-    plain = unicodedata.normalize("NFC", text).lower()
+    plain = unicodedata.normalize("NFC", fold(text))
     words = hyphenated(plain)
     exact = words == plain.replace(" ", "-") and "-" not in plain
     if words and exact and words not in RESERVED_NAMES:

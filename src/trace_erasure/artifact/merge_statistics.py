@@ -18,7 +18,7 @@ from torch import Tensor
 
 from trace_erasure.artifact.provenance import invalid
 from trace_erasure.artifact.record import Typed
-from trace_erasure.concepts.concept import Concept
+from trace_erasure.concepts.concept import Concept, ResolvedConcept
 from trace_erasure.errors import InputError
 from trace_erasure.math.column_pairs import Pairs
 
@@ -53,7 +53,7 @@ class MergeStatistics:
         streams: stream name to the statistics of that stream.
     """
 
-    concept: Concept
+    concept: ResolvedConcept
     streams: Mapping[str, StreamStatistics]
 
 
@@ -144,7 +144,7 @@ def _statistics(tensors: Mapping[str, Tensor], i: int, entry: _Entry) -> MergeSt
             columns("alone"),
             {prompt: columns(f"retained.{k}") for k, prompt in enumerate(prompts)},
         )
-    return MergeStatistics(entry.concept, streams)
+    return MergeStatistics(ResolvedConcept.of(entry.concept), streams)
 
 
 def _unreadable(file: Path | str, problem: str) -> InputError:

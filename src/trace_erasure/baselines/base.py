@@ -13,14 +13,14 @@ from trace_erasure.artifact.erasure import Erasure
 from trace_erasure.artifact.provenance import versions
 from trace_erasure.artifact.record import BaselineRecord, MethodRecord
 from trace_erasure.concepts.captions import captions_or_broad
-from trace_erasure.concepts.concept import Concept, fill_template
-from trace_erasure.concepts.resolve import ResolvedRequest, resolve
+from trace_erasure.concepts.concept import Concept, ResolvedConcept, fill_template
 from trace_erasure.config import EraseConfig
 from trace_erasure.errors import InputError
 from trace_erasure.math.lowrank import LowRank
 from trace_erasure.pipeline import adapters, conditions
 from trace_erasure.pipeline.denoiser import Denoiser
 from trace_erasure.pipeline.fingerprint import digest_of, fingerprint
+from trace_erasure.trace.request import ResolvedRequest, resolve
 
 
 class Method(Protocol):
@@ -81,8 +81,8 @@ class BaselineContext:
     checkpoint: Path | None
 
     @cached_property
-    def concepts(self) -> tuple[Concept, ...]:
-        return self.request.spec.concepts
+    def concepts(self) -> tuple[ResolvedConcept, ...]:
+        return self.request.concepts
 
     def prompts(self, concepts: Sequence[Concept], templates: bool) -> list[str]:
         """The phrases of ``concepts`` on their own, or in all their sentences.
@@ -149,7 +149,7 @@ class Baseline:
         base = fingerprint(pipe)
         # The stages of the spec are TRACE's; only its concepts count here.
         planned = resolve(denoiser, EraseConfig(tuple(concepts), seed=seed), captions)
-        named = [asdict(concept) for concept in planned.spec.concepts]
+        named = [asdict(concept) for concept in planned.concepts]
         settings = {"name": self.NAME, "source": self.SOURCE, "settings": asdict(self)}
         checkpoint = None
         if workdir is not None:
@@ -161,7 +161,7 @@ class Baseline:
         files: list[Path] = []
         if checkpoint is not None:
             files = sorted(checkpoint.parent.glob(f"{checkpoint.name}-*.safetensors"))
-        names = ", ".join(concept.phrase for concept in planned.spec.concepts)
+        names = ", ".join(concept.phrase for concept in planned.concepts)
         return Erasure(
             family=denoiser.family.name,
             base=base,
@@ -201,9 +201,8 @@ def refuse_cross(denoiser: Denoiser, method: str) -> None:
         )
 
 
-def surrogate_of(concept: Concept) -> str:
+def surrogate_of(concept: ResolvedConcept) -> str:
     """The surrogate that ``plan`` has named."""
-    assert concept.surrogate is not None
     return concept.surrogate
 
 

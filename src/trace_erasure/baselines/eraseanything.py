@@ -23,7 +23,7 @@ from trace_erasure.baselines.cached_rollouts import ConceptRollouts, rollout_con
 from trace_erasure.baselines.trainable import lora
 from trace_erasure.concepts import candidates
 from trace_erasure.concepts.alignment import locate
-from trace_erasure.concepts.concept import Concept, fill_template
+from trace_erasure.concepts.concept import ResolvedConcept, fill_template
 from trace_erasure.math.attention_maps import reverse_contrast, row_norms
 from trace_erasure.math.objectives import mean_square, reverse_cfg
 from trace_erasure.pipeline.denoiser import Denoiser
@@ -248,7 +248,7 @@ class EraseAnything(Baseline):
         )
 
     @staticmethod
-    def _unrelated(context: BaselineContext, concept: Concept) -> list[str]:
+    def _unrelated(context: BaselineContext, concept: ResolvedConcept) -> list[str]:
         """Names of the concept's kind that mean none of the concepts."""
         erased = [phrase for c in context.concepts for phrase in c.phrases]
         names = candidates.caption_names(context.captions, concept.kind)

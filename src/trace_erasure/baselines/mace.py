@@ -22,7 +22,7 @@ from trace_erasure.baselines.lora_fusion import fuse_loras
 from trace_erasure.baselines.trainable import lora
 from trace_erasure.concepts import candidates
 from trace_erasure.concepts.alignment import concept_columns, join, locate
-from trace_erasure.concepts.concept import Concept, fill_template
+from trace_erasure.concepts.concept import ResolvedConcept, fill_template
 from trace_erasure.concepts.second_moment import second_moment
 from trace_erasure.math import closed_form as algebra
 from trace_erasure.math.attention_maps import masked_norm
@@ -177,7 +177,7 @@ class MACE(Baseline):
         return change_of(denoiser, TOKENS, edit)
 
     @torch.no_grad()
-    def _draw(self, context: BaselineContext, concept: Concept) -> Pictures:
+    def _draw(self, context: BaselineContext, concept: ResolvedConcept) -> Pictures:
         """Latents of the concept by the frozen model, and where in them it is."""
         denoiser, frame = context.denoiser, candidates.PROBE_TEMPLATES[concept.kind]
         turns = [concept.phrases[i % len(concept.phrases)] for i in range(self.pictures)]
@@ -219,7 +219,7 @@ class MACE(Baseline):
         return Pictures(clean, prompts, mask, columns)
 
     def _train(
-        self, context: BaselineContext, concept: Concept, pictures: Pictures, number: int
+        self, context: BaselineContext, concept: ResolvedConcept, pictures: Pictures, number: int
     ) -> tuple[dict[str, LowRank], list[float]]:
         """The LoRA of one concept, on top of the closed form."""
         denoiser = context.denoiser

@@ -121,9 +121,9 @@ def _erase_to(out: Path, pipe: Any, asked: RunConfig) -> tuple[TraceRecord, Path
 
 def _show_plan(pipe: Any, asked: RunConfig) -> None:
     """What ``erase`` would do: the resolved spec as YAML on stdout, the rest on stderr."""
-    from trace_erasure.concepts.resolve import resolve
     from trace_erasure.config_file import to_yaml
     from trace_erasure.pipeline.denoiser import Denoiser
+    from trace_erasure.trace.request import resolve
 
     planned = resolve(Denoiser(pipe), asked.erase)
     typer.echo(to_yaml(replace(asked, erase=planned.spec)), nl=False)

@@ -9,10 +9,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from trace_erasure.concepts.concept import Concept, fill_template, single_mention_prompts
+from trace_erasure.concepts.concept import ResolvedConcept, fill_template, single_mention_prompts
 from trace_erasure.errors import InputError
 from trace_erasure.pipeline.denoiser import Denoiser
 from trace_erasure.pipeline.families.family import TOKENS
+from trace_erasure.pipeline.prompts import expand_prompt
+from trace_erasure.utils.words import find_phrase
 
 # A sentence has one BOS, EOS and a few words, but dozens of padding positions that all say the
 # same; together they count as much as this many words.
@@ -65,18 +67,16 @@ class Columns:
 
 
 def locate(tokenizer: Any, prompt: str, phrase: str, length: int) -> Span:
-    """Positions of every occurrence of ``phrase`` in ``prompt``, by the tokenizer's offsets.
+    """Positions of every occurrence of ``phrase`` in ``prompt`` as whole words.
+
+    By the tokenizer's offsets, in the prompt as the pipeline expands it (see ``expand_prompt``).
 
     ``length`` counts the positions of a prompt, padding included. Raises ``InputError`` when the
     phrase is not in the prompt or was cut off.
     """
-    encoded = tokenizer(prompt, return_offsets_mapping=True, verbose=False)
-    offsets = encoded["offset_mapping"]
-    text, wanted = prompt.lower(), phrase.lower()
-    spans, start = [], text.find(wanted)
-    while start >= 0:
-        spans.append((start, start + len(wanted)))
-        start = text.find(wanted, start + len(wanted))
+    text, phrase = expand_prompt(tokenizer, prompt), expand_prompt(tokenizer, phrase)
+    offsets = tokenizer(text, return_offsets_mapping=True, verbose=False)["offset_mapping"]
+    spans = find_phrase(text, phrase)
     concept = [
         i
         for i, (a, b) in enumerate(offsets)
@@ -253,15 +253,14 @@ class StreamColumns:
 
 def stream_columns(
     denoiser: Denoiser,
-    concept: Concept,
+    concept: ResolvedConcept,
     stream: str = TOKENS,
     templates: Sequence[str] | None = None,
 ) -> StreamColumns:
-    """The columns of ``concept``, which names its surrogate, in its sentences or ``templates``.
+    """The columns of ``concept`` in its sentences or ``templates``.
 
     Descriptions are asked for in its own sentences only.
     """
-    assert concept.surrogate is not None
     wordings = concept.wordings(templates)
     columns = concept_columns(denoiser, wordings, concept.surrogate, stream)
     moved = columns.moved
@@ -271,7 +270,7 @@ def stream_columns(
         # Up to the later half, a sentence with both says nothing of the later half yet.
         halves = [concept.only_with, *concept.phrases]
         texts = [fill_template(template, phrase) for template, phrase in wordings]
-        begun = [text[: max(text.lower().find(x.lower()) for x in halves)] for text in texts]
+        begun = [text[: _start_of_later(text, halves)] for text in texts]
         kept = keep_columns(denoiser, [*single_mention_prompts(concept), *begun], stream)
         nearest = torch.cdist(columns.concept.mT, kept.mT).min(dim=1).values
         moved &= nearest > 1e-4 * columns.concept.norm(dim=0)
@@ -283,6 +282,11 @@ def stream_columns(
     return StreamColumns(
         columns.select(moved), columns.select(~moved).concept, kept, tuple(described)
     )
+
+
+def _start_of_later(text: str, phrases: Sequence[str]) -> int:
+    """Where the later of ``phrases`` first occurs in ``text``."""
+    return max(spans[0][0] for phrase in phrases if (spans := find_phrase(text, phrase)))
 
 
 def keep_columns(denoiser: Denoiser, prompts: Sequence[str], stream: str = TOKENS) -> Tensor:

@@ -22,6 +22,7 @@ from trace_erasure.concepts.prediction_similarity import prediction_sketches
 from trace_erasure.errors import InputError
 from trace_erasure.math.subspaces import gram_root
 from trace_erasure.pipeline.denoiser import Denoiser
+from trace_erasure.utils.words import fold
 
 PROBE_TEMPLATES = {
     "object": "a picture of a {x}",
@@ -150,7 +151,7 @@ def rank_by_embedding(
 ) -> RankedNames:
     """``names`` sorted by distance from ``phrase``; 1 is the mean distance of all of them."""
     frame = PROBE_TEMPLATES[kind]
-    others = [word for word in dict.fromkeys(names) if word.lower() != phrase.lower()]
+    others = [word for word in dict.fromkeys(names) if fold(word) != fold(phrase)]
     distance = embedding_distances(
         denoiser, fill_template(frame, phrase), [fill_template(frame, word) for word in others]
     )
@@ -192,13 +193,14 @@ def find_candidates(
     """
     looks = prediction_distances(denoiser, [concept, *others], phrases)
     drawn = looks[0]
-    own = {phrase.lower() for phrase in concept.phrases}
-    near = (text for text in sorted(drawn, key=drawn.__getitem__) if text.lower() not in own)
+    own = {fold(phrase) for phrase in concept.phrases}
+    near = (text for text in sorted(drawn, key=drawn.__getitem__) if fold(text) not in own)
     # People have no synonyms: two names that sound alike are two people.
     bound = 0.0 if concept.kind == "identity" else SYNONYM_BOUND
-    heard = tuple(t for t in near if drawn[t] < bound and not CATEGORY_WORDS.fullmatch(t))
-    own |= {word.lower() for word in (*heard, concept.surrogate or "")}
-    left = {name: count for name, count in names.items() if name.lower() not in own}
+    synonyms = tuple(t for t in near if drawn[t] < bound and not CATEGORY_WORDS.fullmatch(t))
+    own |= {fold(word) for word in synonyms}
+    own |= {fold(concept.surrogate)} if concept.surrogate else set()
+    left = {name: count for name, count in names.items() if fold(name) not in own}
     ranked: list[tuple[str, float]] = []
     if left:
         around = rank_by_embedding(denoiser, concept.phrase, concept.kind, list(left))
@@ -207,7 +209,7 @@ def find_candidates(
     if surrogate is None:
         surrogate = _propose(concept, left, ranked, looks)
     retain = [word for word, _ in ranked if word != surrogate][:RETAIN_COUNT]
-    return Candidates(heard, surrogate, tuple(retain))
+    return Candidates(synonyms, surrogate, tuple(retain))
 
 
 def _propose(

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 
 from trace_erasure.errors import InputError
-from trace_erasure.utils.words import indefinite_article, mentions
+from trace_erasure.utils.words import (
+    check_phrase,
+    check_phrases,
+    find_phrase,
+    fold,
+    indefinite_article,
+    mentions,
+    normalise,
+)
 
+PROBE = "phrase"
+"""Stands in a template's place while the template is checked."""
 KINDS = ("object", "style", "identity", "explicit")
 
 # {x} is the concept. The first is the barest. Wordings are everyday ones; the closed form needs
@@ -90,6 +101,18 @@ class Concept:
         only_with: erase the concept in sentences that name this, too, and nowhere else: ``knife``
             only with ``clown``, style ``ink`` only with ``fox``. Each alone stays. Templates then
             have a ``{y}`` for it.
+
+    Phrases are normalised: stripped, single spaces. Case makes no difference where they are
+    compared.
+
+    Raises:
+        InputError: a field is empty, of another type, or contradicts another.
+
+    >>> concept = Concept(" fox ", surrogate="dog", synonyms=["vixen", "Vixen"])
+    >>> concept.phrase, concept.synonyms
+    ('fox', ('vixen',))
+    >>> concept.is_mentioned_in("a picture of a Fox"), concept.is_mentioned_in("a foxglove")
+    (True, False)
     """
 
     phrase: str
@@ -102,34 +125,64 @@ class Concept:
     only_with: str | None = None
 
     def __post_init__(self) -> None:
-        if not self.phrase.strip():
-            raise InputError("the concept is empty. Name what to erase, for example 'fox'.")
         if self.kind not in KINDS:
             raise InputError(
                 f"unknown concept kind {self.kind!r}. Choose one of: {', '.join(KINDS)}."
             )
-        if self.surrogate is not None and self.surrogate.lower() == self.phrase.lower():
-            raise InputError(
-                f"concept and surrogate are both {self.phrase!r}: nothing would change. "
-                "Choose another surrogate, or none to have one proposed."
-            )
+        if isinstance(self.phrase, str) and not normalise(self.phrase):
+            raise InputError("the concept is empty. Name what to erase, for example 'fox'.")
+        for name in ("phrase", "surrogate", "only_with"):
+            value = getattr(self, name)
+            if value is not None or name == "phrase":
+                object.__setattr__(self, name, check_phrase(value, f"concept.{name}"))
+        for name in ("synonyms", "descriptions", "retain"):
+            values = check_phrases(getattr(self, name), f"concept.{name}")
+            object.__setattr__(self, name, values)
+        object.__setattr__(self, "templates", self._checked_templates())
+        self._check_conflicts()
+
+    def _checked_templates(self) -> tuple[str, ...]:
+        check_phrases(self.templates, "concept.templates")
+        places = ("{x}",) if self.only_with is None else ("{x}", "{y}")
         for template in self.templates:
-            if "{x}" not in template:
-                raise InputError(f"template {template!r} has no {{x}} where the concept goes.")
-            if self.only_with is not None and "{y}" not in template:
+            for place in places:
+                what = "the concept" if place == "{x}" else repr(self.only_with)
+                if place not in template:
+                    raise InputError(f"template {template!r} has no {place} where {what} goes.")
+                if len(find_phrase(template.replace(place, PROBE), PROBE)) < template.count(place):
+                    raise InputError(
+                        f"template {template!r} has letters next to {place}. Leave a space, so "
+                        f"that {what} is a word of its own."
+                    )
+        return tuple(self.templates)
+
+    def _check_conflicts(self) -> None:
+        """Raises ``InputError`` where two fields contradict each other."""
+        if self.surrogate is not None:
+            if fold(self.surrogate) == fold(self.phrase):
                 raise InputError(
-                    f"template {template!r} has no {{y}} where {self.only_with!r} goes."
+                    f"concept and surrogate are both {self.phrase!r}: nothing would change. "
+                    "Choose another surrogate, or none to have one proposed."
+                )
+            if mentions(self.surrogate, self.phrases):
+                raise InputError(
+                    f"the surrogate {self.surrogate!r} names the concept {self.phrase!r} or a "
+                    "synonym: it would still be shown. Choose another surrogate, or none to have "
+                    "one proposed."
                 )
         if self.only_with is not None:
-            if not self.only_with.strip():
-                raise InputError("only_with is empty. Name the other half, or leave it out.")
-            if self.only_with.lower() in (phrase.lower() for phrase in self.phrases):
+            if mentions(self.only_with, self.phrases):
                 raise InputError(
                     f"{self.phrase!r} only with {self.only_with!r} is one and the same. "
                     "Name another thing, or leave only_with out."
                 )
-        for name in ("synonyms", "descriptions", "retain", "templates"):
-            object.__setattr__(self, name, tuple(getattr(self, name)))
+            return
+        own = {fold(phrase) for phrase in self.phrases}
+        for phrase in self.retain:
+            if fold(phrase) in own:
+                raise InputError(
+                    f"{phrase!r} is to be erased and to be retained. Choose one of the two."
+                )
 
     @property
     def phrases(self) -> tuple[str, ...]:
@@ -178,10 +231,51 @@ class Concept:
                     found.append((fill_template(template, self.only_with, "{y}"), phrase))
         return tuple(found)
 
+    @property
+    def key(self) -> tuple[str, ...]:
+        """Equal for concepts that are one and the same, however they are written."""
+        return tuple(fold(part) for part in (self.phrase, self.only_with) if part is not None)
+
     def is_mentioned_in(self, text: str) -> bool:
         """Whether ``text`` asks for the concept, by one of its phrases."""
         other = self.only_with is None or mentions(text, [self.only_with])
         return other and mentions(text, (*self.phrases, *self.descriptions))
+
+
+@dataclass(frozen=True)
+class ResolvedConcept(Concept):
+    """A concept whose surrogate is known; the other fields are as in ``Concept``.
+
+    >>> ResolvedConcept("fox", surrogate="dog").surrogate
+    'dog'
+    """
+
+    surrogate: str  # type: ignore[assignment]
+
+    def __post_init__(self) -> None:
+        if self.surrogate is None:
+            raise InputError(
+                f"{self.phrase!r} has no surrogate. Name one, such as "
+                f"Concept({self.phrase!r}, surrogate='cat')."
+            )
+        super().__post_init__()
+
+    def plain(self) -> Concept:
+        """The same as a ``Concept``, as settings and records hold it."""
+        return Concept(**{field.name: getattr(self, field.name) for field in fields(self)})
+
+    def unresolved(self) -> Concept:
+        """The concept with its surrogate left open."""
+        return replace(self.plain(), surrogate=None)
+
+    @classmethod
+    def of(cls, concept: Concept, surrogate: str | None = None) -> ResolvedConcept:
+        """``concept`` with ``surrogate``, by default its own.
+
+        Raises ``InputError`` where neither names one.
+        """
+        values = {field.name: getattr(concept, field.name) for field in fields(concept)}
+        return cls(**{**values, "surrogate": surrogate or concept.surrogate})
 
 
 def _later(template: str, first: str, second: str) -> bool:
@@ -189,12 +283,13 @@ def _later(template: str, first: str, second: str) -> bool:
 
 
 def fill_template(template: str, phrase: str, place: str = "{x}") -> str:
-    """``template`` with ``phrase`` in its ``place``, with ``a`` made ``an`` where needed."""
-    vowel = indefinite_article(phrase) == "an"
-    for before, after in ((f" a {place}", f" an {place}"), (f"a {place}", f"an {place}")):
-        if vowel and (before in template if before[0] == " " else template.startswith(before)):
-            template = template.replace(before, after, 1)
-            break
+    """``template`` with ``phrase`` in its ``place``, with ``a`` made ``an`` where needed.
+
+    >>> fill_template("a picture of a {x}", "owl")
+    'a picture of an owl'
+    """
+    if indefinite_article(phrase) == "an":
+        template = re.sub(rf"\b([Aa]) (?={re.escape(place)})", r"\1n ", template)
     return template.replace(place, phrase)
 
 

@@ -1,12 +1,11 @@
-"""Sentences for a concept, from what captions say of its likes."""
+"""Makes templates for a concept from captions that name something of its kind."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 from trace_erasure.concepts.candidates import caption_names
-from trace_erasure.utils.words import mentions
+from trace_erasure.utils.words import find_phrase, mentions, replace_phrase
 
 TEMPLATE_COUNT = 32
 """Sentences that are taken, evenly over those that there are."""
@@ -17,17 +16,18 @@ def caption_templates(
 ) -> tuple[str, ...]:
     """Templates with ``{x}`` where captions name something of ``kind``.
 
-    A caption that names one such thing, once, says in what company a concept of that kind is
-    asked for in the model's domain: beside what, in which styles, on which grounds. An encoder
-    that reads both ways puts the concept into all of these words.
+    A caption that names one such thing once shows the words that stand beside it in the model's
+    domain: other objects, styles, backgrounds. In an encoder that reads both ways the embeddings
+    of all of them depend on the concept.
+
+    >>> caption_templates(["a cat, neon style", "a cat and an owl"], "object")
+    ('a {x}, neon style',)
     """
     names, found = list(caption_names(captions, kind)), {}
     for caption in captions:
         named = [name for name in names if mentions(caption, [name])]
         if len(named) == 1:
             (name,) = named
-            pattern = re.compile(rf"\b(an? )?{re.escape(name)}\b", re.IGNORECASE)
-            template, times = pattern.subn(lambda m: "a {x}" if m[1] else "{x}", caption)
-            if times == 1:
-                found.setdefault(template)
+            if len(find_phrase(caption, name)) == 1:
+                found.setdefault(replace_phrase(caption, name, "{x}"))
     return tuple(list(found)[:: max(1, len(found) // max(1, count))][:count])

@@ -10,7 +10,8 @@ from torch import Tensor
 from tqdm import tqdm
 
 from trace_erasure.concepts.alignment import PADDING_WEIGHT
-from trace_erasure.concepts.captions import captions_or_broad
+from trace_erasure.concepts.captions import captions_or_broad, that_fit
+from trace_erasure.errors import InputError
 from trace_erasure.math.second_moment import SecondMoment
 from trace_erasure.pipeline.denoiser import Denoiser
 from trace_erasure.pipeline.families.family import TOKENS
@@ -29,7 +30,9 @@ def second_moment(
     counts one. Depends on the text encoders alone, so it is computed once and cached on disk by
     the encoders' hash.
     """
-    captions = captions_or_broad(captions)
+    captions = that_fit(denoiser, captions_or_broad(captions))
+    if not captions:
+        raise InputError("no caption fits the positions of this model. Pass shorter captions.")
     key = hashlib.sha256(repr(captions).encode())
     for part in denoiser.embeddings(["", captions[0]], stream):
         key.update(part.float().numpy().tobytes())

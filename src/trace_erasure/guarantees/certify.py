@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from trace_erasure.artifact.erasure import Erasure
-from trace_erasure.concepts.concept import Concept, fill_template
+from trace_erasure.concepts.concept import Concept, ResolvedConcept, fill_template
 from trace_erasure.errors import InputError
 from trace_erasure.guarantees.exact import ExactPart, exact_part
 from trace_erasure.guarantees.path_kl import PathKL, divergence, sampler_name
@@ -107,6 +107,7 @@ def certify(
             "which concepts with which surrogates to certify is not in this erasure's record. "
             "Pass concepts=[Concept('fox', surrogate='cat')]."
         )
+    resolved = [ResolvedConcept.of(concept) for concept in concepts]
     if paths == 1 or paths < 0:
         raise InputError(f"paths is {paths}; allowed: 0 for no statistical part, or 2 or more.")
     trained = None
@@ -114,7 +115,7 @@ def certify(
         trained = record.finetune.noise_level
     levels = (noise_level, gate, trained, 0.5)
     level: float = next(value for value in levels if value is not None)
-    exact = exact_part(denoiser, erasure, concepts, record.certificate)
+    exact = exact_part(denoiser, erasure, resolved, record.certificate)
     attached = adapters.attached(pipe, erasure.name)
     concept = retained = None
     if paths:
@@ -124,7 +125,7 @@ def certify(
         try:
             options: dict[str, Any] = dict(steps=steps, guidance=guidance_scale, gate=gate)
             seeds = range(SEEDS, SEEDS + paths)
-            pairs = evenly_spaced(_pairs(concepts), paths)
+            pairs = evenly_spaced(_pairs(resolved), paths)
             own, instead = [a for a, _ in pairs], [b for _, b in pairs]
             terms, plan = divergence(
                 denoiser, erasure, own, instead, seeds, label="concept paths", **options
@@ -184,10 +185,10 @@ def certified(erasure: Erasure, guarantee: Guarantee) -> Erasure:
     )
 
 
-def _pairs(concepts: Sequence[Concept]) -> list[tuple[str, str]]:
+def _pairs(concepts: Sequence[ResolvedConcept]) -> list[tuple[str, str]]:
     """Every listed concept prompt with the surrogate's prompt."""
     return [
-        (fill_template(template, phrase), fill_template(template, concept.surrogate or ""))
+        (fill_template(template, phrase), fill_template(template, concept.surrogate))
         for concept in concepts
         for template, phrase in concept.wordings()
     ]

@@ -12,7 +12,7 @@ from torch import Tensor
 from trace_erasure.artifact.certificate import Certificate
 from trace_erasure.artifact.erasure import Erasure
 from trace_erasure.concepts.alignment import ROLES, Columns, concept_columns, keep_columns
-from trace_erasure.concepts.concept import Concept, fill_template
+from trace_erasure.concepts.concept import ResolvedConcept, fill_template
 from trace_erasure.pipeline.denoiser import EMPTY, Denoiser
 
 EXACT = 1e-4
@@ -125,7 +125,7 @@ def column_sums_of_squares(parts: Any) -> Tensor:
 def exact_part(
     denoiser: Denoiser,
     erasure: Erasure,
-    concepts: Sequence[Concept],
+    concepts: Sequence[ResolvedConcept],
     certificate: Certificate | None,
 ) -> ExactPart:
     """Measures both stages of ``erasure`` together at the maps of ``denoiser``'s base weights.
@@ -142,7 +142,6 @@ def exact_part(
         maps = Maps(denoiser, erasure, stream, width)
         parts: list[Columns] = []
         for concept in concepts:
-            assert concept.surrogate is not None
             for template, phrase in concept.wordings():
                 found = concept_columns(denoiser, [(template, phrase)], concept.surrogate, stream)
                 parts.append(found)

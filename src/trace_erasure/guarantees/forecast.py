@@ -21,8 +21,7 @@ from tqdm import tqdm
 from trace_erasure.concepts import candidates
 from trace_erasure.concepts.alignment import concept_columns
 from trace_erasure.concepts.captions import captions_or_broad
-from trace_erasure.concepts.concept import Concept, fill_template
-from trace_erasure.concepts.resolve import resolve
+from trace_erasure.concepts.concept import Concept, ResolvedConcept, fill_template
 from trace_erasure.concepts.second_moment import second_moment
 from trace_erasure.config import ClosedFormConfig, EraseConfig
 from trace_erasure.math import closed_form as algebra
@@ -34,6 +33,7 @@ from trace_erasure.pipeline import adapters
 from trace_erasure.pipeline.denoiser import Denoiser
 from trace_erasure.pipeline.families.family import TOKENS
 from trace_erasure.trace.closed_form import closed_form_edit
+from trace_erasure.trace.request import resolve
 from trace_erasure.utils.words import mentions
 
 ADAPTER = "trace_forecast"
@@ -230,18 +230,18 @@ def forecast(
     denoiser = Denoiser(pipe)
     spec = EraseConfig((concept,), closed_form=settings, finetune=None)
     planned = resolve(denoiser, spec, captions)
-    resolved, settings = planned.spec.concepts[0], planned.spec.closed_form or settings
+    resolved, settings = planned.concepts[0], planned.spec.closed_form or settings
     kind = resolved.kind
     spoken = candidates.caption_names(captions_or_broad(captions), kind)
     names = list(spoken) if names is None else list(names)
     others = [name for name in dict.fromkeys(names) if not mentions(name, resolved.phrases)]
     prompts = [fill_template(candidates.PROBE_TEMPLATES[kind], name) for name in others]
 
-    def look(one: Concept, retain: Sequence[str]) -> tuple[PlanForecast, Delta]:
+    def look(one: ResolvedConcept, retain: Sequence[str]) -> tuple[PlanForecast, Delta]:
         result = closed_form_edit(denoiser, [one], retain, settings, captions)
         change = text_change(denoiser, result.delta, prompts)
         figures = (float(change.max()), float(change.mean()), result.certificate.residual_listed)
-        return PlanForecast(one.surrogate or "", one.retain, *figures), result.delta
+        return PlanForecast(one.surrogate, one.retain, *figures), result.delta
 
     present, delta = look(resolved, planned.retain)
     rows = name_forecasts(pipe, delta, resolved, others)
@@ -272,12 +272,11 @@ def forecast(
 
 def limits(
     denoiser: Denoiser,
-    concept: Concept,
+    concept: ResolvedConcept,
     settings: ClosedFormConfig = ClosedFormConfig(),
     captions: Sequence[str] | None = None,
 ) -> Frontier:
     """The erasure–collateral frontier of ``concept``, which names its surrogate, on the tokens."""
-    assert concept.surrogate is not None
     sigma = algebra.regularised(second_moment(denoiser, captions, TOKENS), settings.ridge)
     maps_gram = subspaces.gram(denoiser.weights(TOKENS, len(sigma)).values())
     columns = concept_columns(denoiser, concept.wordings(), concept.surrogate)

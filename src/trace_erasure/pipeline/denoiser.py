@@ -14,6 +14,7 @@ from trace_erasure.errors import InputError
 from trace_erasure.math.parameterization import NoisePoint, guide
 from trace_erasure.pipeline.families.family import TOKENS, Conditioning, Family
 from trace_erasure.pipeline.families.registry import family_of
+from trace_erasure.pipeline.prompts import expand_prompt
 
 EMPTY = ""
 
@@ -133,22 +134,31 @@ class Denoiser:
 
     def check_length(self, prompts: Sequence[str]) -> None:
         """Raises ``InputError`` for a prompt beyond the token limit of some tokenizer."""
-        for tokenizer, limit in self.segments():
-            tokenized = tokenizer(list(prompts), verbose=False).input_ids
-            for prompt, ids in zip(prompts, tokenized, strict=True):
-                if len(ids) > limit:
+        for lengths, limit in self._lengths(prompts):
+            for prompt, length in zip(prompts, lengths, strict=True):
+                if length > limit:
                     raise InputError(
-                        f"prompt of {len(ids)} tokens is beyond this model's limit of {limit}: "
+                        f"prompt of {length} tokens is beyond this model's limit of {limit}: "
                         f"{prompt[:80]!r}. Shorten it."
                     )
 
+    def fitting(self, prompts: Sequence[str]) -> list[bool]:
+        """For each prompt whether it is within the token limit of all tokenizers."""
+        found = [True] * len(prompts)
+        for lengths, limit in self._lengths(prompts):
+            found = [ok and length <= limit for ok, length in zip(found, lengths, strict=True)]
+        return found
+
     def fits(self, prompt: str) -> bool:
         """Whether ``prompt`` is within the token limit of all tokenizers."""
-        try:
-            self.check_length([prompt])
-        except InputError:
-            return False
-        return True
+        return self.fitting([prompt])[0]
+
+    def _lengths(self, prompts: Sequence[str]) -> Iterator[tuple[list[int], int]]:
+        """Tokens of every prompt and the limit, for each tokenizer."""
+        for tokenizer, limit in self.segments():
+            texts = [expand_prompt(tokenizer, prompt) for prompt in prompts]
+            ids = tokenizer(texts, verbose=False).input_ids if texts else []
+            yield [len(one) for one in ids], limit
 
     @torch.no_grad()
     def unconditional(self) -> Conditioning:

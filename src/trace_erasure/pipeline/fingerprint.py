@@ -43,7 +43,8 @@ def fingerprint(pipe: Any) -> Fingerprint:
     """What tells a base model from another, whatever adapters are on it.
 
     The pipeline's class, its prediction type, and SHA-256 over names, shapes and bytes of the
-    layers that read text and of the text encoder's token embedding. Weights are hashed as loaded
+    layers that read text and of the text encoder's token embedding, without the rows that
+    textual inversions add. Weights are hashed as loaded
     in half precision, once for each half precision that they round to directly, so that a model
     keeps its fingerprint whether it was loaded in full or in half.
     """

@@ -9,13 +9,13 @@ from trace_erasure.artifact.capacity import Capacity
 from trace_erasure.artifact.erasure import Erasure
 from trace_erasure.concepts.captions import captions_or_broad
 from trace_erasure.concepts.concept import Concept
-from trace_erasure.concepts.resolve import resolve
 from trace_erasure.config import EraseConfig, MergeConfig
 from trace_erasure.errors import InputError
 from trace_erasure.pipeline.denoiser import Denoiser
 from trace_erasure.pipeline.fingerprint import fingerprint
 from trace_erasure.trace import conflicts, joint
 from trace_erasure.trace.gather_statistics import gather_statistics, gram_roots
+from trace_erasure.trace.request import resolve
 
 
 def capacity(
@@ -46,9 +46,7 @@ def capacity(
     if concepts:
         planned = resolve(denoiser, EraseConfig(tuple(concepts)), captions)
         roots = gram_roots(denoiser)
-        shares += [
-            gather_statistics(denoiser, x, planned.retain, roots) for x in planned.spec.concepts
-        ]
+        shares += [gather_statistics(denoiser, x, planned.retain, roots) for x in planned.concepts]
     shares = conflicts.reconcile(denoiser, shares, captions)
     ordinary = conflicts.ordinary(captions, shares)
     return joint.solve(denoiser, shares, [1.0] * len(shares), settings, ordinary).capacity

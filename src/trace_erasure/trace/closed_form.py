@@ -9,7 +9,7 @@ from trace_erasure.artifact.certificate import Certificate, StreamCertificate
 from trace_erasure.artifact.merge_statistics import StreamStatistics
 from trace_erasure.concepts.alignment import Columns, join, stream_columns
 from trace_erasure.concepts.captions import captions_or_broad
-from trace_erasure.concepts.concept import Concept
+from trace_erasure.concepts.concept import ResolvedConcept
 from trace_erasure.config import ClosedFormConfig
 from trace_erasure.errors import InputError
 from trace_erasure.math.closed_form import Edit
@@ -74,7 +74,7 @@ class ClosedFormEdit:
 
 def closed_form_edit(
     denoiser: Denoiser,
-    concepts: Sequence[Concept],
+    concepts: Sequence[ResolvedConcept],
     retain: Sequence[str],
     settings: ClosedFormConfig,
     captions: Sequence[str] | None = None,
@@ -123,7 +123,7 @@ def closed_form_edit(
     return ClosedFormEdit(edits, delta, Certificate.over(figures, pooled), statistics, margins)
 
 
-def held_out_columns(denoiser: Denoiser, concept: Concept, stream: str) -> Columns:
+def held_out_columns(denoiser: Denoiser, concept: ResolvedConcept, stream: str) -> Columns:
     """Columns of ``concept`` in templates that no solve sees."""
     templates = HELD_OUT if concept.only_with is None else HELD_OUT_COMBINED
     return stream_columns(denoiser, concept, stream, concept.fit(templates[concept.kind])).moved
@@ -137,7 +137,7 @@ def _solve(problem: StreamProblem, settings: ClosedFormConfig, hardened: bool) -
 
 def _hardening_prompts(
     denoiser: Denoiser,
-    concepts: Sequence[Concept],
+    concepts: Sequence[ResolvedConcept],
     retain: Sequence[str],
     settings: ClosedFormConfig,
     captions: Sequence[str] | None,

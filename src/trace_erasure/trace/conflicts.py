@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from trace_erasure.artifact.erasure import Erasure
 from trace_erasure.artifact.merge_statistics import MergeStatistics
 from trace_erasure.concepts import candidates
-from trace_erasure.concepts.concept import Concept
+from trace_erasure.concepts.concept import ResolvedConcept
 from trace_erasure.concepts.resolve import erased_phrases
 from trace_erasure.errors import InputError
 from trace_erasure.pipeline import adapters
 from trace_erasure.pipeline.denoiser import Denoiser
 from trace_erasure.pipeline.fingerprint import Fingerprint, difference
 from trace_erasure.trace.gather_statistics import gather_statistics, gram_roots
-from trace_erasure.utils.words import indefinite_article, mentions, whole_words
+from trace_erasure.utils.words import mentions, replace_phrase
 
 log = logging.getLogger("trace_erasure")
 
@@ -84,7 +83,7 @@ def reconcile(
     """
     concepts = _surrogates_that_stay(denoiser, [share.concept for share in shares], captions)
     instead = {
-        phrase.lower(): concept.surrogate or ""
+        phrase.lower(): concept.surrogate
         for concept in concepts
         if concept.only_with is None
         for phrase in concept.phrases
@@ -113,8 +112,8 @@ def reconcile(
 
 
 def _surrogates_that_stay(
-    denoiser: Denoiser, concepts: Sequence[Concept], captions: Sequence[str]
-) -> list[Concept]:
+    denoiser: Denoiser, concepts: Sequence[ResolvedConcept], captions: Sequence[str]
+) -> list[ResolvedConcept]:
     """The concepts, with another surrogate where theirs is erased too."""
     erased = sorted(erased_phrases(concepts))
     found = []
@@ -124,12 +123,12 @@ def _surrogates_that_stay(
             raise InputError(
                 f"{concept.name!r}: {other!r} is erased anyway. Leave one of the two out."
             )
-        if mentions(concept.surrogate or "", erased):
+        if mentions(concept.surrogate, erased):
             known = candidates.caption_names(captions, concept.kind)
             names = {name: n for name, n in known.items() if not mentions(name, erased)}
             spoken = candidates.caption_phrases(captions, concept.kind)
             others = [c for c in concepts if c.kind == concept.kind and c.name != concept.name]
-            open_ = replace(concept, surrogate=None)
+            open_ = concept.unresolved()
             surrogate = candidates.find_candidates(denoiser, open_, names, spoken, others).surrogate
             log.info(
                 "surrogate for %r: %r, since %r is erased too",
@@ -145,12 +144,5 @@ def _surrogates_that_stay(
 def _without(template: str, instead: Mapping[str, str]) -> str:
     """``template`` with words that are erased replaced by what is shown ``instead``."""
     for phrase, surrogate in instead.items():
-        article = indefinite_article(surrogate)
-        template = re.sub(
-            rf"\ban? {whole_words(phrase).pattern}",
-            lambda _, found=f"{article} {surrogate}": found,
-            template,
-            flags=re.IGNORECASE,
-        )
-        template = whole_words(phrase).sub(lambda _, found=surrogate: found, template)
+        template = replace_phrase(template, phrase, surrogate)
     return template

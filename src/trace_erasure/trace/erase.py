@@ -19,7 +19,7 @@ from trace_erasure.artifact.merge_statistics import MergeStatistics
 from trace_erasure.artifact.provenance import heading, versions
 from trace_erasure.artifact.record import FinetuneRecord, TraceRecord, TrajectoryProfile
 from trace_erasure.concepts.concept import Concept
-from trace_erasure.concepts.resolve import ResolvedRequest, prompt_pairs, resolve
+from trace_erasure.concepts.resolve import prompt_pairs
 from trace_erasure.config import ClosedFormConfig, EraseConfig, FinetuneConfig
 from trace_erasure.errors import InputError
 from trace_erasure.math.lowrank import LowRank
@@ -29,6 +29,7 @@ from trace_erasure.pipeline.fingerprint import digest_of, fingerprint
 from trace_erasure.trace.closed_form import ClosedFormEdit, closed_form_edit
 from trace_erasure.trace.finetune import finetune_adapter
 from trace_erasure.trace.finetune_data import prepare_finetune_data
+from trace_erasure.trace.request import ResolvedRequest, resolve
 from trace_erasure.trace.training import OnStep
 
 log = logging.getLogger("trace_erasure")
@@ -117,7 +118,7 @@ def run(
     if planned.spec.closed_form is not None:
         edit = _closed_form(denoiser, planned, planned.spec.closed_form, captions)
         closed, certificate = edit.delta, edit.certificate
-        statistics = tuple(map(MergeStatistics, planned.spec.concepts, edit.statistics))
+        statistics = tuple(map(MergeStatistics, planned.concepts, edit.statistics))
         log.info("closed form: %.1f s", time.perf_counter() - started)
     tuned: dict[str, LowRank] = {}
     record: FinetuneRecord | None = None
@@ -135,7 +136,7 @@ def run(
         closed_form=closed,
         finetuned=tuned,
         record=TraceRecord(
-            **heading(planned.spec.concepts),
+            **heading(planned.concepts),
             spec=planned.spec,
             asked=spec,
             certificate=certificate,
@@ -157,7 +158,7 @@ def _closed_form(
     """Stage 1; logs the recovery margins of hardened streams."""
     hardened = planned.spec.hardening != "off"
     edit = closed_form_edit(
-        denoiser, planned.spec.concepts, planned.retain, settings, captions, hardened=hardened
+        denoiser, planned.concepts, planned.retain, settings, captions, hardened=hardened
     )
     for stream, margins in edit.margins.items():
         text = " → ".join(f"{margin:.2g}" for margin in margins)
@@ -181,7 +182,7 @@ def _finetune(
 ) -> tuple[dict[str, LowRank], FinetuneRecord]:
     """Stage 2 on top of ``closed``, and its record; the network is left as it was."""
     seed = planned.spec.seed
-    concept_prompts, surrogate_prompts, _ = prompt_pairs(planned.spec.concepts)
+    concept_prompts, surrogate_prompts, _ = prompt_pairs(planned.concepts)
     retained = _retained_prompts(planned, settings.retain_trajectories)
     with adapters.frozen(denoiser, CLOSED_FORM_ADAPTER):
         if closed:

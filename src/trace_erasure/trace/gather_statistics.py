@@ -9,7 +9,7 @@ from torch import Tensor
 from trace_erasure.artifact.merge_statistics import MergeStatistics, StreamStatistics
 from trace_erasure.concepts.alignment import StreamColumns, keep_columns_each, stream_columns
 from trace_erasure.concepts.candidates import common_name_prompts
-from trace_erasure.concepts.concept import Concept
+from trace_erasure.concepts.concept import ResolvedConcept
 from trace_erasure.math.column_pairs import Pairs
 from trace_erasure.math.subspaces import gram_root, moment_factor
 from trace_erasure.math.weighted_ridge import Preserved
@@ -28,7 +28,7 @@ RETAINED = 2
 
 
 def gather_statistics(
-    denoiser: Denoiser, concept: Concept, retain: Sequence[str], roots: Mapping[str, Tensor]
+    denoiser: Denoiser, concept: ResolvedConcept, retain: Sequence[str], roots: Mapping[str, Tensor]
 ) -> MergeStatistics:
     """What ``concept`` contributes to a joint solve; it names its surrogate.
 
@@ -82,7 +82,7 @@ def stream_statistics(
 
 def named_columns(
     denoiser: Denoiser,
-    concepts: Sequence[Concept],
+    concepts: Sequence[ResolvedConcept],
     captions: Sequence[str],
     stream: str,
     root: Tensor,

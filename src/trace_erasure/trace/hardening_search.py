@@ -12,7 +12,7 @@ import torch
 from tqdm import tqdm
 
 from trace_erasure.concepts.alignment import Columns, join, shifted_columns
-from trace_erasure.concepts.concept import Concept, fill_template
+from trace_erasure.concepts.concept import ResolvedConcept, fill_template
 from trace_erasure.concepts.prompt_search import search_generations, target_embedding
 from trace_erasure.errors import InputError
 from trace_erasure.pipeline.denoiser import Denoiser
@@ -30,7 +30,7 @@ TAKE_EVERY, TAKE_BEST = 5, 4
 """After every fifth generation its four best prompts are taken."""
 
 
-def search_prompts(denoiser: Denoiser, concept: Concept) -> dict[str, list[str]]:
+def search_prompts(denoiser: Denoiser, concept: ResolvedConcept) -> dict[str, list[str]]:
     """Template to prompts whose embeddings are close to its embedding with ``concept`` filled in.
 
     Only text encoders are run. Empty where the tokenizers share no words, and for a concept that
@@ -60,13 +60,12 @@ def search_prompts(denoiser: Denoiser, concept: Concept) -> dict[str, list[str]]
 
 
 def searched_columns(
-    denoiser: Denoiser, concept: Concept, prompts: Mapping[str, list[str]], stream: str
+    denoiser: Denoiser, concept: ResolvedConcept, prompts: Mapping[str, list[str]], stream: str
 ) -> tuple[Columns, ...]:
     """Columns of ``search_prompts``, redirected by the difference of surrogate and concept.
 
     One set of columns for all templates, or none.
     """
-    assert concept.surrogate is not None
     parts = []
     for template, texts in prompts.items():
         own = fill_template(template, concept.phrase)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 
 from trace_erasure.concepts.alignment import Columns, concept_columns
-from trace_erasure.concepts.concept import Concept
+from trace_erasure.concepts.concept import ResolvedConcept
 from trace_erasure.concepts.typos import typos_by_position
 from trace_erasure.pipeline.denoiser import Denoiser
 
@@ -19,7 +19,7 @@ def caption_words(captions: Iterable[str]) -> set[str]:
 
 
 def typo_columns(
-    denoiser: Denoiser, concept: Concept, words: set[str], stream: str
+    denoiser: Denoiser, concept: ResolvedConcept, words: set[str], stream: str
 ) -> tuple[Columns, ...]:
     """Columns of ``concept``, which names its surrogate, mistyped and repeated.
 
@@ -29,7 +29,6 @@ def typo_columns(
     Args:
         words: words with another meaning, which are left out; so is every word of one token.
     """
-    assert concept.surrogate is not None
     if concept.only_with is not None:
         return ()
     sentences = concept.sentences

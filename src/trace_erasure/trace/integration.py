@@ -8,7 +8,7 @@ from dataclasses import replace
 import torch
 
 from trace_erasure.artifact.record import Integration
-from trace_erasure.concepts.concept import Concept
+from trace_erasure.concepts.concept import ResolvedConcept
 from trace_erasure.concepts.resolve import prompt_pairs
 from trace_erasure.config import FinetuneConfig
 from trace_erasure.math.lowrank import Delta, LowRank
@@ -26,7 +26,7 @@ def integrate(
     whole: Delta,
     parts: Sequence[tuple[Delta, float]],
     owners: Sequence[int],
-    concepts: Sequence[Concept],
+    concepts: Sequence[ResolvedConcept],
     ordinary: Sequence[str],
     settings: FinetuneConfig,
     seed: int,

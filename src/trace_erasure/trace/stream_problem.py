@@ -17,7 +17,7 @@ from trace_erasure.concepts.alignment import (
     stream_columns,
 )
 from trace_erasure.concepts.captions import captions_or_broad
-from trace_erasure.concepts.concept import Concept
+from trace_erasure.concepts.concept import ResolvedConcept
 from trace_erasure.concepts.second_moment import second_moment
 from trace_erasure.config import ClosedFormConfig
 from trace_erasure.math.adversarial_rounds import Hardening, harden
@@ -114,7 +114,7 @@ class StreamSolution:
 
 def pose_problem(
     denoiser: Denoiser,
-    concepts: Sequence[Concept],
+    concepts: Sequence[ResolvedConcept],
     retain: Sequence[str],
     settings: ClosedFormConfig,
     captions: Sequence[str] | None,
@@ -159,7 +159,7 @@ def pose_problem(
 
 def _hardened(
     denoiser: Denoiser,
-    concepts: Sequence[Concept],
+    concepts: Sequence[ResolvedConcept],
     materials: Sequence[StreamColumns],
     hardening: HardeningPrompts,
     stream: str,

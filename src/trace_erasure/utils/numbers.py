@@ -36,7 +36,13 @@ def check_integer(
 
 
 def check_number(
-    name: str, value: Any, low: float, high: float | None = None, *, optional: bool = False
+    name: str,
+    value: Any,
+    low: float,
+    high: float | None = None,
+    *,
+    optional: bool = False,
+    exclusive: bool = False,
 ) -> None:
     """Raises ``InputError`` unless ``value`` is a finite number from ``low`` to ``high``.
 
@@ -44,6 +50,7 @@ def check_number(
         name: of the setting, as the user wrote it.
         high: the largest that is allowed; None is no limit.
         optional: whether None is allowed, too.
+        exclusive: whether ``low`` and ``high`` themselves are refused.
 
     Example:
         >>> check_number("guidance_scale", float("nan"), 0)
@@ -54,8 +61,16 @@ def check_number(
     if optional and value is None:
         return
     number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not (number and math.isfinite(value) and value >= low and (high is None or value <= high)):
-        raise _not_allowed(name, value, "", low, high, optional)
+    inside = number and math.isfinite(value) and value >= low and (high is None or value <= high)
+    if not inside or (exclusive and value in (low, high)):
+        kind = " (ends excluded)" if exclusive else ""
+        raise _not_allowed(name, value, kind, low, high, optional)
+
+
+def check_flag(name: str, value: Any) -> None:
+    """Raises ``InputError`` unless ``value`` is True or False."""
+    if not isinstance(value, bool):
+        raise InputError(f"{name} is {value!r}; allowed: true or false.")
 
 
 def check_seed(value: Any, name: str = "seed") -> None:

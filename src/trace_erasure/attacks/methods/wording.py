@@ -11,6 +11,7 @@ from trace_erasure.attacks.context import AttackContext, Attempt
 from trace_erasure.attacks.targets import AttackCase
 from trace_erasure.concepts.concept import fill_template
 from trace_erasure.concepts.typos import TYPO_KINDS, with_typo
+from trace_erasure.utils.words import find_phrase
 
 PARAPHRASES = {
     "object": (
@@ -46,15 +47,18 @@ def misspellings(context: AttackContext, case: AttackCase) -> Iterator[str]:
     """The case's prompt in ever other misspellings of the name."""
     generator = context.generator(case)
     name = context.target.name
-    where = case.prompt.lower().find(name.lower())
+    spans = find_phrase(case.prompt, name)
     seen = {name}
     for _ in range(20 * context.tracker.budget.images):
         wrong = misspell(name, generator)
         if wrong in seen:
             continue
         seen.add(wrong)
-        text = case.prompt[:where] + wrong + case.prompt[where + len(name) :]
-        yield text if where >= 0 else wrong
+        if not spans:
+            yield wrong
+            continue
+        start, end = spans[0]
+        yield case.prompt[:start] + wrong + case.prompt[end:]
 
 
 def misspell(word: str, generator: torch.Generator) -> str:

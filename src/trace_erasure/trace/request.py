@@ -1,0 +1,64 @@
+"""What an erasure sets out to do: settings and concepts with everything that was left open."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from trace_erasure.concepts.captions import captions_or_broad
+from trace_erasure.concepts.concept import Concept, ResolvedConcept
+from trace_erasure.concepts.resolve import resolve_concepts
+from trace_erasure.config import ADVERSARIAL_FINETUNE, ClosedFormConfig, EraseConfig
+from trace_erasure.errors import InputError
+from trace_erasure.pipeline.denoiser import Denoiser
+from trace_erasure.pipeline.families.family import Family
+
+
+@dataclass(frozen=True)
+class ResolvedRequest:
+    """A request with nothing left open.
+
+    Attributes:
+        spec: settings of every stage that will run, and the concepts as records hold them.
+        concepts: each with its surrogate.
+        retain: prompts that stage 1 holds and reports on.
+        captions: ordinary language without the concepts.
+    """
+
+    spec: EraseConfig
+    concepts: tuple[ResolvedConcept, ...]
+    retain: tuple[str, ...]
+    captions: tuple[str, ...]
+
+
+def resolve(
+    denoiser: Denoiser,
+    spec: EraseConfig,
+    captions: Sequence[str] | None = None,
+    also_erased: Sequence[Concept] = (),
+) -> ResolvedRequest:
+    """Fills in what ``spec`` leaves open; see ``resolve_concepts``.
+
+    Raises ``InputError`` for no captions at all, and as ``resolve_concepts`` does.
+    """
+    captions = captions_or_broad(captions)
+    if not captions:
+        raise InputError("captions is empty. Pass sentences of the model's domain, or None.")
+    if spec.hardening == "adversarial" and spec.finetune is None:
+        spec = replace(spec, finetune=ADVERSARIAL_FINETUNE)
+    if spec.closed_form is not None:
+        spec = replace(spec, closed_form=with_mode(spec.closed_form, spec, denoiser.family))
+    # An equality fulfils few conditions, and spends none of them on rare sentences.
+    in_context = spec.closed_form is not None and spec.closed_form.mode != "equality"
+    found = resolve_concepts(denoiser, spec.concepts, captions, also_erased, in_context=in_context)
+    spec = replace(spec, concepts=tuple(concept.plain() for concept in found.concepts))
+    return ResolvedRequest(spec, found.concepts, found.retain, found.captions)
+
+
+def with_mode(settings: ClosedFormConfig, spec: EraseConfig, family: Family) -> ClosedFormConfig:
+    """``settings`` with a mode: an equality for untruncated and hardened solves; else a ridge
+    where a text encoder reads both ways."""
+    if settings.mode is not None:
+        return settings
+    exact = settings.directions is None or spec.hardening != "off"
+    return replace(settings, mode="ridge" if family.bidirectional and not exact else "equality")
