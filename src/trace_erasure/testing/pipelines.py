@@ -1,13 +1,8 @@
-"""Tiny random pipelines, built offline in a fraction of a second: for our tests and for yours.
-
-They are real diffusers pipelines (same classes, same layer names, same schedulers) whose weights
-are random, so they show whether code works, never whether an image is any good.
-"""
+"""Tiny random pipelines of every family, built offline in a fraction of a second."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from diffusers import (
@@ -26,46 +21,13 @@ from diffusers import (
     StableDiffusionXLPipeline,
     UNet2DConditionModel,
 )
-from tokenizers import pre_tokenizers
-from torch import nn
-from transformers import (
-    CLIPTextConfig,
-    CLIPTextModel,
-    CLIPTextModelWithProjection,
-    CLIPTokenizer,
-    Qwen2Tokenizer,
-    Qwen3Config,
-    Qwen3ForCausalLM,
-    T5Config,
-    T5EncoderModel,
-    T5Tokenizer,
-)
+from transformers import CLIPTextModelWithProjection
 
 from trace_erasure.errors import InputError
-
-if TYPE_CHECKING:
-    from trace_erasure.artifact.erasure import Erasure
+from trace_erasure.testing.text_encoders import clip_encoder, qwen3_encoder, t5_encoder
+from trace_erasure.testing.tokenizers import chat_tokenizer, clip_tokenizer, t5_tokenizer
 
 PREDICTIONS = ("epsilon", "v_prediction", "sample")
-WORDS = (
-    "a",
-    "an",
-    "the",
-    "of",
-    "in",
-    "by",
-    "and",
-    "photo",
-    "painting",
-    "style",
-    "fox",
-    "dog",
-    "red",
-    "horse",
-)
-CAPTIONS = ("a photo of a dog", "a red horse", "a painting of a horse", "a dog and a horse")
-"""Ordinary language in ``WORDS``, for erasures on the tiny pipelines."""
-BOS, EOS = "<|startoftext|>", "<|endoftext|>"
 WIDTH = 32
 VAE = {
     "down_block_types": ["DownEncoderBlock2D"] * 2,
@@ -91,18 +53,6 @@ NOISE: dict[str, Any] = {
     "beta_schedule": "scaled_linear",
     "steps_offset": 1,
 }
-CHAT = (
-    "{% for message in messages %}"
-    "<|im_start|>{{ message.role }}\n{{ message.content }}<|im_end|>\n"
-    "{% endfor %}"
-    "{% if add_generation_prompt %}<|im_start|>assistant\n"
-    "{% if not enable_thinking %}<think>\n\n</think>\n\n{% endif %}{% endif %}"
-)
-"""A chat template in the manner of Qwen3's."""
-CHAT_WORDS = ("user", "assistant")
-CHAT_MARKS = ("<|im_start|>", "<|im_end|>", "<think>", "</think>")
-DEEPEST = 27
-"""Of the text encoder's layers that ``Flux2KleinPipeline`` reads."""
 HEADS = {"num_attention_heads": 2, "attention_head_dim": 16}
 
 
@@ -127,11 +77,11 @@ def tiny_stable_diffusion(
         raise InputError(
             f"unknown prediction type {prediction!r}. Choose one of: {', '.join(PREDICTIONS)}."
         )
-    tokenizer = _tokenizer(positions)
+    tokenizer = clip_tokenizer(positions)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         parts = {
-            "text_encoder": _clip(tokenizer, width),
+            "text_encoder": clip_encoder(tokenizer, width),
             "vae": AutoencoderKL.from_config(VAE),
             "unet": UNet2DConditionModel.from_config({**UNET, "cross_attention_dim": width}),
         }
@@ -144,15 +94,6 @@ def tiny_stable_diffusion(
     )  # fmt: skip
 
 
-def tiny_erasure() -> tuple[StableDiffusionPipeline, Erasure]:
-    """``tiny_stable_diffusion()`` and an erasure of *fox* made on it, which shows a dog instead."""
-    from trace_erasure.concepts.concept import Concept
-    from trace_erasure.trace.erase import erase
-
-    pipe = tiny_stable_diffusion()
-    return pipe, erase(pipe, Concept("fox", surrogate="dog"), captions=CAPTIONS)
-
-
 def tiny_sdxl(
     seed: int = 0, *, width: int = WIDTH, positions: int = 77
 ) -> StableDiffusionXLPipeline:
@@ -160,7 +101,7 @@ def tiny_sdxl(
 
     ``width`` is that of both text encoders side by side; the pooled vector has half of it.
     """
-    tokenizers = _tokenizer(positions), _tokenizer(positions, padding="!")
+    tokenizers = clip_tokenizer(positions), clip_tokenizer(positions, padding="!")
     half, sizes = width // 2, 8
     unet = {
         **UNET,
@@ -172,8 +113,8 @@ def tiny_sdxl(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         parts = {
-            "text_encoder": _clip(tokenizers[0], half),
-            "text_encoder_2": _clip(tokenizers[1], half, CLIPTextModelWithProjection),
+            "text_encoder": clip_encoder(tokenizers[0], half),
+            "text_encoder_2": clip_encoder(tokenizers[1], half, CLIPTextModelWithProjection),
             "vae": AutoencoderKL.from_config(VAE),
             "unet": UNet2DConditionModel.from_config(unet),
         }
@@ -190,8 +131,8 @@ def tiny_sd3(seed: int = 0, *, width: int = WIDTH, positions: int = 77) -> Stabl
     A prompt has ``positions`` tokens of CLIP and as many of T5 (call the pipeline with
     ``max_sequence_length=positions``); ``width`` is T5's and that of both CLIP encoders together.
     """
-    clip = _tokenizer(positions), _tokenizer(positions, padding="!")
-    t5 = _t5_tokenizer(positions)
+    clip = clip_tokenizer(positions), clip_tokenizer(positions, padding="!")
+    t5 = t5_tokenizer(positions)
     transformer = {
         **HEADS,
         "sample_size": 8,
@@ -207,9 +148,9 @@ def tiny_sd3(seed: int = 0, *, width: int = WIDTH, positions: int = 77) -> Stabl
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         parts = {
-            "text_encoder": _clip(clip[0], width // 2, CLIPTextModelWithProjection),
-            "text_encoder_2": _clip(clip[1], width // 2, CLIPTextModelWithProjection),
-            "text_encoder_3": _t5(t5, width),
+            "text_encoder": clip_encoder(clip[0], width // 2, CLIPTextModelWithProjection),
+            "text_encoder_2": clip_encoder(clip[1], width // 2, CLIPTextModelWithProjection),
+            "text_encoder_3": t5_encoder(t5, width),
             "vae": AutoencoderKL.from_config({**VAE, "shift_factor": 0.06}),
             "transformer": SD3Transformer2DModel.from_config(transformer),
         }
@@ -228,7 +169,7 @@ def tiny_flux(
     with the image's size; without like FLUX.1 [schnell]. ``positions`` counts T5's tokens (call
     the pipeline with ``max_sequence_length=positions``); ``width`` is T5's and CLIP's.
     """
-    clip, t5 = _tokenizer(positions), _t5_tokenizer(positions)
+    clip, t5 = clip_tokenizer(positions), t5_tokenizer(positions)
     transformer = {
         **HEADS,
         "in_channels": 16,
@@ -242,8 +183,8 @@ def tiny_flux(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         parts = {
-            "text_encoder": _clip(clip, width),
-            "text_encoder_2": _t5(t5, width),
+            "text_encoder": clip_encoder(clip, width),
+            "text_encoder_2": t5_encoder(t5, width),
             "vae": AutoencoderKL.from_config({**VAE, "shift_factor": 0.06}),
             "transformer": FluxTransformer2DModel.from_config(transformer),
         }
@@ -268,7 +209,7 @@ def tiny_flux2_klein(
     the pipeline with ``max_sequence_length=positions``). ``width`` is that of three layers of the
     encoder side by side, a multiple of 24.
     """
-    tokenizer = _chat_tokenizer(positions)
+    tokenizer = chat_tokenizer(positions)
     transformer = {
         **HEADS,
         "in_channels": 16,
@@ -285,7 +226,7 @@ def tiny_flux2_klein(
         vae.bn.running_mean.normal_()
         vae.bn.running_var.uniform_(0.5, 2.0)
         parts = {
-            "text_encoder": _qwen3(tokenizer, width // 3),
+            "text_encoder": qwen3_encoder(tokenizer, width // 3),
             "vae": vae,
             "transformer": Flux2Transformer2DModel.from_config(transformer),
         }
@@ -304,93 +245,3 @@ def _assemble(kind: Any, networks: dict[str, Any], scheduler: Any, **others: Any
     pipe = kind(**networks, scheduler=scheduler, **others)
     pipe.set_progress_bar_config(disable=True)
     return pipe
-
-
-def _clip(tokenizer: Any, width: int, kind: Any = CLIPTextModel) -> nn.Module:
-    return kind(
-        CLIPTextConfig(
-            vocab_size=len(tokenizer),
-            hidden_size=width,
-            intermediate_size=2 * width,
-            projection_dim=width,
-            num_hidden_layers=2,
-            num_attention_heads=4,
-            max_position_embeddings=tokenizer.model_max_length,
-            bos_token_id=tokenizer.bos_token_id,
-            eos_token_id=tokenizer.eos_token_id,
-            pad_token_id=tokenizer.pad_token_id,
-        )
-    )
-
-
-def _t5(tokenizer: Any, width: int) -> nn.Module:
-    return T5EncoderModel(
-        T5Config(
-            vocab_size=len(tokenizer),
-            d_model=width,
-            d_kv=8,
-            d_ff=2 * width,
-            num_layers=2,
-            num_heads=4,
-            feed_forward_proj="gated-gelu",
-        )
-    )
-
-
-def _qwen3(tokenizer: Any, width: int) -> nn.Module:
-    return Qwen3ForCausalLM(
-        Qwen3Config(
-            vocab_size=len(tokenizer),
-            hidden_size=width,
-            intermediate_size=2 * width,
-            num_hidden_layers=DEEPEST + 1,  # the last one's output is normalised
-            num_attention_heads=4,
-            num_key_value_heads=2,
-            head_dim=8,
-            initializer_range=0.1,  # layers differ, though they are narrow
-        )
-    )
-
-
-def _t5_tokenizer(positions: int) -> Any:
-    """A T5 tokenizer: one token for each of ``WORDS``, one a character for other ASCII text."""
-    special = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0)]
-    words = [(f"▁{word}", -1.0) for word in WORDS]
-    characters = [(character, -5.0) for character in ("▁", *map(chr, range(33, 127)))]
-    return T5Tokenizer([*special, *words, *characters], extra_ids=0, model_max_length=positions)
-
-
-def _tokenizer(positions: int, padding: str = EOS) -> Any:
-    """A CLIP tokenizer: one token for each of ``WORDS``, one a byte for everything else."""
-    symbols = sorted(pre_tokenizers.ByteLevel.alphabet())
-    symbols += [symbol + "</w>" for symbol in symbols]
-    words = ([*word[:-1], word[-1] + "</w>"] for word in WORDS)
-    parts = _byte_pairs(symbols, words, [BOS, EOS])
-    return CLIPTokenizer(**parts, pad_token=padding, model_max_length=positions)
-
-
-def _chat_tokenizer(positions: int) -> Any:
-    """A Qwen tokenizer with a chat template: one token for each of ``WORDS`` after a space and for
-    what the template says, one a byte for everything else."""
-    symbols = sorted(pre_tokenizers.ByteLevel.alphabet())
-    words = [*(f"Ġ{word}" for word in WORDS), *CHAT_WORDS, "ĊĊ"]
-    parts = _byte_pairs(symbols, map(list, words), [EOS])
-    tokenizer = Qwen2Tokenizer(
-        **parts, eos_token=EOS, pad_token=EOS, unk_token=EOS, model_max_length=positions
-    )
-    tokenizer.add_special_tokens({"additional_special_tokens": list(CHAT_MARKS)})
-    tokenizer.chat_template = CHAT
-    return tokenizer
-
-
-def _byte_pairs(
-    symbols: list[str], words: Iterable[list[str]], special: list[str]
-) -> dict[str, Any]:
-    """The vocabulary and the merges that make one token of each of ``words``, given in symbols."""
-    merges: dict[tuple[str, str], str] = {}
-    for first, *rest in words:
-        for symbol in rest:
-            merges[first, symbol] = first + symbol
-            first += symbol
-    tokens = dict.fromkeys([*symbols, *merges.values(), *special])
-    return {"vocab": {token: i for i, token in enumerate(tokens)}, "merges": list(merges)}
