@@ -46,7 +46,7 @@ def attack(
     batch: int = 8,
     bfloat16: bool = False,
 ) -> list[Row]:
-    """Attacks an erasure and counts the cases in which the concept is seen again.
+    """Attacks an erasure and counts the cases in which a judge recognises the concept again.
 
     Args:
         pipe_or_model: a diffusers pipeline without the erasure, a shipped model's name, or a
@@ -55,7 +55,7 @@ def attack(
         attacks: names (``trace-erasure ls attacks``); default: all.
         concepts: of the task; default: those that the erasure names.
         synonyms: concept to more words for it; default: those of the shipped vocabulary.
-        judge: says what a picture shows; default: the task's own, else a shipped one.
+        judge: recognises the concept in pictures; default: the task's own, else a shipped one.
         model: its name in rows; default: the name that was given, or that of the pipeline's folder.
         cases: at most so many prompts a concept.
         budget: what one case may cost.
@@ -69,11 +69,21 @@ def attack(
         Rows of figures; ``attacks.results.attack_table`` makes a table of them.
 
     Raises:
-        InputError: an attack is unknown, or the task does not fit the erasure.
+        InputError: an attack is unknown, the task does not fit the erasure, or a setting is out
+            of range.
 
-    Example::
-
-        rows = attack("emoji-sd", Erasure.load("fox.safetensors"), "objects", ["typo"])
+    Example:
+        >>> from trace_erasure import attack
+        >>> from trace_erasure.attacks.budget import Budget
+        >>> from trace_erasure.evaluation import shipped_judges
+        >>> from trace_erasure.testing import tiny_erasure
+        >>> pipe, erasure = tiny_erasure()
+        >>> rows = attack(
+        ...     pipe, erasure, "objects", ["typo"], judge=shipped_judges()[0], cases=1,
+        ...     budget=Budget(images=1), controls=False,
+        ... )
+        >>> sorted({row.concept for row in rows})
+        ['mean', 'worst']
     """
     names = list(dict.fromkeys(attacks or ATTACKS))
     for name in names:

@@ -91,10 +91,13 @@ def certify(
         InputError: the erasure is of another family, no concepts are known, one has no surrogate,
             a setting is out of range, or 1 path, of which no interval can be made.
 
-    Example::
-
-        found = certify(pipe, Erasure.load("fox.safetensors"), paths=16)
-        print(found.exact.holds, found.concept.detector)
+    Example:
+        >>> from trace_erasure import certify
+        >>> from trace_erasure.testing import tiny_erasure
+        >>> pipe, erasure = tiny_erasure()
+        >>> found = certify(pipe, erasure, paths=2, steps=2)
+        >>> 0 <= found.concept.detector <= 1
+        True
     """
     conditions.check(pipe, conditions.ATTACH, conditions.MEASURE)
     denoiser = Denoiser(pipe)

@@ -24,6 +24,7 @@ from trace_erasure.concepts.captions import captions_or_broad
 from trace_erasure.concepts.concept import Concept, ResolvedConcept, fill_template
 from trace_erasure.concepts.second_moment import second_moment
 from trace_erasure.config import ClosedFormConfig, EraseConfig
+from trace_erasure.errors import InputError
 from trace_erasure.math import closed_form as algebra
 from trace_erasure.math import subspaces
 from trace_erasure.math.cost_frontier import Frontier, frontier
@@ -221,19 +222,39 @@ def forecast(
     settings: ClosedFormConfig = ClosedFormConfig(),
     captions: Sequence[str] | None = None,
 ) -> Forecast:
-    """Solves stage 1 for ``concept`` without drawing anything, and looks at what it would do.
+    """Solves stage 1 for ``concept`` and predicts, without a picture, how other names change.
 
     Args:
-        names: the vocabulary to look at; default: the names that the captions mention.
+        pipe: a diffusers pipeline; it stays as it is.
+        names: the vocabulary to compare; default: the names that the captions mention.
         captions: ordinary language; default: the package's.
+
+    Raises:
+        InputError: ``names`` has an empty one, or none but the concept's own.
+
+    Example:
+        >>> from trace_erasure import Concept, forecast
+        >>> from trace_erasure.testing import CAPTIONS, tiny_stable_diffusion
+        >>> fox = Concept("fox", surrogate="dog")
+        >>> found = forecast(tiny_stable_diffusion(), fox, ["cat", "horse"], captions=CAPTIONS)
+        >>> sorted(row.name for row in found.names)
+        ['cat', 'horse']
     """
+    if names is not None and (
+        not all(name.strip() for name in names)
+        or all(mentions(name, concept.phrases) for name in names)
+    ):
+        raise InputError(
+            f"names is {list(names)!r}; allowed: names other than {concept.phrase!r}, none of them "
+            "empty. Add one, or leave names out for those of the captions."
+        )
     denoiser = Denoiser(pipe)
     spec = EraseConfig((concept,), closed_form=settings, finetune=None)
     planned = resolve(denoiser, spec, captions)
     resolved, settings = planned.concepts[0], planned.spec.closed_form or settings
     kind = resolved.kind
-    spoken = candidates.caption_names(captions_or_broad(captions), kind)
-    names = list(spoken) if names is None else list(names)
+    if names is None:
+        names = candidates.caption_names(captions_or_broad(captions), kind)
     others = [name for name in dict.fromkeys(names) if not mentions(name, resolved.phrases)]
     prompts = [fill_template(candidates.PROBE_TEMPLATES[kind], name) for name in others]
 

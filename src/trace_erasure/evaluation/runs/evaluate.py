@@ -20,6 +20,7 @@ from trace_erasure.evaluation.runs.selection import (
 )
 from trace_erasure.evaluation.tasks.loader import load_task
 from trace_erasure.evaluation.tasks.task import Task
+from trace_erasure.utils.numbers import check_integer
 
 
 def evaluate(
@@ -37,14 +38,14 @@ def evaluate(
     batch: int = 8,
     bfloat16: bool = False,
 ) -> Report:
-    """Draws a task's pictures, has judges classify them, and computes every figure.
+    """Draws a task's pictures, classifies them with judges, and computes every metric.
 
     Args:
         pipe_or_model: a diffusers pipeline, a shipped model's name, or a pipeline's folder.
         task: a name (``trace-erasure ls tasks``), the path of a task file, or a ``Task``.
         erasures: one or several; without any the original model is measured.
         concepts: of the task; default: those that the erasures name, else all.
-        judges: who looks at the pictures; default: the task's own, else the shipped ones.
+        judges: they classify or score pictures; default: the task's own, else the shipped ones.
         method: name of the erasures in rows.
         strengths: weights at which the erasures are measured, 0 to 2.
         controls: the original model, random drift and blank pictures as well.
@@ -58,24 +59,33 @@ def evaluate(
         The report: ``rows`` of figures with intervals, ``markdown()``, ``write(folder)``.
 
     Raises:
-        InputError: the task, its concepts, a strength or the judges do not fit together.
+        InputError: the task, its concepts, a strength or the judges do not fit together, or a
+            setting is out of range.
 
-    Example::
-
-        report = evaluate("emoji-sd", "objects", Erasure.load("fox.safetensors"))
-        print(report.markdown())
+    Example:
+        >>> from trace_erasure import evaluate
+        >>> from trace_erasure.evaluation import shipped_judges
+        >>> from trace_erasure.testing import tiny_erasure
+        >>> pipe, erasure = tiny_erasure()
+        >>> report = evaluate(
+        ...     pipe, "objects", erasure, judges=shipped_judges()[:1], per_group=1, controls=False
+        ... )
+        >>> sorted({row.method for row in report.rows})
+        ['trace']
     """
+    check_integer("per_group", per_group, 1, optional=True)
+    check_integer("batch", batch, 1)
     given = [erasures] if isinstance(erasures, Erasure) else list(erasures)
     whole = task if isinstance(task, Task) else load_task(task, concepts=concepts)
     by_concept = erasures_by_concept(whole, given, concepts)
     part = whole.subset(list(by_concept) or concepts, per_group)
     planned = measurements(by_concept, method=method, strengths=strengths, controls=controls)
     pipe, model = pipeline_and_name(pipe_or_model)
-    seen_by = default_judges(part, model) if judges is None else judges
+    evaluators = default_judges(part, model) if judges is None else judges
     with tempfile.TemporaryDirectory() as temporary:
         run = RunFolder(Path(temporary if folder is None else folder))
         verdicts = run_measurements(
-            run, pipe, part, seen_by, planned, model=model, batch=batch, autocast=bfloat16
+            run, pipe, part, evaluators, planned, model=model, batch=batch, autocast=bfloat16
         )
         assert verdicts is not None  # there are no other shards
         tasks = {part.name: task_remarks(part)}
