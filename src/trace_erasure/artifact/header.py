@@ -1,4 +1,4 @@
-"""What an artifact says of itself, read from the head of the file alone."""
+"""The entries of an artifact's header, read from the head of the file alone."""
 
 from __future__ import annotations
 

@@ -66,21 +66,21 @@ class Wordings:
 
 @dataclass(frozen=True)
 class TrainingData:
-    """What the LoRA learns from.
+    """Data that the LoRA is trained on.
 
     Attributes:
         states: of the concepts' trajectories, with targets.
         owner: (prompts of the states,) index of each one's concept.
-        spoken: varied wordings of the concepts.
-        near: wordings of their synonyms, or where there are none of themselves.
+        worded: varied wordings of the concepts.
+        neighbours: wordings of their synonyms, or where there are none of themselves.
         others: wordings of unrelated words.
         clean: (n, …) latents of pictures to keep; retained: their prompts.
     """
 
     states: ConceptRollouts
     owner: Tensor
-    spoken: Wordings
-    near: Wordings
+    worded: Wordings
+    neighbours: Wordings
     others: Wordings
     clean: Tensor
     retained: Conditioning
@@ -122,8 +122,8 @@ class EraseAnything(Baseline):
         erase_weight, attention, flow, contrast: weights of the four terms.
         temperature: τ of the contrast; irrelevant: K, its unrelated words.
         rank, steps, learning_rate, weight_decay: of the LoRA.
-        guidance: what a distilled network is told in training.
-        shuffle, replace: chance that a wording has its words shuffled, and that it says a synonym.
+        guidance: guidance scale given to a distilled network in training.
+        shuffle, replace: chance that a wording is shuffled, and that a synonym is put in.
         wordings: varied prompts to draw from.
         trajectories, sampler_steps, guidance_scale: of the rollouts.
         kept: pictures to keep.
@@ -199,7 +199,7 @@ class EraseAnything(Baseline):
     def prepare(self, context: BaselineContext) -> TrainingData:
         """Everything that the frozen network is asked for before training."""
         denoiser, random = context.denoiser, Random(context.seed)
-        spoken: list[tuple[str, str, int]] = []
+        worded: list[tuple[str, str, int]] = []
         for i in range(self.wordings):
             number = i % len(context.concepts)
             concept = context.concepts[number]
@@ -209,13 +209,13 @@ class EraseAnything(Baseline):
             prompt = fill_template(random.choice(concept.sentences), phrase)
             if random.random() < self.shuffle:
                 prompt = shuffled(prompt, phrase, random)
-            spoken.append((prompt, phrase, number))
-        own, near, others = [], [], []
+            worded.append((prompt, phrase, number))
+        own, neighbours, others = [], [], []
         for number, concept in enumerate(context.concepts):
             frame = candidates.PROBE_TEMPLATES[concept.kind]
             own += [(fill_template(frame, phrase), phrase, number) for phrase in concept.phrases]
             synonyms = concept.synonyms or (concept.phrase,)
-            near += [(fill_template(frame, word), word, number) for word in synonyms]
+            neighbours += [(fill_template(frame, word), word, number) for word in synonyms]
             unrelated = self._unrelated(context, concept)
             words = random.sample(unrelated, min(UNRELATED, len(unrelated)))
             others += [(fill_template(frame, word), word, number) for word in words]
@@ -240,8 +240,8 @@ class EraseAnything(Baseline):
         return TrainingData(
             states,
             torch.tensor([number for _, _, number in own]),
-            wordings_of(denoiser, spoken),
-            wordings_of(denoiser, near),
+            wordings_of(denoiser, worded),
+            wordings_of(denoiser, neighbours),
             wordings_of(denoiser, others),
             clean,
             retained,
@@ -259,13 +259,13 @@ class EraseAnything(Baseline):
         self, denoiser: Denoiser, data: TrainingData, step: int, generator: torch.Generator
     ) -> Terms:
         """The two terms of an even or of an odd step, unweighted, at one random state."""
-        bank, spoken = data.states.rollouts, data.spoken
-        j = draw_indices(torch.arange(len(spoken.concept)), 1, generator)
-        concept = int(spoken.concept[j])
+        bank, worded = data.states.rollouts, data.worded
+        j = draw_indices(torch.arange(len(worded.concept)), 1, generator)
+        concept = int(worded.concept[j])
         mine = (data.owner[bank.prompt] == concept).nonzero()[:, 0]
         i = draw_indices(mine, 1, generator)
         x, t = bank.states[i], bank.timesteps[i]
-        wording, columns = spoken.conditioning[j], spoken.columns[j].to(x.device)
+        wording, columns = worded.conditioning[j], worded.columns[j].to(x.device)
         with record_attention(denoiser) as maps:
             e = denoiser.predict(x, t, wording, self.guidance).float()
         seen = last_block_attention(maps)
@@ -277,11 +277,15 @@ class EraseAnything(Baseline):
                 "erase": reverse_cfg(e, e_p, e_0, e_0, self.eta).mean(),
                 "attention": row_norms(seen, columns),
             }
-        near = draw_indices(data.near.of(concept), 1, generator)
+        neighbour = draw_indices(data.neighbours.of(concept), 1, generator)
         rest = data.others.of(concept)
         rest = rest[torch.randperm(len(rest), generator=generator)[: self.irrelevant]]
-        frozen = Conditioning.cat([data.near.conditioning[near], data.others.conditioning[rest]])
-        marks = torch.cat([data.near.columns[near], data.others.columns[rest]]).to(x.device)
+        frozen = Conditioning.cat(
+            [data.neighbours.conditioning[neighbour], data.others.conditioning[rest]]
+        )
+        marks = torch.cat([data.neighbours.columns[neighbour], data.others.columns[rest]]).to(
+            x.device
+        )
         n = len(frozen)
         with denoiser.without_adapters(), torch.no_grad(), record_attention(denoiser) as maps:
             denoiser.predict(x[[0] * n], t[[0] * n], frozen, self.guidance)

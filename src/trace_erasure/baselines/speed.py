@@ -35,7 +35,7 @@ class SPEED(Baseline):
     the retained embeddings, with the first token of the empty prompt and a few centres of its
     other tokens held exactly. The retained embeddings are those names that a trial edit without
     constraints changes more than the average, each with copies that differ along the direction
-    which the layers hear least.
+    to which the layers respond least.
 
     Attributes:
         guide: what to put in the concept's place: ``""``, a word, or None for the surrogate.
@@ -53,7 +53,7 @@ class SPEED(Baseline):
       released formula adds before it inverts; that λ → 0 gives the same matrix;
     - ρ and the threshold are relative to the mean squared entry of the embeddings, which is about
       1 in Stable Diffusion 1, for which they were published;
-    - the names to retain are all that the captions speak of, the concepts left out by whole words,
+    - the names to retain are all that the captions name, the concepts left out by whole words,
       and the influence is measured over all layers at once instead of by layer;
     - on flow families one layer feeds keys and values, so that both are edited, and the pooled
       vector is edited too: the released code has neither.
@@ -111,10 +111,12 @@ class SPEED(Baseline):
         trial = least_squares(concept, target, columns[:, :0], penalty=self.penalty, preserve=0.0)
         influence = output_norm(trial.shift @ (trial.read @ columns), maps_gram)
         columns = columns[:, influence >= influence.mean()]
-        unheard = torch.linalg.eigh(maps_gram).eigenvectors[:, :1]
+        least_used = torch.linalg.eigh(maps_gram).eigenvectors[:, :1]
         generator = torch.Generator().manual_seed(context.seed)
         noise = torch.randn(
             1, columns.shape[1] * self.copies, generator=generator, dtype=torch.float64
         )
         size = columns.square().mean().sqrt()
-        return torch.cat([columns, columns.repeat(1, self.copies) + size * unheard * noise], dim=1)
+        return torch.cat(
+            [columns, columns.repeat(1, self.copies) + size * least_used * noise], dim=1
+        )

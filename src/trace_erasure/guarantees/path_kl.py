@@ -22,7 +22,7 @@ END = 0.03
 """Noise level at which certified sampling stops: at 0 the last step has no noise, and any
 difference at all would count as infinite."""
 VACUOUS = 0.9
-"""A bound above this on a difference of probabilities says next to nothing."""
+"""A bound above this on a difference of probabilities is vacuous."""
 CHUNK = 8
 
 
@@ -39,7 +39,7 @@ class PathKL:
         detector: no detector's rate, averaged over the listed prompts, differs by more than this;
             from the upper end of the interval.
         state: the same for a detector that sees the state at τ only.
-        vacuous: the bound says next to nothing.
+        vacuous: the bound is above ``VACUOUS``.
         lowest_informative_level: the least noise level at which a detector of the states there is
             still bounded by ``VACUOUS``; None where not even the noisiest step's is.
     """

@@ -13,7 +13,7 @@ from trace_erasure.math.subspaces import add_gram, symmetric
 class SecondMoment:
     """Fits Σ = Σ_i w_i e_i e_iᵀ / Σ_i w_i to embeddings e_i (d,), in float64 on the CPU.
 
-    Σ says how much each direction of an embedding is used; ``Edit.fit`` needs it. A worker each
+    Σ holds how much each direction of an embedding is used; ``Edit.fit`` needs it. A worker each
     may fit a share of the embeddings, and ``merge`` puts them together.
 
     Attributes:

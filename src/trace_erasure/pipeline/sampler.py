@@ -23,7 +23,7 @@ class Schedule:
     """The steps of a sampler.
 
     Attributes:
-        timesteps: (n,) what the network is told at each step, noisy to clean.
+        timesteps: (n,) the network's input at each step, noisy to clean.
         noise_levels: of the state that each step begins with.
         steps: the steps themselves.
     """

@@ -39,12 +39,12 @@ def check(artifacts: Sequence[Erasure], base: Fingerprint) -> None:
                 "the erasure again on this one."
             )
     names = [
-        share.concept.name.lower() for artifact in artifacts for share in artifact.merge_statistics
+        part.concept.name.lower() for artifact in artifacts for part in artifact.merge_statistics
     ]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise InputError(f"{', '.join(twice)} is erased by two artifacts. Give one of them.")
-    if len({frozenset(share.streams) for a in artifacts for share in a.merge_statistics}) > 1:
+    if len({frozenset(part.streams) for a in artifacts for part in a.merge_statistics}) > 1:
         raise InputError(
             "some artifacts redirect the pooled vector and some do not. Make them with the same "
             "closed_form.pooled."
@@ -61,9 +61,9 @@ def check_strengths(artifacts: Sequence[Erasure], strengths: Sequence[float]) ->
         adapters.check_strength(strength)
 
 
-def ordinary(captions: Sequence[str], shares: Sequence[MergeStatistics]) -> tuple[str, ...]:
+def ordinary(captions: Sequence[str], statistics: Sequence[MergeStatistics]) -> tuple[str, ...]:
     """``captions`` that ask for none of the concepts. Raises ``InputError`` where none is left."""
-    concepts = [share.concept for share in shares]
+    concepts = [part.concept for part in statistics]
     kept = tuple(t for t in captions if not any(concept.is_mentioned_in(t) for concept in concepts))
     if not kept:
         raise InputError("no caption without the concepts is left. Pass more captions.")
@@ -71,17 +71,17 @@ def ordinary(captions: Sequence[str], shares: Sequence[MergeStatistics]) -> tupl
 
 
 def reconcile(
-    denoiser: Denoiser, shares: Sequence[MergeStatistics], captions: Sequence[str]
+    denoiser: Denoiser, statistics: Sequence[MergeStatistics], captions: Sequence[str]
 ) -> list[MergeStatistics]:
-    """Shares that do not contradict each other: nothing in one names what another erases.
+    """Statistics that do not contradict each other: nothing in one names what another erases.
 
     Surrogates that are erased too are proposed anew, words in sentences give way to their
-    surrogates, retained prompts are left out. Only shares that change are encoded again.
+    surrogates, retained prompts are left out. Only statistics that change are encoded again.
 
     Raises:
         InputError: a concept is erased beside something only, and that is erased anyway.
     """
-    concepts = _surrogates_that_stay(denoiser, [share.concept for share in shares], captions)
+    concepts = _surrogates_that_stay(denoiser, [part.concept for part in statistics], captions)
     instead = {
         phrase.lower(): concept.surrogate
         for concept in concepts
@@ -89,23 +89,23 @@ def reconcile(
         for phrase in concept.phrases
     }
     reconciled, roots = [], None
-    for share, concept in zip(shares, concepts, strict=True):
+    for part, concept in zip(statistics, concepts, strict=True):
         sentences = tuple(dict.fromkeys(_without(t, instead) for t in concept.sentences))
         if sentences != concept.sentences:
             concept = replace(concept, templates=sentences)
         stays = [
             prompt
-            for prompt in next(iter(share.streams.values())).retained
+            for prompt in next(iter(part.streams.values())).retained
             if not any(other.is_mentioned_in(prompt) for other in concepts)
         ]
-        if concept != share.concept:
+        if concept != part.concept:
             roots = roots or gram_roots(denoiser)
-            roots = {name: roots[name] for name in share.streams}
+            roots = {name: roots[name] for name in part.streams}
             reconciled.append(gather_statistics(denoiser, concept, stays, roots))
             continue
         streams = {
-            name: replace(part, retained={prompt: part.retained[prompt] for prompt in stays})
-            for name, part in share.streams.items()
+            name: replace(stream, retained={prompt: stream.retained[prompt] for prompt in stays})
+            for name, stream in part.streams.items()
         }
         reconciled.append(MergeStatistics(concept, streams))
     return reconciled
@@ -124,12 +124,14 @@ def _surrogates_that_stay(
                 f"{concept.name!r}: {other!r} is erased anyway. Leave one of the two out."
             )
         if mentions(concept.surrogate, erased):
-            known = candidates.caption_names(captions, concept.kind)
-            names = {name: n for name, n in known.items() if not mentions(name, erased)}
-            spoken = candidates.caption_phrases(captions, concept.kind)
+            named = candidates.caption_names(captions, concept.kind)
+            names = {name: n for name, n in named.items() if not mentions(name, erased)}
+            phrases = candidates.caption_phrases(captions, concept.kind)
             others = [c for c in concepts if c.kind == concept.kind and c.name != concept.name]
             open_ = concept.unresolved()
-            surrogate = candidates.find_candidates(denoiser, open_, names, spoken, others).surrogate
+            surrogate = candidates.find_candidates(
+                denoiser, open_, names, phrases, others
+            ).surrogate
             log.info(
                 "surrogate for %r: %r, since %r is erased too",
                 concept.name,

@@ -100,9 +100,9 @@ def prepare_finetune_data(
     seeds = trajectory_seeds(seed, settings.trajectories)
     retain_seeds = trajectory_seeds(seed, settings.retain_trajectories, RETAIN_OFFSET)
 
-    def outputs(known: Tensor | None, at: Rollouts, conditioning: Conditioning) -> Tensor:
+    def outputs(cached: Tensor | None, at: Rollouts, conditioning: Conditioning) -> Tensor:
         """The outputs that the rollout has computed already, else computed now."""
-        return predict_at(denoiser, at, conditioning) if known is None else known
+        return predict_at(denoiser, at, conditioning) if cached is None else cached
 
     with denoiser.without_adapters():
         own = collect_rollouts(denoiser, concept, seeds, **sampler, label="concept trajectories")

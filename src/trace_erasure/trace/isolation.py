@@ -1,4 +1,4 @@
-"""Trained parts of several artifacts side by side, none of which hears the others' concepts."""
+"""Trained parts of several artifacts side by side, none of which acts on the others' concepts."""
 
 from __future__ import annotations
 
@@ -63,5 +63,5 @@ def _cross_talk(
     changes: Mapping[int, LowRank], columns: Sequence[torch.Tensor], width: int
 ) -> float:
     """Σ_{i≠j} ‖Δᵢ Cⱼ‖² at one map."""
-    heard = {i: LowRank(change.down[:, :width], change.up) for i, change in changes.items()}
-    return algebra.cross_talk(heard, columns)
+    text_facing = {i: LowRank(change.down[:, :width], change.up) for i, change in changes.items()}
+    return algebra.cross_talk(text_facing, columns)

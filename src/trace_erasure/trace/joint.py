@@ -37,7 +37,7 @@ class JointSolution:
         solved: the solution of each stream at full strength.
         edits: the same at the strengths that were asked for.
         sigmas: Σ of each stream, as it was used.
-        owners: of each part of ``solved``, the number of its share.
+        owners: of each part of ``solved``, the number of its statistics.
     """
 
     solved: dict[str, JointEdit]
@@ -50,29 +50,29 @@ class JointSolution:
 
 def solve(
     denoiser: Denoiser,
-    shares: Sequence[MergeStatistics],
+    statistics: Sequence[MergeStatistics],
     strengths: Sequence[float],
     settings: MergeConfig,
     captions: Sequence[str],
 ) -> JointSolution:
-    """Solves stage 1 for all ``shares``, which carry the same streams.
+    """Solves stage 1 for all ``statistics``, which carry the same streams.
 
     Args:
-        strengths: one a share; they scale the result and do not enter the solve.
+        strengths: one for each of them; they scale the result and do not enter the solve.
         captions: ordinary language for Σ, without the concepts.
     """
     solved, edits, sigmas, capacity = {}, {}, {}, {}
     # A description is a part of its own, at its concept's strength.
-    parts = [len(next(iter(share.streams.values())).described) + 1 for share in shares]
+    parts = [len(next(iter(share.streams.values())).described) + 1 for share in statistics]
     owners = [i for i, count in enumerate(parts) for _ in range(count)]
     delta: dict[str, LowRank] = {}
-    for stream in shares[0].streams:
+    for stream in statistics[0].streams:
         sigma = algebra.regularised(second_moment(denoiser, captions, stream), settings.ridge)
         sigmas[stream] = sigma
         maps = denoiser.maps(stream)
         weights = denoiser.weights(stream, len(sigma))
         root = subspaces.gram_root([*weights.values()])
-        found = _solve(denoiser, stream, shares, settings, captions, sigma, root)
+        found = _solve(denoiser, stream, statistics, settings, captions, sigma, root)
         solved[stream], capacity[stream] = found
         edits[stream] = algebra.compress(solved[stream].at([strengths[i] for i in owners]))
         for path, weight in weights.items():
@@ -83,20 +83,20 @@ def solve(
 def _solve(
     denoiser: Denoiser,
     stream: str,
-    shares: Sequence[MergeStatistics],
+    statistics: Sequence[MergeStatistics],
     settings: MergeConfig,
     captions: Sequence[str],
     sigma: torch.Tensor,
     root: torch.Tensor,
 ) -> tuple[JointEdit, Capacity]:
-    parts = [share.streams[stream] for share in shares]
+    parts = [share.streams[stream] for share in statistics]
     concepts = [(part.pairs, *part.described) for part in parts]
     pairs = [one for own in concepts for one in own]
     segments = len(denoiser.segments(stream))
     empty = keep_columns(denoiser, [EMPTY], stream)
-    erased = [share.concept for share in shares]
-    known = named_columns(denoiser, erased, captions, stream, root)
-    rest = preserved_columns(parts, empty, known)
+    erased = [share.concept for share in statistics]
+    named = named_columns(denoiser, erased, captions, stream, root)
+    rest = preserved_columns(parts, empty, named)
     others = torch.cat([empty[:, :0], *rest.retained], dim=1)
     general = torch.cat([empty, subspaces.unit_outputs(others, root)], dim=1)
     # All halves share what one concept's have: held one by one they would leave no room to erase.
@@ -105,7 +105,8 @@ def _solve(
         [subspaces.leading_columns(general, root, settings.keep * segments), halves], 1
     )
     counts = joint_solve.DIRECTIONS_TRIED if settings.directions is None else (settings.directions,)
-    # As for one concept, see ``plan``: where words hear the concept, an equality comes too late.
+    # As for one concept, see ``plan``: where other tokens carry the concept,
+    # an equality comes too late.
     if settings.mode == "ridge" or (denoiser.family.bidirectional and settings.directions is None):
         counts = ()
     conditions = [n * segments for n in counts]
@@ -113,7 +114,7 @@ def _solve(
     whole = [i for i, concept in enumerate(erased) if concept.only_with is None]
     apart = [[i] for i, concept in enumerate(erased) if concept.only_with is not None]
     groups = [
-        joint_solve.RidgeGroup(own, preserved_columns([parts[i] for i in own], empty, known))
+        joint_solve.RidgeGroup(own, preserved_columns([parts[i] for i in own], empty, named))
         for own in (whole, *apart)
         if own
     ]
@@ -121,7 +122,7 @@ def _solve(
     taken = next(trial for trial in trials if trial.directions == best.directions)
     names = [
         name
-        for share, own in zip(shares, concepts, strict=True)
+        for share, own in zip(statistics, concepts, strict=True)
         for name in _names(share.concept, len(own))
     ]
     collisions = _collisions(names, pairs, root, sigma, segments)
@@ -137,7 +138,7 @@ def _solve(
         collisions=[found for found in collisions if found[2] > COLLISION],
         trials=trials,
     )
-    _log_capacity(stream, capacity, len(shares))
+    _log_capacity(stream, capacity, len(statistics))
     return best, capacity
 
 

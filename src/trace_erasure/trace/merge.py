@@ -82,11 +82,11 @@ def merge(
     conflicts.check(artifacts, base)
     conflicts.check_strengths(artifacts, strengths)
     captions = captions_or_broad(captions)
-    # An artifact of several concepts has one share for each, and one trained part for all.
+    # An artifact of several concepts has statistics for each, and one trained part for all.
     owners = [i for i, artifact in enumerate(artifacts) for _ in artifact.merge_statistics]
-    shares = [share for artifact in artifacts for share in artifact.merge_statistics]
+    statistics = [part for artifact in artifacts for part in artifact.merge_statistics]
     saved = [strengths[i] * artifacts[i].strength for i in owners]
-    reconciled = conflicts.reconcile(denoiser, shares, captions)
+    reconciled = conflicts.reconcile(denoiser, statistics, captions)
     concepts = [share.concept for share in reconciled]
     ordinary = conflicts.ordinary(captions, reconciled)
     together = joint.solve(denoiser, reconciled, saved, settings, ordinary)
@@ -130,7 +130,7 @@ def merge(
 def _within(
     closed: dict[str, LowRank], tuned: dict[str, LowRank], rank: int | None
 ) -> tuple[dict[str, LowRank], dict[str, LowRank], dict[str, float]]:
-    """Both parts within ``rank``, and the share of energy that each had to give up, at worst.
+    """Both parts within ``rank``, and the fraction of energy that each had to give up, at worst.
 
     The closed form has its rank first: what it promises is exact. Without a budget the parts
     are only freed of rank that they do not need.

@@ -24,7 +24,7 @@ class Chat:
     def __init__(self, tokenizer: Any) -> None:
         if tokenizer.padding_side != "right":
             raise InputError(
-                "the tokenizer pads on the left, where tokens cannot be told by their position. "
+                "the tokenizer pads on the left, where tokens have no fixed position. "
                 "Set pipe.tokenizer.padding_side = 'right', if the model was trained so."
             )
         self.tokenizer = tokenizer

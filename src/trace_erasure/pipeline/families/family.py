@@ -199,7 +199,7 @@ class Family:
         return getattr(pipe, self.denoiser)
 
     def call_options(self, pipe: Any) -> dict[str, Any]:
-        """What a call of ``pipe`` must be told so that it hears prompts as ``encode`` does."""
+        """Options of a call of ``pipe`` with which it encodes prompts as ``encode`` does."""
         found = [p for stream in self.streams for p in stream.segments if p.longest is not None]
         return {"max_sequence_length": found[0].length(pipe)} if found else {}
 

@@ -5,8 +5,8 @@ A token's embedding is what three layers of the encoder say of it, side by side.
 backwards only and sees no padding, but padding looks at the prompt, each position of it from its
 own distance, and the network looks at padding: all positions are columns.
 
-Text positions carry rotary ids 0, 1, 2, …, unlike FLUX.1's, so the network hears where a token
-stands and the entry lemma holds position for position only (``Family.ordered``).
+Text positions carry rotary ids 0, 1, 2, …, unlike FLUX.1's, so the network sees where a token
+stands, and the entry lemma holds position for position only (``Family.ordered``).
 """
 
 from __future__ import annotations

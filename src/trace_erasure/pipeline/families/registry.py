@@ -27,9 +27,9 @@ def family_of(pipe: Any) -> Family:
     for family in FAMILIES:
         if name in family.pipelines:
             return family
-    known = ", ".join(sorted(p for family in FAMILIES for p in family.pipelines))
+    supported = ", ".join(sorted(p for family in FAMILIES for p in family.pipelines))
     message = (
-        f"{name} is not a supported pipeline. Supported: {known}. "
+        f"{name} is not a supported pipeline. Supported: {supported}. "
         "Pass a text-to-image pipeline loaded with diffusers."
     )
     if hasattr(pipe, "load_lora_weights"):  # image-to-image, inpainting, control networks
