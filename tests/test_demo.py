@@ -51,9 +51,9 @@ def tiny_world(monkeypatch, tmp_path):
         replace(
             case, spec=replace(case.spec, closed_form=ClosedFormConfig(keep=2), finetune=FINETUNE)
         )
-        for case in demo.CASES
+        for case in demo.CONCEPTS
     )
-    monkeypatch.setattr(demo, "CASES", cases)
+    monkeypatch.setattr(demo, "CONCEPTS", cases)
     for name, count in (("TARGETS", 3), ("NEAR", 2), ("FAR", 1)):
         monkeypatch.setattr(demo, name, count)
     whole = demo.demo_task
@@ -106,8 +106,8 @@ def test_everything_is_left_and_said(tiny_world):
 
 
 def test_the_closed_form_alone_is_timed_too(tiny_world, monkeypatch):
-    (fox, *_) = demo.CASES
-    monkeypatch.setattr(demo, "CASES", (replace(fox, spec=replace(fox.spec, finetune=None)),))
+    (fox, *_) = demo.CONCEPTS
+    monkeypatch.setattr(demo, "CONCEPTS", (replace(fox, spec=replace(fox.spec, finetune=None)),))
     page, _ = run(tiny_world)
     record = json.loads((tiny_world / "fox.training.json").read_text("utf-8"))
     assert record["seconds"] > 0 and record["steps"] == []
@@ -137,9 +137,9 @@ def test_what_no_longer_fits_is_made_again(tiny_world, monkeypatch):
         return made[0](pipe, spec, **options)
 
     monkeypatch.setattr(demo, "run", counted)
-    fox, neon, mira = demo.CASES
+    fox, neon, mira = demo.CONCEPTS
     other = replace(neon, spec=replace(neon.spec, seed=9))
-    monkeypatch.setattr(demo, "CASES", (fox, other, mira))
+    monkeypatch.setattr(demo, "CONCEPTS", (fox, other, mira))
     (tiny_world / "fox.safetensors").write_bytes(b"damaged")
     _, said = run(tiny_world)
     assert done == ["fox", "neon"]
@@ -170,14 +170,14 @@ def test_an_interrupted_run_keeps_its_records(tiny_world, monkeypatch):
 
 def test_the_task_covers_neighbours_and_everything_else():
     task = demo.demo_task()
-    assert task.concepts == tuple(case.name for case in demo.CASES)
+    assert task.concepts == tuple(case.name for case in demo.CONCEPTS)
     retained = {}
-    for case in demo.CASES:
+    for case in demo.CONCEPTS:
         items = task.of(case.name)
         groups = [item.group for item in items]
         assert groups.count("target") == 24 and groups.count("retain") == 48
         kept = [item for item in items if item.group == "retain"]
-        assert sum(demo.alike(case, item) for item in kept) >= demo.NEAR // 2
+        assert sum(demo.is_neighbour(case, item) for item in kept) >= demo.NEAR // 2
         assert not [i for i in kept if re.search(rf"\b{case.name}\b", i.prompt, re.IGNORECASE)]
         retained[case.name] = {(item.prompt, item.seed) for item in kept}
     # Shared pictures are drawn once: fewer than three times 48.

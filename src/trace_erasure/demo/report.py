@@ -24,31 +24,60 @@ from trace_erasure.utils.sequences import evenly_spaced
 
 COLUMNS = 6
 CARDS = 12
-METRICS = {"acc_e": "concept seen", "acc_s": "others seen"}
+METRICS = {"acc_e": "concept recognised", "acc_s": "others recognised"}
 SCORES = {"clip_e": "prompts of the concept", "clip_s": "others"}
 CERTIFICATE = {
-    "residual_listed": "left of the concept in the sentences of the solve; 0 is exact",
-    "residual_held_out": "the same in wordings that the solve never saw",
-    "expected_collateral": "expected relative squared change on broad captions",
-    "empty_prompt": "relative change of the empty prompt, which guidance subtracts",
-    "recovery_margin": "least distance of any embedding from the concept's keys and values",
-    "capacity": "share of the embedding's dimensions that the constraints use",
-    "discarded": "share of the concept outside the redirected directions",
-    "rank": "of the edit",
-    "size": "Frobenius norm of the edit; large is ill-conditioned",
+    "residual_listed": (
+        "residual, listed prompts",
+        "share of the concept − surrogate difference that is left in the prompts of the solve; "
+        "0 is exact",
+    ),
+    "residual_held_out": (
+        "residual, held-out prompts",
+        "the same share in wordings that the solve did not use",
+    ),
+    "expected_collateral": (
+        "expected collateral",
+        "expected squared change of the edited layers' output on ordinary captions, relative to "
+        "the output",
+    ),
+    "empty_prompt": (
+        "change of the empty prompt",
+        "relative change of what guidance subtracts",
+    ),
+    "recovery_margin": (
+        "recovery margin",
+        "least distance of any embedding from the concept's keys and values, relative to concept "
+        "− surrogate; 0 means that some embedding restores the concept",
+    ),
+    "capacity": (
+        "capacity used",
+        "share of the embedding's dimensions that the constraints use",
+    ),
+    "discarded": (
+        "discarded",
+        "share of the concept − surrogate energy outside the redirected directions",
+    ),
+    "rank": ("rank of the edit", "dimensions of the embedding that the edit changes"),
+    "size": (
+        "size of the edit",
+        "Frobenius norm of the edit; a large one is ill-conditioned",
+    ),
 }
+"""Field of the certificate to its name on the page, and its meaning. All but the rank and the size
+are ratios; each is the worst over the text streams."""
 
 
 @dataclass(frozen=True)
 class Result:
-    """One erased concept and what the judges say.
+    """One erased concept and the judges' verdicts on its pictures.
 
     Attributes:
         record: of its ``Erasure``.
         steps: the fields of every ``StepRecord``.
         seconds: that erasing took.
         before, after: verdicts on the same items.
-        neighbours: ids of the retained items that lie nearest to the concept.
+        neighbours: ids of the retained items that are nearest to the concept.
     """
 
     concept: str
@@ -65,13 +94,13 @@ class Result:
 
     @property
     def judges(self) -> list[str]:
-        """Those that say what they see."""
+        """Ids of the judges that classify pictures."""
         seen = [verdict.judge for verdict in self.before if verdict.correct is not None]
         return list(dict.fromkeys(seen))
 
     @property
     def scorers(self) -> list[str]:
-        """Those that say how well a picture fits its prompt."""
+        """Ids of the judges that score how well a picture fits its prompt."""
         scored = [verdict.judge for verdict in self.before if verdict.score is not None]
         return list(dict.fromkeys(scored))
 
@@ -142,7 +171,7 @@ def write(
     sections: list[Section] = [
         Text(
             "Each concept is erased from the same small model on its own, with default settings. "
-            "Two independent judges then look at pictures of the concept and of everything else, "
+            "Two independent judges then classify pictures of the concept and of everything else, "
             "drawn before and after from the same prompts and seeds.\n\n"
             "Every LoRA file lies beside this page. Put one on with "
             "`Erasure.load(file).attach(pipe)`, or as any LoRA in other tools."
@@ -206,13 +235,17 @@ def _about(result: Result, store: ImageStore) -> list[Section]:
     certificate = result.record.certificate
     if certificate:
         lines = [
-            (name, Number(f"{getattr(certificate, name):.3g}"), CERTIFICATE[name])
-            for name in CERTIFICATE
+            (name, Number(f"{getattr(certificate, field):.3g}"), meaning)
+            for field, (name, meaning) in CERTIFICATE.items()
         ]
         if certificate.retained:
             worst, change = max(certificate.retained.items(), key=lambda item: item[1])
             lines.append(
-                ("retained", Number(f"{change:.3g}"), f"the most changed of them: {worst}")
+                (
+                    "change of retained prompts",
+                    Number(f"{change:.3g}"),
+                    f"relative change of the most changed one: {worst}",
+                )
             )
         title = f"{result.concept}: certificate of the closed form"
         sections.append(Table(title, ("quantity", "value", "meaning"), tuple(lines)))
@@ -226,12 +259,12 @@ def _grid(result: Result, store: ImageStore, *, retained: bool) -> Grid:
     shown = evenly_spaced(pairs, CARDS)
     cards = []
     for before, after in shown:
-        # Judges may disagree: a picture is good only if all of them are content.
+        # Judges may disagree: a picture is good only if all of them agree that it is.
         seen = [bool(verdict.correct) for verdict in after]
         good = all(seen) if retained else not any(seen)
         pictures = (
-            Picture(store.load(before[0].image), "before", _opinions(before)),
-            Picture(store.load(after[0].image), "after", _opinions(after), good),
+            Picture(store.load(before[0].image), "before", _verdict_texts(before)),
+            Picture(store.load(after[0].image), "after", _verdict_texts(after), good),
         )
         cards.append(Card(pictures, before[0].prompt, f"seed {before[0].image_seed}"))
     title = f"{result.concept}: neighbours" if retained else f"{result.concept}: erased"
@@ -239,7 +272,7 @@ def _grid(result: Result, store: ImageStore, *, retained: bool) -> Grid:
     return Grid(title, tuple(cards), caption)
 
 
-def _opinions(verdicts: Sequence[Verdict]) -> str:
+def _verdict_texts(verdicts: Sequence[Verdict]) -> str:
     return "; ".join(
         f"{verdict.judge.split('@')[0]}: {verdict_text(verdict)}" for verdict in verdicts
     )

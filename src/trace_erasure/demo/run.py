@@ -1,7 +1,7 @@
 """The demonstration: one object, one style and one person erased, and everything shown.
 
 Pictures, LoRA files and training records stay in the folder, so that a run that was broken off
-goes on where it was, and a second run only looks again.
+continues where it was, and a second run only evaluates again.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ NEAR, FAR = 24, 12
 
 
 @dataclass(frozen=True)
-class Case:
+class DemoConcept:
     """A concept to erase, and the task whose pictures show whether it is gone."""
 
     spec: EraseConfig
@@ -59,16 +59,16 @@ class Case:
         return self.concept.phrase
 
 
-CASES = (
-    Case(EraseConfig((Concept("fox"),)), "objects"),
-    Case(EraseConfig((Concept("neon", kind="style"),)), "styles"),
-    Case(EraseConfig((Concept("Mira Solberg", kind="identity"),)), "identities"),
+CONCEPTS = (
+    DemoConcept(EraseConfig((Concept("fox"),)), "objects"),
+    DemoConcept(EraseConfig((Concept("neon", kind="style"),)), "styles"),
+    DemoConcept(EraseConfig((Concept("Mira Solberg", kind="identity"),)), "identities"),
 )
 
 
 @dataclass
 class Training:
-    """What the erasing of one concept leaves beside its file.
+    """The training record of one concept, kept beside its file.
 
     Attributes:
         steps: the fields of every ``StepRecord``; none without stage 2.
@@ -80,7 +80,7 @@ class Training:
 
 
 def run_demo(out: Path, console: Console | None = None) -> Path:
-    """Erases every case from the shipped model; returns the page that shows what came of it.
+    """Erases every concept from the shipped model; returns the page with pictures and metrics.
 
     Args:
         out: an existing folder, which gets ``index.html`` and, for each concept, the LoRA file, a
@@ -100,25 +100,25 @@ def run_demo(out: Path, console: Console | None = None) -> Path:
     before = collect_verdicts(pipe, task, judges, method="before", **how)
     results: list[Result] = []
     sheets: list[Image.Image] = []
-    for case in CASES:
-        console.print(f"[bold]{case.name}:[/bold] erasing")
-        erasure, training = erased(pipe, case, out, console)
-        console.print(f"[bold]{case.name}:[/bold] pictures after")
-        own = task.subset([case.name])
+    for target in CONCEPTS:
+        console.print(f"[bold]{target.name}:[/bold] erasing")
+        erasure, training = erased(pipe, target, out, console)
+        console.print(f"[bold]{target.name}:[/bold] pictures after")
+        own = task.subset([target.name])
         after = collect_verdicts(
-            pipe, own, judges, method="after", erasure={case.name: erasure}, **how
+            pipe, own, judges, method="after", erasure={target.name: erasure}, **how
         )
         result = Result(
-            concept=case.name,
+            concept=target.name,
             record=record_of(erasure),
             steps=training.steps,
             seconds=training.seconds,
-            before=[verdict for verdict in before if verdict.concept == case.name],
+            before=[verdict for verdict in before if verdict.concept == target.name],
             after=after,
-            neighbours={i.id for i in own.items if i.group == "retain" and alike(case, i)},
+            neighbours={i.id for i in own.items if i.group == "retain" and is_neighbour(target, i)},
         )
         sheets.append(sheet(result, store))
-        save_picture(sheets[-1], out / f"{slug(case.name)}.png")
+        save_picture(sheets[-1], out / f"{slug(target.name)}.png")
         results.append(result)
     save_picture(stacked(sheets), out / "demo.png")
     console.print(terminal_table(results))
@@ -131,47 +131,47 @@ def run_demo(out: Path, console: Console | None = None) -> Path:
 
 
 def demo_task() -> Task:
-    """Few pictures of each case from the shipped tasks: targets, and what is kept.
+    """Few pictures of each concept from the shipped tasks: targets, and what is kept.
 
     Every concept keeps 24 pictures of its own kind, where harm is likeliest, and 12 of each other
     kind; concepts share these, so that the original model draws them once.
     """
-    full = {case: load_task(case.task).subset([case.name]) for case in CASES}
-    pools = {case: near(full[case], case) for case in CASES}
+    full = {target: load_task(target.task).subset([target.name]) for target in CONCEPTS}
+    pools = {target: nearest_retained(full[target], target) for target in CONCEPTS}
     items: list[Item] = []
-    for case in CASES:
+    for target in CONCEPTS:
         items += evenly_spaced(
-            [item for item in full[case].items if item.group == "target"], TARGETS
+            [item for item in full[target].items if item.group == "target"], TARGETS
         )
-        for other in CASES:
-            kept = pools[other] if other is case else evenly_spaced(pools[other], FAR)
-            items += [replace(item, concept=case.name) for item in kept]
+        for other in CONCEPTS:
+            kept = pools[other] if other is target else evenly_spaced(pools[other], FAR)
+            items += [replace(item, concept=target.name) for item in kept]
     return Task("demo", 1, tuple(items), Sampling(shipped.STEPS, shipped.GUIDANCE))
 
 
-def near(task: Task, case: Case) -> list[Item]:
-    """Retained items of the case's own kind; objects are half from its own group."""
+def nearest_retained(task: Task, target: DemoConcept) -> list[Item]:
+    """Retained items of the concept's own kind; half of an object's are from its own group."""
     retained = [item for item in task.items if item.group == "retain"]
-    like = [item for item in retained if alike(case, item)]
-    if case.concept.kind != "object":
+    like = [item for item in retained if is_neighbour(target, item)]
+    if target.concept.kind != "object":
         return evenly_spaced(like, NEAR)
     objects = {f"subject/{thing.name}" for thing in load_world().objects}
     others = [item for item in retained if item.expects[0] in objects and item not in like]
     return [*evenly_spaced(like, NEAR // 2), *evenly_spaced(others, NEAR - NEAR // 2)]
 
 
-def alike(case: Case, item: Item) -> bool:
-    """Whether the item shows what lies nearest: a style, a person, an object of one group."""
+def is_neighbour(target: DemoConcept, item: Item) -> bool:
+    """Whether the item shows a neighbour: a style, a person, an object of the same group."""
     world = load_world()
     prefix, name = item.expects[0].split("/", 1)
-    match case.concept.kind:
+    match target.concept.kind:
         case "style":
             return prefix == "style"
         case "identity":
             return name in world.people
         case _:
             groups = {thing.name: thing.group for thing in world.objects}
-            return groups.get(name) == groups[case.name]
+            return groups.get(name) == groups[target.name]
 
 
 # Erasing ----------------------------------------------------------------------------------
@@ -184,15 +184,15 @@ def record_of(erasure: Erasure) -> TraceRecord:
     return erasure.record
 
 
-def erased(pipe: Any, case: Case, out: Path, console: Console) -> tuple[Erasure, Training]:
-    """The erasure of ``case`` and its training record, from an earlier run where there is one."""
-    file = out / f"{slug(case.name)}.safetensors"
+def erased(pipe: Any, target: DemoConcept, out: Path, console: Console) -> tuple[Erasure, Training]:
+    """The erasure of ``target`` and its training record, from an earlier run where there is one."""
+    file = out / f"{slug(target.name)}.safetensors"
     records = file.with_suffix(".training.json")
     if file.exists() and records.exists():
         try:
             erasure = Erasure.load(file)
             current = not difference(erasure.base, fingerprint(pipe))
-            if current and record_of(erasure).asked == case.spec:
+            if current and record_of(erasure).asked == target.spec:
                 console.print(f"{file} is there already", markup=False)
                 return erasure, Training(**json.loads(records.read_text("utf-8")))
             console.print(f"{file} is of another model or other settings: made again", markup=False)
@@ -212,7 +212,7 @@ def erased(pipe: Any, case: Case, out: Path, console: Console) -> tuple[Erasure,
         training.seconds = earlier + time.perf_counter() - started
         save(training, records)
 
-    erasure = run(pipe, case.spec, on_step=on_step, workdir=out)
+    erasure = run(pipe, target.spec, on_step=on_step, workdir=out)
     erasure.save(file)
     training.seconds = earlier + time.perf_counter() - started
     save(training, records)

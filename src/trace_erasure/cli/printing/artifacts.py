@@ -1,4 +1,4 @@
-"""What was made, and what a file says of itself."""
+"""Tables of erasures: what was made, and what a file's header holds."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def _room(capacity: Capacity) -> Iterator[tuple[str, str]]:
 
 
 def about_header(file: Path, header: Header) -> Table:
-    """What a file says of itself."""
+    """The header of a file."""
     record, base = header.provenance.record, header.provenance.base
     ranks = header.provenance.ranks.values()
     hashes = ", ".join(f"{kind} {value[:12]}" for kind, value in base["sha256"].items())
@@ -103,10 +103,20 @@ def _figures(record: Record) -> Iterator[tuple[str, str]]:
     if certificate:
         listed, unseen = certificate.residual_listed, certificate.residual_held_out
         retained = max(certificate.retained.values(), default=0.0)
-        yield "residual", f"{listed:.2g}, in unseen wordings {unseen:.2g}"
-        yield "collateral", f"{certificate.expected_collateral:.2g} on broad captions"
-        yield "retained", f"{retained:.2g} at worst, empty prompt {certificate.empty_prompt:.2g}"
-        yield "recovery margin", f"{certificate.recovery_margin:.2g}"
+        yield "residual", f"{listed:.2g} on listed prompts, {unseen:.2g} held out (0 is exact)"
+        yield (
+            "collateral",
+            f"{certificate.expected_collateral:.2g} relative squared change on ordinary captions",
+        )
+        yield (
+            "retained",
+            f"{retained:.2g} relative change at worst, empty prompt {certificate.empty_prompt:.2g}",
+        )
+        yield (
+            "recovery margin",
+            f"{certificate.recovery_margin:.2g} of concept − surrogate (0: some embedding "
+            "restores the concept)",
+        )
         if certificate.pooled_path != "none":
             yield "pooled path", certificate.pooled_path
     if finetune:
