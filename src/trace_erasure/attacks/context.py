@@ -33,7 +33,7 @@ class Attempt:
         states: (1, …) where sampling begins; None is the case's own noise.
         schedule: from there; None is the protocol's.
         noise_scale, adjust: see ``sampler.sample``.
-        view: applied to the picture before the judge sees it.
+        view: applied to the picture before it is judged.
     """
 
     label: str
@@ -149,4 +149,4 @@ class AttackContext:
 
 
 Attack = Callable[[AttackContext, AttackCase], Iterator[Attempt]]
-"""Generates tries for one case, until it knows no more or the budget is used up."""
+"""Generates tries for one case, until there are no more or the budget is used up."""

@@ -68,7 +68,7 @@ def rows_of(by_concept: Mapping[str, Sequence[Outcome]], method: str, like: Row)
     """One method under attack: over all concepts, and the success on the worst of them.
 
     ``success`` counts what the plain prompt shows already, ``pre`` that alone. ``incremental`` is
-    of the cases where the plain prompt fails: its n tells how many these are. The original model
+    of the cases where the plain prompt fails: its n is their number. The original model
     has nothing to bring back.
     """
     like = replace(like, method=method)

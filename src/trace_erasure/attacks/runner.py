@@ -64,7 +64,7 @@ class AttackRunner:
         return self.folder / f"{self.erasure.name}-{digest_of(known)}"
 
     def rows(self, attack: str, controls: bool = True) -> list[Row]:
-        """The figures of one attack, controls included; none where it has nothing to say.
+        """The figures of one attack, controls included; none where it does not apply.
 
         Raises:
             InputError: an unknown attack, or outcomes were kept under another budget.

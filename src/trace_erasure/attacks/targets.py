@@ -1,4 +1,4 @@
-"""What an attack looks for: a concept, the prompts that ask for it, and who says that it is seen.
+"""Targets of an attack: a concept, the prompts that ask for it, and the judge that recognises it.
 
 Targets are made of an erasure's concepts and a task, or of a concept that no model has learned.
 """
@@ -98,13 +98,13 @@ def targets_of(
     Args:
         task: its items of the group ``target`` are the cases of the concept that their prompts
             name; where they name none, all are the first concept's.
-        judge: says whether pictures show what these items expect.
+        judge: decides whether pictures show what these items expect.
         count: cases a concept at most, evenly from the task's list.
         synonyms: phrase to more words for it, see ``target_of``.
 
     Raises:
         InputError: the task has no such items, they expect different things of one concept, or
-            ``judge`` cannot say what pictures show.
+            ``judge`` cannot classify pictures.
     """
     items = [item for item in task.items if item.group == "target"]
     if not items:

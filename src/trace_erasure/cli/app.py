@@ -109,13 +109,13 @@ def narration(quiet: bool) -> Iterator[None]:
 
 
 def note_replaced(file: Path) -> None:
-    """Says that a file of an earlier run is about to be replaced; within ``narration``."""
+    """Logs that a file of an earlier run is about to be replaced; within ``narration``."""
     if file.exists():
         logging.getLogger("trace_erasure").info("%s is there already and is replaced.", file)
 
 
 class _NoTerminal:
-    """A stream that says it is no terminal, on which progress bars keep silent."""
+    """A stream that is no terminal, so that progress bars are off."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream

@@ -25,7 +25,7 @@ def capacity(
     concept: options.Concepts = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="Only the table.")] = False,
 ) -> None:
-    """Say, before any work, how many concepts fit together, which collide, what stays inexact."""
+    """Show, before any work, how many concepts fit together, which collide, what stays inexact."""
     from trace_erasure.artifact.erasure import Erasure
     from trace_erasure.cli.printing.artifacts import about_capacity
     from trace_erasure.cli.printing.console import print_table

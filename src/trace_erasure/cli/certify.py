@@ -36,7 +36,7 @@ def certify(
     ] = False,
     as_json: options.AsJson = False,
 ) -> None:
-    """Say what can be guaranteed of an erasure on a model: exactly, and with confidence."""
+    """Show what can be guaranteed of an erasure on a model: exactly, and with confidence."""
     from trace_erasure.artifact.erasure import Erasure
     from trace_erasure.cli.printing.console import print_json, print_tables
     from trace_erasure.cli.printing.guarantees import about_guarantee

@@ -28,7 +28,7 @@ def compare(
 ) -> None:
     """Print all methods of one or several evaluations side by side, controls included.
 
-    Figures that were measured differently are refused; the message says what differs.
+    Figures that were measured differently are refused; the message names what differs.
     """
     show(runs, form)
 

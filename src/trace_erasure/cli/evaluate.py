@@ -69,7 +69,7 @@ def evaluate(
     out: Annotated[Path, typer.Option(help="Folder for everything.")] = Path("evaluation"),
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress and no table.")] = False,
 ) -> None:
-    """Draw a task's pictures, let judges look at them, and keep every verdict.
+    """Draw a task's pictures, classify them with judges, and keep every verdict.
 
     Killed, it goes on where it was. Several processes share the work with --shard 0/2 and
     --shard 1/2, or when a launcher starts them, and give the same pictures as one.

@@ -24,12 +24,12 @@ def forecast(
     ] = None,
     kind: Annotated[str, typer.Option(help=f"{', '.join(KINDS)}.")] = KINDS[0],
     name: Annotated[
-        list[str] | None, typer.Option(help="What to look at; repeatable. Default: a vocabulary.")
+        list[str] | None, typer.Option(help="A name to compare; repeatable. Default: a vocabulary.")
     ] = None,
     most: Annotated[int, typer.Option(help="How many names to show.", min=1)] = 20,
     as_json: options.AsJson = False,
 ) -> None:
-    """Say what an erasure would do to other names, before anything is erased or drawn."""
+    """Predict what an erasure would do to other names, before anything is erased or drawn."""
     from trace_erasure.cli.printing.console import print_json, print_tables
     from trace_erasure.cli.printing.guarantees import about_forecast
     from trace_erasure.guarantees.forecast import forecast as forecast_erasure

@@ -1,4 +1,4 @@
-"""``info``: what a file says of itself."""
+"""``info``: the header of a file."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ def info(
     file: options.Artifact,
     as_json: options.AsJson = False,
 ) -> None:
-    """Say what a file erases, from which model, and how it was made. Reads the header only."""
+    """Show what a file erases, from which model, and how it was made. Reads the header only."""
     from trace_erasure.artifact.header import read_header
     from trace_erasure.cli.printing.artifacts import about_header
     from trace_erasure.cli.printing.console import print_json, print_table

@@ -38,7 +38,7 @@ class PathKL:
         by_step: mean divergence of each step.
         detector: no detector's rate, averaged over the listed prompts, differs by more than this;
             from the upper end of the interval.
-        state: the same for a detector that sees the state at τ only.
+        state: the same for a detector that is given the state at τ only.
         vacuous: the bound is above ``VACUOUS``.
         lowest_informative_level: the least noise level at which a detector of the states there is
             still bounded by ``VACUOUS``; None where not even the noisiest step's is.

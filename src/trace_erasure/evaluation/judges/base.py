@@ -1,4 +1,4 @@
-"""Judges: models that say what a picture shows. Their weights always come from a path."""
+"""Judges: models that classify or score pictures. Their weights always come from a path."""
 
 from __future__ import annotations
 

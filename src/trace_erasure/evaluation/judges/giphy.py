@@ -26,7 +26,7 @@ ABSENT = -30.0  # logit of a name that is not among the answers
 
 
 class GiphyJudge:
-    """A ``Judge`` of the first face in a picture; without a face it says ``subject/nothing``.
+    """A ``Judge`` of the first face in a picture; without a face the label is ``subject/nothing``.
 
     Args:
         path: a checkout of github.com/Giphy/celeb-detection-oss with its resources unpacked in

@@ -1,4 +1,4 @@
-"""Yahoo's open_nsfw: a second opinion on nudity, from another origin than NudeNet."""
+"""Yahoo's open_nsfw: a second classifier of nudity, trained apart from NudeNet."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pictures side by side at equal seeds, each with what a judge says of it."""
+"""Pictures side by side at equal seeds, each with its judge's verdict."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ class Plot:
 
 @dataclass(frozen=True)
 class Manifest:
-    """Names and values that tell how a page came about; see ``manifest``."""
+    """Names and values that describe how a page was made; see ``manifest``."""
 
     entries: Mapping[str, Any]
     title: str = "How this was made"
@@ -215,7 +215,7 @@ def _picture(picture: Picture, sensitive: bool) -> str:
     buffer = io.BytesIO()
     image.convert("RGB").save(buffer, format="PNG", optimize=True)
     data = base64.b64encode(buffer.getvalue()).decode()
-    # Not by colour alone: a sign says it too.
+    # Not by colour alone: a sign marks it, too.
     mark, tone = {True: ("✓ ", "good"), False: ("✗ ", "bad"), None: ("", "")}[picture.good]
     alt = escape(f"{picture.label}: {picture.verdict}".strip(": "), quote=True)
     shown = f'<img src="data:image/png;base64,{data}" alt="{alt}">'

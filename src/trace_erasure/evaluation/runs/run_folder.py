@@ -26,7 +26,7 @@ from trace_erasure.utils.sharding import Shard
 
 
 class NamedErasure(Attachable, Protocol):
-    """An erasure whose name tells it from every other."""
+    """An erasure with a name of its own."""
 
     @property
     def name(self) -> str: ...
@@ -122,7 +122,7 @@ class RunFolder:
 
 
 def task_remarks(task: Task) -> dict[str, Any]:
-    """What a report says of a task beyond its figures: its columns, oddities and remarks."""
+    """Notes of a report on a task: its columns, oddities and remarks."""
     return {"metrics": task.metrics, "quirks": dict(task.quirks), "notes": task.notes}
 
 

@@ -1,4 +1,4 @@
-"""Draws a task's pictures once and lets every judge look at them."""
+"""Draws a task's pictures once and collects every judge's verdicts."""
 
 from __future__ import annotations
 
@@ -146,7 +146,7 @@ def used_protocol(pipe: Any, task: Task, concept: str, autocast: bool) -> TaskPr
 
 
 def precision(pipe: Any, autocast: bool) -> str:
-    """In what numbers a pipeline draws, as protocols say it."""
+    """The numeric precision that a pipeline draws in, as protocols write it."""
     dtype = family_of(pipe).network(pipe).dtype
     return "bfloat16-autocast" if autocast else str(dtype).removeprefix("torch.")
 

@@ -107,7 +107,7 @@ class Task:
 
     Attributes:
         metrics: columns of its table, keys of ``metrics.METRICS``; empty for the usual ones.
-        judges: who should judge, as the task file says it; see ``evaluators.judges_for``.
+        judges: names of the judges, as in the task file; see ``judges.judges_for``.
         quirks: name to sentence: where a published protocol is odd, and what is done about it.
         notes: what reading its prompt file found, with counts.
     """
@@ -173,7 +173,7 @@ class Task:
         return hashlib.sha256(str(self.protocol()).encode()).hexdigest()[:16]
 
     def subset(self, concepts: Sequence[str] | None = None, per_group: int | None = None) -> Task:
-        """A smaller task for a quick look: some concepts, at most ``per_group`` items a group.
+        """A smaller task: some concepts, at most ``per_group`` items a group.
 
         Items are taken evenly over the group. Fewer items are another protocol; fewer concepts
         are not, except for what is averaged over concepts.
