@@ -508,3 +508,9 @@ def test_gates_that_make_no_sense(pipe):
     for level in (-0.1, 1.1, float("nan")):
         with pytest.raises(InputError, match="noise level"):
             erasure.gate(pipe, level)
+
+
+def test_merge_statistics_under_their_old_name():
+    erasure = make_erasure(tiny_stable_diffusion())
+    with pytest.warns(DeprecationWarning, match="merge_statistics"):
+        assert erasure.shares == erasure.merge_statistics

@@ -91,6 +91,14 @@ class Erasure:
         """What the factors were multiplied by when the artifact was made: 1 unless ``scaled``."""
         return self.record.strength
 
+    @property
+    def shares(self) -> tuple[MergeStatistics, ...]:
+        """``merge_statistics`` under its name of version 0.1.0; goes in the next release."""
+        warnings.warn(
+            "Erasure.shares is now called merge_statistics.", DeprecationWarning, stacklevel=2
+        )
+        return self.merge_statistics
+
     def scaled(self, strength: float) -> Erasure:
         """The erasure at ``strength``, 0 to 2, for good: a file of it acts so at weight 1.
 
