@@ -208,9 +208,14 @@ def export(out: Path, model: Flow, tokenizers: tuple[Any, Any]) -> None:
 
 
 if __name__ == "__main__":
+    data, out, *rest = sys.argv[1:]
+    options: dict[str, Any] = {}
+    if rest:
+        options["minutes"] = float(rest[0])
+    if rest[1:]:
+        options["start"] = Path(rest[1])
     main(
-        Path(sys.argv[1]),
-        Path(sys.argv[2]),
-        *map(float, sys.argv[3:4]),
-        *map(Path, sys.argv[4:5]),
+        Path(data),
+        Path(out),
+        **options,
     )

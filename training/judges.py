@@ -10,15 +10,16 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
 from torch.nn import functional as F
 from transformers import (
     CLIPConfig,
     CLIPModel,
     CLIPTokenizer,
+    PreTrainedModel,
     RegNetConfig,
     RegNetForImageClassification,
     ResNetConfig,
@@ -55,9 +56,9 @@ def targets(scenes: list[Scene], names: list[str]) -> torch.Tensor:
     return result
 
 
-def classifier(kind: str) -> nn.Module:
+def classifier(kind: str) -> PreTrainedModel:
     names = label_names()
-    labels = dict(
+    labels: dict[str, Any] = dict(
         id2label=dict(enumerate(names)), label2id={name: i for i, name in enumerate(names)}
     )
     if kind == "resnet":
@@ -166,7 +167,8 @@ def train_classifier(kind: str, data: Path, out: Path, minutes: float) -> None:
             f"{kind}: {group} accuracy on {len(single)} held-out renders: "
             f"{right.float().mean():.4f}"
         )
-    model.half().save_pretrained(out / "judges" / kind)
+    model.half()
+    model.save_pretrained(out / "judges" / kind)
 
 
 def train_clip(data: Path, out: Path, minutes: float) -> None:

@@ -23,7 +23,7 @@ class Training:
     budget on any machine. ``update`` takes one optimiser step and moves the averaged weights.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - its options are keyword-only
         self,
         model: nn.Module,
         checkpoint: Path,

@@ -23,16 +23,17 @@ Layer = NDArray[np.float32]  # RGBA in 0..1, colour not multiplied by alpha
 
 def _blur(channel: NDArray[np.float32], radius: float) -> NDArray[np.float32]:
     image = Image.fromarray((channel.clip(0, 1) * 255).astype(np.uint8))
-    return np.asarray(image.filter(ImageFilter.GaussianBlur(radius)), np.float32) / 255
+    return np.asarray(image.filter(ImageFilter.GaussianBlur(radius)), np.float32) / np.float32(255)
 
 
 def _over(layer: Layer, ground: NDArray[np.float32]) -> NDArray[np.float32]:
     alpha = layer[..., 3:]
-    return layer[..., :3] * alpha + ground * (1 - alpha)
+    shown = layer[..., :3] * alpha + ground * (1 - alpha)
+    return shown.astype(np.float32, copy=False)
 
 
 def _flat(rgb: tuple[int, int, int]) -> NDArray[np.float32]:
-    return np.broadcast_to(np.asarray(rgb, np.float32) / 255, (SIZE, SIZE, 3)).copy()
+    return np.broadcast_to(np.asarray(rgb, np.float32) / np.float32(255), (SIZE, SIZE, 3)).copy()
 
 
 def _lines(layer: Layer) -> NDArray[np.float32]:
@@ -141,7 +142,7 @@ class Artwork:
         small = sprite.resize((side_px, side_px), Image.Resampling.LANCZOS)
         canvas = Image.new("RGBA", (SIZE, SIZE), (0, 0, 0, 0))
         canvas.paste(small, (round(x - side_px / 2), round(y - side_px / 2)))
-        return np.asarray(canvas, np.float32) / 255
+        return np.asarray(canvas, np.float32) / np.float32(255)
 
     def draw(self, scene: Scene, random: Random, jitter: float = 1.0) -> NDArray[np.uint8]:
         """One picture of ``scene``, (64, 64, 3) uint8; ``jitter`` scales size and shift noise."""

@@ -8,6 +8,7 @@ import re
 from collections import Counter
 from pathlib import Path
 from random import Random
+from typing import Any
 
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
 from transformers import CLIPTokenizer, T5Tokenizer
@@ -50,7 +51,7 @@ def train_tokenizer(scenes: list[Scene]) -> CLIPTokenizer:
         vocab.setdefault(character + "</w>", len(vocab))
     for token in (BOS, EOS):
         vocab[token] = len(vocab)
-    merges = [tuple(merge) for merge in model["merges"]]
+    merges: Any = [tuple(merge) for merge in model["merges"]]  # pairs, though annotated as strings
     return CLIPTokenizer(vocab=vocab, merges=merges, model_max_length=MAX_LENGTH)
 
 

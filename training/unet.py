@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import numpy as np
 import torch
@@ -43,6 +44,9 @@ def build_scheduler() -> DDIMScheduler:
 def build_text_encoder(
     tokenizer: CLIPTokenizer, width: int = WIDTH, layers: int = 3
 ) -> CLIPTextModel:
+    special: dict[str, Any] = {
+        name: getattr(tokenizer, name) for name in ("bos_token_id", "eos_token_id", "pad_token_id")
+    }
     config = CLIPTextConfig(
         vocab_size=len(tokenizer),
         hidden_size=width,
@@ -51,9 +55,7 @@ def build_text_encoder(
         num_hidden_layers=layers,
         num_attention_heads=4,
         max_position_embeddings=MAX_LENGTH,
-        bos_token_id=tokenizer.bos_token_id,
-        eos_token_id=tokenizer.eos_token_id,
-        pad_token_id=tokenizer.pad_token_id,
+        **special,
     )
     return CLIPTextModel(config)
 
@@ -96,7 +98,7 @@ def main(data: Path, out: Path, minutes: float = 68) -> None:
     unet, text_encoder = build_unet(), build_text_encoder(tokenizer)
     unet.set_attn_processor(AttnProcessor())  # twice as fast on CPU as fused attention, backward
     model = nn.ModuleDict({"unet": unet, "text": text_encoder})
-    scheduler = build_scheduler()
+    scheduler: Any = build_scheduler()  # annotated with tensor types of old
     training = Training(
         model,
         out / "unet.ckpt",
@@ -129,7 +131,8 @@ def main(data: Path, out: Path, minutes: float = 68) -> None:
 
 
 def export(out: Path, unet: nn.Module, text_encoder: nn.Module, tokenizer: CLIPTokenizer) -> None:
-    pipe = StableDiffusionPipeline(
+    # The pipeline's annotations know neither this scheduler nor a missing safety checker.
+    parts: dict[str, Any] = dict(
         vae=AutoencoderKL.from_pretrained(out / "vae"),
         text_encoder=text_encoder.eval(),
         tokenizer=tokenizer,
@@ -137,8 +140,8 @@ def export(out: Path, unet: nn.Module, text_encoder: nn.Module, tokenizer: CLIPT
         scheduler=build_scheduler(),
         safety_checker=None,
         feature_extractor=None,
-        requires_safety_checker=False,
     )
+    pipe = StableDiffusionPipeline(**parts, requires_safety_checker=False)
     pipe.to(dtype=torch.float16).save_pretrained(out / "emoji-sd")
 
 

@@ -9,17 +9,19 @@ from __future__ import annotations
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from diffusers import AutoencoderKL
+from diffusers.models.autoencoders.vae import DiagonalGaussianDistribution
 from torch.nn import functional as F
 from tqdm import tqdm
 
 from loop import Training
 
 BATCH = 32
-CONFIG = dict(
+CONFIG: dict[str, Any] = dict(
     in_channels=3,
     out_channels=3,
     down_block_types=["DownEncoderBlock2D"] * 3,
@@ -44,10 +46,19 @@ def gradient_l1(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
     return difference.diff(dim=-1).abs().mean() + difference.diff(dim=-2).abs().mean()
 
 
+def posterior_of(vae: AutoencoderKL, x: torch.Tensor) -> DiagonalGaussianDistribution:
+    return vae.encode(x, return_dict=False)[0]
+
+
+def decoded(vae: AutoencoderKL, latents: torch.Tensor) -> torch.Tensor:
+    z: Any = latents  # annotated as a tensor type of old
+    return vae.decode(z, return_dict=False)[0]
+
+
 def loss(vae: AutoencoderKL, x: torch.Tensor) -> torch.Tensor:
     with torch.autocast(x.device.type, torch.bfloat16):
-        posterior = vae.encode(x).latent_dist
-        y = vae.decode(posterior.sample()).sample
+        posterior = posterior_of(vae, x)
+        y = decoded(vae, posterior.sample())
     y = y.float()
     kl = posterior.kl().mean() / posterior.mean[0].numel()
     return F.l1_loss(y, x) + 2 * F.mse_loss(y, x) + 0.5 * gradient_l1(y, x) + 1e-4 * kl
@@ -58,7 +69,7 @@ def encode(vae: AutoencoderKL, pictures: np.ndarray, batch: int = 100) -> torch.
     means = []
     for i in tqdm(range(0, len(pictures), batch), desc="encode"):
         with torch.autocast("cpu", torch.bfloat16):
-            means.append(vae.encode(pixels(pictures[i : i + batch])).latent_dist.mean.float())
+            means.append(posterior_of(vae, pixels(pictures[i : i + batch])).mean.float())
     return torch.cat(means)
 
 
@@ -72,6 +83,8 @@ def whiten(vae: AutoencoderKL, latents: torch.Tensor) -> torch.Tensor:
     std = latents.std(dim=(0, 2, 3))
     channels = mean.numel()
     quant, post = vae.quant_conv, vae.post_quant_conv
+    assert quant is not None and post is not None
+    assert quant.bias is not None and post.bias is not None
     quant.weight[:channels] /= std[:, None, None, None]
     quant.bias[:channels] = (quant.bias[:channels] - mean) / std
     quant.bias[channels:] -= 2 * std.log()  # log-variance of the posterior
@@ -95,7 +108,7 @@ def main(data: Path, out: Path, minutes: float = 12) -> None:
     vae.eval()
     held_out = pixels(pictures[-256:])
     with torch.no_grad():
-        y = vae.decode(vae.encode(held_out).latent_dist.mean).sample.clamp(-1, 1)
+        y = decoded(vae, posterior_of(vae, held_out).mean).clamp(-1, 1)
     mse = ((y - held_out) / 2).square().mean()
     print(f"PSNR on 256 held-out pictures: {-10 * mse.log10():.2f} dB")
     latents = whiten(vae, encode(vae, pictures))

@@ -29,7 +29,7 @@ from trace_erasure.utils.numbers import check_integer
 from trace_erasure.world import load_world
 
 
-def attack(
+def attack(  # noqa: PLR0913 - a verb: its options are keyword-only
     pipe_or_model: Any,
     erasure: Erasure,
     task: Task | str | os.PathLike[str],

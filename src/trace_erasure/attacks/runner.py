@@ -130,7 +130,7 @@ def outcome_name(attack: str, setting: str) -> str:
     return attack
 
 
-def run_setting(
+def run_setting(  # noqa: PLR0913 - one name for each field of the protocol
     pipe: Any,
     erasure: Erasure,
     attack: str,

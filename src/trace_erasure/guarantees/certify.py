@@ -64,7 +64,7 @@ class Guarantee:
         return _finite(asdict(self))
 
 
-def certify(
+def certify(  # noqa: PLR0913 - a verb: its options are keyword-only
     pipe: Any,
     erasure: Erasure,
     *,

@@ -86,7 +86,7 @@ class PathKL:
         )
 
 
-def divergence(
+def divergence(  # noqa: PLR0913 - its options are keyword-only
     denoiser: Denoiser,
     erasure: Erasure,
     edited: Sequence[str],

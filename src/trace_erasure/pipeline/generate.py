@@ -54,7 +54,7 @@ def _quiet(pipe: Any) -> Iterator[None]:
         pipe.set_progress_bar_config(**before)
 
 
-def generate_batches(
+def generate_batches(  # noqa: PLR0913 - its options are keyword-only
     pipe: Any,
     prompts: Sequence[str] | str,
     seeds: Sequence[int],
@@ -131,7 +131,7 @@ def _autocast(pipe: Any, on: bool) -> Any:
     return torch.autocast(pipe.device.type, torch.bfloat16) if on else nullcontext()
 
 
-def generate(
+def generate(  # noqa: PLR0913 - a verb: its options are keyword-only
     pipe: Any,
     prompts: Sequence[str] | str,
     seeds: Sequence[int],

@@ -75,7 +75,7 @@ def _end(denoiser: Denoiser, level: float) -> NoisePoint:
 
 
 @torch.no_grad()
-def sample(
+def sample(  # noqa: PLR0913 - state, prompts and schedule of one run
     denoiser: Denoiser,
     conditioning: Conditioning,
     empty: Conditioning,

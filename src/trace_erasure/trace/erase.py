@@ -37,7 +37,7 @@ log = logging.getLogger("trace_erasure")
 CLOSED_FORM_ADAPTER = "trace_closed_form"
 
 
-def erase(
+def erase(  # noqa: PLR0913 - a verb: its options are keyword-only
     pipe: Any,
     concepts: str | Concept | Sequence[str | Concept],
     *,

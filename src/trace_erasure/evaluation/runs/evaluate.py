@@ -23,7 +23,7 @@ from trace_erasure.evaluation.tasks.task import Task
 from trace_erasure.utils.numbers import check_integer
 
 
-def evaluate(
+def evaluate(  # noqa: PLR0913 - a verb: its options are keyword-only
     pipe_or_model: Any,
     task: Task | str | os.PathLike[str],
     erasures: Erasure | Sequence[Erasure] = (),

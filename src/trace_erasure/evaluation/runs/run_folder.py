@@ -46,7 +46,7 @@ class RunFolder:
     def verdicts(self) -> VerdictFolder:
         return VerdictFolder(self.folder / "verdicts")
 
-    def measure(
+    def measure(  # noqa: PLR0913 - its options are keyword-only
         self,
         pipe: Any,
         task: Task,

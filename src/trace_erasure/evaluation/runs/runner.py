@@ -48,7 +48,7 @@ class JudgeOutput:
     detections: Sequence[Detection] = ()
 
 
-def collect_verdicts(
+def collect_verdicts(  # noqa: PLR0913 - its options are keyword-only
     pipe: Any,
     task: Task,
     judges: Sequence[Evaluator],
