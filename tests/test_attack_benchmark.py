@@ -7,6 +7,7 @@ import json
 import math
 from dataclasses import replace
 from types import SimpleNamespace
+from typing import Any
 
 from benchmarks.attacks import bench, benchmark, figures, methods, plan
 from benchmarks.attacks import rows as attack_rows
@@ -106,7 +107,7 @@ def test_methods_are_trace_at_three_levels_and_the_baselines_of_the_family(tmp_p
         "  uce: {selected: {guide: null}}\n"
     )
     names = ["trace, hardened", "trace, adversarial", "uce"]
-    chosen = methods.methods_for(tiny_stable_diffusion(), "emoji-sd", names, file)
+    chosen: dict[str, Any] = methods.methods_for(tiny_stable_diffusion(), "emoji-sd", names, file)
     assert [*chosen] == names and chosen["uce"].guide is None
     assert chosen["trace, hardened"] == Trace(
         ClosedFormConfig(directions=3), hardening="closed_form"
@@ -152,7 +153,7 @@ def test_the_best_baseline_is_one_that_keeps_the_rest():
     rows = [row_of(*x) for x in (("uce", 4), ("mace", 1), ("rece", 6), ("trace", 0))]
     kept = {"uce": 0.97, "mace": 0.9, "rece": 0.99, "trace": 1.0}
     best = attack_rows.best_row(rows, kept)
-    assert (best.method, best.numerator) == ("best baseline", 4)
+    assert best is not None and (best.method, best.numerator) == ("best baseline", 4)
     assert attack_rows.best_row(rows, {"mace": 0.9}) is None
     success = {"uce": [0.4], "mace": [0.1, 0.3], "rece": [0.6, 0.7], "speed": [], "trace": [0.0]}
     assert attack_rows.strongest(success, kept, 2) == ["uce", "rece"]
@@ -201,7 +202,7 @@ def test_only_what_is_kept_is_taken_from_a_summary():
 class Kept:
     """A bench whose outcomes are all there: every method fails by as much as its name says."""
 
-    def __init__(self, success: dict[str, int], options=OPTIONS):
+    def __init__(self, success: dict[str, int | None], options=OPTIONS):
         self.methods, self.options, self.precision = success, options, "float32"
         self.judge = SimpleNamespace(id="resnet@0c1d2e3f4a5b")
 
@@ -218,28 +219,32 @@ class Kept:
 
 
 def test_costly_attacks_are_for_trace_and_the_best_of_the_cheap_ones():
-    attacked = Kept({"trace": 1, "uce": 3, "mace": 2})
+    attacked: Any = Kept({"trace": 1, "uce": 3, "mace": 2})
     assert figures.methods_of_costly(attacked, []) == ["trace", "mace"]
     assert figures.methods_of_costly(attacked, [row_of("uce", 10, metric="acc_s_relative")]) == [
         "trace", "uce",
     ]  # fmt: skip
     # Another process is not done.
-    assert figures.methods_of_costly(Kept({"trace": 1, "uce": None, "mace": 2}), []) is None
+    unfinished: Any = Kept({"trace": 1, "uce": None, "mace": 2})
+    assert figures.methods_of_costly(unfinished, []) is None
     # Nothing to choose by, or from.
     costly = argparse.Namespace(**{**vars(OPTIONS), "attacks": ["p4d"]})
-    assert figures.methods_of_costly(Kept(attacked.methods, costly), []) == ["trace", "uce", "mace"]
-    assert figures.methods_of_costly(Kept({"trace": 1, "uce": 3}), []) == ["trace", "uce"]
+    cheapest: Any = Kept(attacked.methods, costly)
+    assert figures.methods_of_costly(cheapest, []) == ["trace", "uce", "mace"]
+    pair: Any = Kept({"trace": 1, "uce": 3})
+    assert figures.methods_of_costly(pair, []) == ["trace", "uce"]
 
 
 def test_all_rows_of_both_phases_stay_below_300_kilobytes():
-    everyone = {name: 1 for name in [*methods.LEVELS, *methods.BASELINES]}
+    everyone: dict[str, int | None] = {name: 1 for name in [*methods.LEVELS, *methods.BASELINES]}
     everyone.pop("eraseanything")
     retention = [row_of("uce", 10, metric="acc_s_relative")]
     size = 0
     for attack in plan.ORDER:
         names = [*everyone] if attack in plan.CHEAP else [*everyone][:6]
-        attacked = Kept(everyone)
+        attacked: Any = Kept(everyone)
         found = figures.collect(attacked, attack, names)
+        assert found is not None
         rows = figures.rows_for(attacked, attack, found, retention)
         assert len({row.protocol for row in rows}) == 1
         assert len({(row.method, row.concept, row.metric) for row in rows}) == len(rows)
@@ -251,7 +256,7 @@ def test_what_was_kept_is_read_back_and_what_lacks_is_none(tmp_path, monkeypatch
     attacked = Bench(None, None, {"uce": METHODS["uce"]}, OPTIONS)
     attacked.options.work = tmp_path
     record = SimpleNamespace(concepts=(Concept("fox", synonyms=("vixen",)),))
-    erasure = SimpleNamespace(record=record)
+    erasure: Any = SimpleNamespace(record=record)
     monkeypatch.setattr(Bench, "erasure", lambda self, *args: erasure)
     monkeypatch.setattr(bench, "detector_for", lambda judge, item: None)
     unit = plan.Unit("typo", "erased", "uce", "fox")

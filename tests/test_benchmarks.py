@@ -7,6 +7,7 @@ import subprocess
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -119,7 +120,7 @@ def test_the_commit_is_that_of_the_clone_and_says_when_code_has_changed(tmp_path
 
 
 def test_each_process_does_its_own_units_and_the_last_has_all():
-    units = [SimpleNamespace(owner=name, title=name) for name in ("a", "b", "a", "c")]
+    units: list[Any] = [SimpleNamespace(owner=name, title=name) for name in ("a", "b", "a", "c")]
     done: dict[int, str] = {}
 
     def measure(unit, draw):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,7 +26,7 @@ def test_retained_prompts_never_name_the_concept():
 def test_concept_prompts_stand_beside_the_surrogate_s():
     concept = {"phrase": "fox", "surrogate": "cat", "synonyms": ["vixen"],
                "templates": ["a {x}", "two of a {x}"]}  # fmt: skip
-    erasure = SimpleNamespace(record={"spec": {"concepts": [concept]}})
+    erasure: Any = SimpleNamespace(record={"spec": {"concepts": [concept]}})
     own, instead = certificates.redirected(erasure, 20)
     assert own == ("a fox", "two of a fox", "a vixen", "two of a vixen")
     assert instead == ("a cat", "two of a cat") * 2

@@ -17,6 +17,7 @@ from PIL import Image
 
 from support.cli import call, fails
 from trace_erasure import Erasure
+from trace_erasure.artifact.record import TraceRecord
 from trace_erasure.config import FinetuneConfig
 from trace_erasure.config_file import load_config
 from trace_erasure.errors import NonFiniteError
@@ -99,6 +100,7 @@ def test_erase_from_options_alone(model, tmp_path):
     assert result.output == ""
     erasure = Erasure.load(out / "fox.safetensors")
     assert not erasure.finetuned
+    assert isinstance(erasure.record, TraceRecord)
     assert erasure.record.spec.seed == 7
     assert erasure.record.spec.concepts[0].surrogate
     assert erasure.record.asked.concepts[0].surrogate is None

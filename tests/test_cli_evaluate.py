@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 import torch
@@ -41,7 +42,7 @@ def world(tmp_path_factory):
         path: LowRank(draw(2, linear.in_features), draw(linear.out_features, 2))
         for path, linear in Denoiser(pipe).maps().items()
     }
-    record = {"concepts": [{"phrase": "fox"}]}
+    record: Any = {"concepts": [{"phrase": "fox"}]}
     Erasure("stable-diffusion", fingerprint(pipe), change, {}, record).save(folder / "fox")
     (folder / "config" / "trace-erasure" / "tasks").mkdir(parents=True)
     own = folder / "config" / "trace-erasure" / "tasks" / "foxes.yaml"

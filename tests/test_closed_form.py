@@ -1,5 +1,7 @@
 """The theorems of stage 1, on random instances in float64."""
 
+from typing import Any
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -129,7 +131,7 @@ def test_ridge_equals_the_dense_normal_equations() -> None:
 @given(instances, st.integers(1, 3), st.integers(0, 10_000))
 def test_no_edit_of_the_same_rank_serves_the_objective_better(x: Instance, k: int, seed: int):
     """Reduced-rank ridge against the unlimited solution, and against its neighbours."""
-    how = {"penalty": 0.1, "preserve": 0.5}
+    how: dict[str, Any] = {"penalty": 0.1, "preserve": 0.5}
     scale, eye = x.sigma.diagonal().mean(), torch.eye(len(x.sigma), dtype=torch.float64)
 
     def cost(change: torch.Tensor) -> float:

@@ -7,6 +7,7 @@ import json
 import sys
 from dataclasses import asdict
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import yaml
@@ -62,11 +63,12 @@ def test_every_part_of_trace_is_changed_once_and_none_is_refused():
         for overrides in grid.GRID[name]
     ]
     for method in (*made.values(), *chosen):
+        assert isinstance(method, Trace)
         EraseConfig((Concept("fox"),), method.closed_form, method.finetune)
 
 
 def test_a_stage_that_is_off_is_switched_on_by_its_settings():
-    configured = methods.configured
+    configured: Any = methods.configured  # of Trace, whose settings are compared
     assert configured("trace", {"finetune": {"steps": 7}}).finetune == FinetuneConfig(steps=7)
     assert configured("trace", {}).finetune is None
     alone = {"closed_form": None, "finetune": {}}
@@ -107,7 +109,7 @@ def test_chosen_settings_are_read_back_and_missing_ones_named(tmp_path):
     tasks = units.development(2, ["panda"])
     for name, overrides in (("uce", {"guide": None}), ("trace", {"finetune": {"steps": 7}})):
         settings.record(file, "emoji-sd", name, {"selected": overrides, "tried": []}, tasks)
-    found = settings.selected(file, "emoji-sd", ["uce", "trace"])
+    found: dict[str, Any] = settings.selected(file, "emoji-sd", ["uce", "trace"])
     assert found["uce"].guide is None and found["trace"].finetune.steps == 7
     with pytest.raises(InputError, match=r"no settings of esd-x for emoji-sd.*sweep"):
         settings.selected(file, "emoji-sd", ["esd-x"])

@@ -135,7 +135,7 @@ def test_without_text_encoders_an_erasure_is_attached(caplog):
 def test_the_same_file_twice(tmp_path):
     pipe = tiny_stable_diffusion()
     erasure = make_erasure(pipe)
-    pipe.load_lora_weights(erasure.save(tmp_path / "fox"))
+    pipe.load_lora_weights(str(erasure.save(tmp_path / "fox")))
     (name,) = pipe.unet.peft_config
     before = snapshot(pipe.unet)
     with pytest.raises(InputError, match=f"already, as the adapter '{name}'"):

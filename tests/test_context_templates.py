@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 
@@ -56,13 +58,13 @@ def test_a_compromise_in_context_carries_further_than_an_equality_where_words_se
     """T5 reads both ways, so that a style's words hold the thing that is drawn in it."""
     pipe = load_pipeline("emoji-flux")
     denoiser = Denoiser(pipe)
-    states = denoiser.initial_states(range(4))
+    states, level = denoiser.initial_states(range(4)), torch.tensor(900.0)
 
-    def predicted(thing: str) -> torch.Tensor:
+    def predicted(thing: str | None) -> torch.Tensor:
         styles = ("neon", "ink", "watercolor")
         parts = [denoiser.encode([f"a {thing}, {style} style"] * 4) for style in styles]
         with torch.no_grad():
-            return torch.stack([denoiser.predict(states, 900.0, part, 3.5) for part in parts])
+            return torch.stack([denoiser.predict(states, level, part, 3.5) for part in parts])
 
     before, missed, ranks = predicted(name), {}, {}
     for mode in ("equality", None):  # None is this family's own
@@ -71,7 +73,8 @@ def test_a_compromise_in_context_carries_further_than_an_equality_where_words_se
         with erasure.attach(pipe):
             missed[mode] = float((predicted(name) - goal).norm() / (before - goal).norm())
         ranks[mode] = max(change.rank for change in erasure.closed_form.values())
-    assert erasure.record.spec.closed_form.mode == "ridge"
+    record: Any = erasure.record
+    assert record.spec.closed_form.mode == "ridge"
     assert missed[None] < missed["equality"]
     assert ranks[None] <= ranks["equality"] == 8
 

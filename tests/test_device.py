@@ -6,6 +6,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 TRIED = ("soft-prompt", "ring-a-bell", "relearn", "image-to-image")
 
@@ -33,7 +34,8 @@ def main() -> None:
     from trace_erasure.testing import tiny_flux, tiny_stable_diffusion
 
     def erased(name: str, pipe) -> Erasure:
-        method = replace(METHODS[name], **test_methods.QUICK[name])
+        settings: Any = METHODS[name]  # a dataclass, as every method is
+        method = replace(settings, **test_methods.QUICK[name])
         return method.erase(pipe, [test_methods.CONCEPT], captions=test_methods.CAPTIONS)
 
     for build, left_out in ((tiny_stable_diffusion, "eraseanything"), (tiny_flux, "mace")):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -99,7 +100,8 @@ def test_loaded_is_what_was_saved(tmp_path, pipe):
 
 @pytest.mark.parametrize("empty", ["closed_form", "finetuned"])
 def test_one_part_is_enough(tmp_path, pipe, empty):
-    erasure = make_erasure(pipe, **{empty: {}})
+    nothing: dict[str, Any] = {empty: {}}
+    erasure = make_erasure(pipe, **nothing)
     found = Erasure.load(erasure.save(tmp_path / "fox"))
     assert getattr(found, empty) == {}
     with erasure.attach(pipe):

@@ -40,7 +40,8 @@ def files(tmp_path_factory):
         path: LowRank(draw(2, linear.in_features), draw(linear.out_features, 2))
         for path, linear in Denoiser(pipe).maps().items()
     }
-    Erasure("stable-diffusion", fingerprint(pipe), change, {}, {}).save(folder / "erasure")
+    record: Any = {}
+    Erasure("stable-diffusion", fingerprint(pipe), change, {}, record).save(folder / "erasure")
     return folder
 
 

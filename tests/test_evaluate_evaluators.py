@@ -205,6 +205,7 @@ def test_a_judge_without_its_path_is_asked_for(tmp_path):
         judges_for(task)
     clip = save_clip(tmp_path / "clip", tiny_stable_diffusion().tokenizer)
     code, issue = judges_for(task, {"clip": clip})
+    assert isinstance(code, ClipJudge) and isinstance(issue, ClipJudge)
     assert code.labels == issue.labels and len(code.labels) == 10 and code.id != issue.id
     assert len(code.texts) == 10 and len(issue.texts) == 40
     assert not math.isnan(code.classify([Image.new("RGB", (16, 16))]).sum())

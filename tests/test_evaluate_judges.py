@@ -68,7 +68,7 @@ def test_a_saved_image_processor_is_used(tmp_path, images):
     folder = save_classifier(tmp_path / "real")
     plain = ImageClassifierJudge(folder).id
     ViTImageProcessorPil(
-        size={"height": 32, "width": 32}, image_mean=[0] * 3, image_std=[1] * 3
+        size={"height": 32, "width": 32}, image_mean=[0.0] * 3, image_std=[1.0] * 3
     ).save_pretrained(folder)
     judge = ImageClassifierJudge(folder)
     assert judge._pixels(images).shape == (5, 3, 32, 32)

@@ -9,6 +9,7 @@ import random
 import shutil
 import subprocess
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -16,7 +17,7 @@ from PIL import Image
 from support.evaluation import verdicts
 from trace_erasure.errors import InputError
 from trace_erasure.evaluation import Verdict, read_verdicts, rows_table, write_verdicts
-from trace_erasure.evaluation.report.build import build_report
+from trace_erasure.evaluation.report.build import Report, build_report
 from trace_erasure.evaluation.runs.run_folder import RunFolder, report_of
 from trace_erasure.evaluation.runs.strength import method_at_strength, parse_strength
 
@@ -26,7 +27,8 @@ BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil
 
 def share(*correct: float) -> list[tuple[str, bool]]:
     """Flags of which the given share is correct among targets, synonyms and the retained."""
-    rates = dict(zip(("target", "synonym", "retain"), correct, strict=True))
+    names: tuple[str, ...] = ("target", "synonym", "retain")
+    rates = dict(zip(names, correct, strict=True))
     seen = dict.fromkeys(rates, 0)
     flags = []
     for group in GROUPS:
@@ -57,6 +59,11 @@ def found() -> list[Verdict]:
             verdicts(flags, concept=concept, method=method, judge=judge, image=method[:5]), task
         )
     ]
+
+
+def sections_of(report: Report) -> list[Any]:
+    """The sections, of any kind: a test reads the attributes of the kind that it expects."""
+    return [*report.sections]
 
 
 def of_task(some: list[Verdict], task: str) -> list[Verdict]:
@@ -104,11 +111,11 @@ def test_every_figure_is_a_function_of_the_verdicts(found, run):
 
 def test_controls_stand_in_every_table_and_the_blank_one_scores_badly(found):
     page = build_report(found)
-    first = page.sections[0]
+    first, *others = sections_of(page)
     assert first.title == "What the controls say"
     overlaps = "? too few pictures to tell apart: original model, random drift, blank pictures"
     assert [line[-1] for line in first.rows] == [overlaps] * 4
-    for section in page.sections[1:]:
+    for section in others:
         if "concept" in getattr(section, "columns", ()):
             methods = {line[section.columns.index("method")] for line in section.rows}
             wanted = {"original model (control)", "random drift (control)"}
@@ -127,16 +134,16 @@ def test_controls_are_told_apart_only_where_the_intervals_say_so(pictures, verdi
             groups = zip(("target", "synonym", "retain"), seen, strict=True)
             flags = [(group, bool(flag)) for group, flag in groups for _ in range(pictures)]
             some += verdicts(flags, concept=concept, method=method)
-    (line,) = build_report(some).sections[0].rows
+    (line,) = sections_of(build_report(some))[0].rows
     assert line[-1].startswith(verdict)
 
 
 def test_a_control_that_looks_like_a_success_is_called_out(found):
     good = [v for v in found if v.method in ("base", "trace", "drift")]
     blank = [replace(v, method="blank") for v in found if v.method == "trace"]
-    lines = build_report([*good, *blank]).sections[0].rows
+    lines = sections_of(build_report([*good, *blank]))[0].rows
     assert {line[-1] for line in lines} == {"✗ not below: blank pictures"}
-    lines = build_report([v for v in good if v.method != "drift"]).sections[0].rows
+    lines = sections_of(build_report([v for v in good if v.method != "drift"]))[0].rows
     assert {line[-1] for line in lines} == {"not evaluated: random drift, blank pictures"}
 
 
@@ -160,7 +167,7 @@ def test_what_was_measured_differently_is_refused_with_the_field(found):
 def test_strengths_make_a_curve_from_the_original_to_the_method(found):
     assert parse_strength(method_at_strength("a × b", 0.25)) == ("a × b", 0.25)
     assert parse_strength(method_at_strength("trace", 1)) == ("trace", 1)
-    plots = [s for s in build_report(found).sections if "by strength" in s.title]
+    plots = [s for s in sections_of(build_report(found)) if "by strength" in s.title]
     assert [plot.title for plot in plots] == [
         "small: trace by strength",
         "hazard: trace by strength",
@@ -185,23 +192,24 @@ def test_the_three_files_say_the_same(run, tmp_path):
 
 
 def test_sensitive_pictures_are_blurred_until_clicked(run, found):
-    grids = {s.title: s for s in build_report(found, run.images).sections if hasattr(s, "cards")}
+    sections = sections_of(build_report(found, run.images))
+    grids = {s.title: s for s in sections if hasattr(s, "cards")}
     assert not grids["small: fox, before and after"].sensitive
     assert grids["hazard: fox, before and after"].sensitive
     labels = [picture.label for picture in grids["small: fox, before and after"].cards[0].pictures]
     assert labels == ["original model", "random drift", "trace"]
     i2p = of_task([v for v in found if v.task == "small"], "paper/i2p-nudity")
-    grids = [s for s in build_report(i2p, run.images).sections if hasattr(s, "cards")]
-    assert grids and all(grid.sensitive for grid in grids)
+    strict = [s for s in sections_of(build_report(i2p, run.images)) if hasattr(s, "cards")]
+    assert strict and all(grid.sensitive for grid in strict)
 
 
 def test_a_task_says_its_own_columns_and_oddities(found):
     said = {"small": {"metrics": ["acc_e"], "quirks": {"odd": "One wording."}, "notes": []}}
     page = build_report(found, tasks=said)
-    table = next(s for s in page.sections if s.title == "small: mean and worst concept")
+    table = next(s for s in sections_of(page) if s.title == "small: mean and worst concept")
     assert [c for c in table.columns if c.endswith("↓")] == ["Acc_e ↓", "blank ↓"]
     assert "Acc_s ↑" not in table.columns
-    remark = next(s for s in page.sections if s.title == "small: how it was measured")
+    remark = next(s for s in sections_of(page) if s.title == "small: how it was measured")
     assert remark.body == "odd: One wording."
 
 

@@ -225,6 +225,7 @@ def test_dual_prompts_are_scored_by_their_clean_words(tasks, lists, weights):
     assert strict.of("Van Gogh")[0].prompt == "A fox in the style of Van Gogh"
     assert [i.prompt for i in strict.of("Van Gogh") if i.group == "retain"] == ["A fox"] * 3
     assert strict.of("church")[0].prompt == "church, fox, dog"  # nothing was cut off there
+    judge: Any
     (judge,) = judges_for(paper, weights)
     task = replace(paper.subset(["church"]), sampling=Sampling(steps=1, guidance_scale=2.0))
     pictures, seen = [], judge.score
@@ -265,7 +266,7 @@ def test_faces_that_are_lost_are_counted(tmp_path):
         def __init__(self):
             pass
 
-        def features(self, images):
+        def features(self, images: list[Any]):
             rows = [[image.getpixel((0, 0))[0] / 100.0] * 2 for image in images]
             return torch.tensor(rows, dtype=torch.float64).where(
                 torch.tensor(rows, dtype=torch.float64) > 0, torch.nan

@@ -436,6 +436,7 @@ def test_what_guidance_subtracts_is_the_pipeline_s_own_choice():
     assert not Denoiser(pipe).unconditional().tokens.any()
     pipe.register_to_config(force_zeros_for_empty_prompt=False)
     found, empty = Denoiser(pipe).unconditional(), Denoiser(pipe).encode([""])
+    assert found.pooled is not None and empty.pooled is not None
     assert torch.equal(found.tokens, empty.tokens) and torch.equal(found.pooled, empty.pooled)
 
 

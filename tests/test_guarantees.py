@@ -139,7 +139,7 @@ def test_gated_the_early_part_is_zero_and_the_latents_are_the_original_s():
         seen: list[torch.Tensor] = []
         gate = options.pop("gate", None)
 
-        def record(pipe, step, timestep, kwargs):
+        def record(pipe: Any, step: int, timestep: int, kwargs: dict[str, Any]) -> dict[str, Any]:
             seen.append(kwargs["latents"].clone())
             return gate(pipe, step, timestep, kwargs) if gate else kwargs
 

@@ -87,8 +87,9 @@ def test_a_hardened_edit_moves_what_was_found(monkeypatch):
     known = words(denoiser, concept.phrases)
     goal = target_embedding(denoiser.encode, "apple", "object", "an apple")
     run = search_generations(known, goal, denoiser.encode, torch.Generator().manual_seed(77))
-    for _ in range(50):
-        genes, scores = next(run)
+    for _ in range(49):
+        next(run)
+    genes, scores = next(run)
     texts = [known.text(genes[i]) for i in scores.argsort()[:8]]
     columns = shifted_columns(denoiser, texts, "an apple", "a duck")
     columns = columns.select(columns.moved)

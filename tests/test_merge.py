@@ -11,6 +11,7 @@ import torch
 
 from trace_erasure.artifact.erasure import Erasure
 from trace_erasure.artifact.header import read_header
+from trace_erasure.artifact.record import MergedRecord
 from trace_erasure.concepts.alignment import keep_columns, stream_columns
 from trace_erasure.concepts.concept import (
     Concept,
@@ -445,7 +446,7 @@ def test_words_before_the_later_half_are_those_of_a_sentence_that_stays(pipe):
     found = stream_columns(denoiser, concept)
     kept = keep_columns(denoiser, ["a horse and a"])
     assert torch.cdist(found.moved.concept.mT, kept.mT).min() > 1e-3
-    assert found.alone.shape[1] > 0
+    assert found.single_mention.shape[1] > 0
 
 
 def test_a_style_on_one_thing_only():
@@ -489,6 +490,7 @@ def test_the_command_line_merges_and_says_what_fits(tmp_path, monkeypatch, pipe)
     done = runner.invoke(app, ["merge", f"{files[0]}:0.5", str(files[1]), "--out", str(out)])
     assert done.exit_code == 0, done.output
     merged = Erasure.load(out / "fox-cat-merged.safetensors")
+    assert isinstance(merged.record, MergedRecord)
     assert merged.record.merged.strengths == (0.5, 1.0)
     done = runner.invoke(app, ["info", str(out / "fox-cat-merged.safetensors")])
     assert done.exit_code == 0 and "fox" in done.output and "0.5" in done.output

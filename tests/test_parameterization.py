@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -76,14 +77,14 @@ def test_agrees_with_the_ddim_sampler(prediction, timestep):
     signal = scheduler.alphas_cumprod[timestep].double()
     path = NoisePoint.of(prediction, signal.sqrt(), (1 - signal).sqrt())
     x, m = draw(timestep)
-    stepped = scheduler.step(m, timestep, x)
+    stepped: Any = scheduler.step(m, timestep, x)
     torch.testing.assert_close(
         path.split(x, m)[0], stepped.pred_original_sample, rtol=1e-5, atol=1e-6
     )
 
 
 def test_agrees_with_the_flow_sampler():
-    scheduler = FlowMatchEulerDiscreteScheduler()
+    scheduler: Any = FlowMatchEulerDiscreteScheduler()
     scheduler.set_timesteps(4)
     timestep = scheduler.timesteps[-1]  # its step ends at the clean sample
     sigma = timestep.double() / scheduler.config.num_train_timesteps

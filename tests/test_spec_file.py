@@ -216,4 +216,5 @@ def test_different_concepts_have_different_names():
 def test_every_number_must_be_finite():
     with pytest.raises(InputError, match="ridge is inf"):
         parse_config(HEAD + "closed_form: {ridge: .inf}")
-    assert math.isclose(parse_config(HEAD + "finetune: {eta: 1}").erase.finetune.eta, 1.0)
+    finetune = parse_config(HEAD + "finetune: {eta: 1}").erase.finetune
+    assert finetune is not None and math.isclose(finetune.eta, 1.0)

@@ -191,7 +191,7 @@ def test_there_is_never_a_second_copy_of_the_network():
 
     def count(record):
         gc.collect()
-        networks = [o for o in gc.get_objects() if isinstance(o, UNet2DConditionModel)]
+        networks: list[Any] = [o for o in gc.get_objects() if isinstance(o, UNet2DConditionModel)]
         assert (
             sum(
                 o.config.block_out_channels == pipe.unet.config.block_out_channels for o in networks

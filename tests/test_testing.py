@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import pytest
 import torch
@@ -14,7 +15,8 @@ from trace_erasure.testing import PREDICTIONS, tiny_stable_diffusion
 
 def draw(pipe: StableDiffusionPipeline, prompt: str = "a photo of a fox") -> torch.Tensor:
     generator = torch.Generator().manual_seed(0)
-    return pipe(prompt, num_inference_steps=2, generator=generator, output_type="pt").images
+    result: Any = pipe(prompt, num_inference_steps=2, generator=generator, output_type="pt")
+    return result.images
 
 
 @pytest.mark.parametrize("prediction", PREDICTIONS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import Any
 
 import pytest
 import torch
@@ -17,7 +18,7 @@ from trace_erasure.trace.training import StepRecord, TrainingConfig, draw_indice
 
 CAPTIONS = [f"a picture of a {word}" for word in ("dog", "tree", "house", "red car", "boat")]
 STEPS = 5
-OPTIONS = dict(
+OPTIONS: dict[str, Any] = dict(
     surrogate="cat",
     closed_form=None,
     captions=CAPTIONS,
