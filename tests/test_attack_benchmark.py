@@ -208,9 +208,9 @@ class Kept:
 
     def outcomes(self, unit, draw):
         assert not draw
-        if self.methods.get(unit.method, 0) is None:
-            return None
         hits = 4 if unit.method == "base" else self.methods[unit.method]
+        if hits is None:
+            return None
         hits = hits if unit.setting in ("erased", "original") else 0
         return outcomes(*[1] * hits, *[None] * (4 - hits))
 
