@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -231,17 +232,18 @@ def test_image_to_image_is_pointed_to_lora_files(tmp_path):
     with pytest.raises(InputError, match="load_lora_weights"):
         erasure.attach(other)
 
-    def draw():
-        return other(
+    def draw() -> torch.Tensor:
+        result: Any = other(
             "a photo of a fox",
             image=torch.full((1, 3, 16, 16), 0.5),
             num_inference_steps=4,
             generator=torch.Generator().manual_seed(0),
             output_type="pt",
-        ).images
+        )
+        return result.images
 
     original = draw()
-    other.load_lora_weights(erasure.save(tmp_path / "fox"))
+    other.load_lora_weights(str(erasure.save(tmp_path / "fox")))
     erased = draw()
     other.unload_lora_weights()
     with erasure.attach(pipe):

@@ -27,8 +27,7 @@ BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil
 
 def share(*correct: float) -> list[tuple[str, bool]]:
     """Flags of which the given share is correct among targets, synonyms and the retained."""
-    names: tuple[str, ...] = ("target", "synonym", "retain")
-    rates = dict(zip(names, correct, strict=True))
+    rates: dict[str, float] = dict(zip(("target", "synonym", "retain"), correct, strict=True))
     seen = dict.fromkeys(rates, 0)
     flags = []
     for group in GROUPS:

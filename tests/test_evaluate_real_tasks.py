@@ -266,8 +266,9 @@ def test_faces_that_are_lost_are_counted(tmp_path):
         def __init__(self):
             pass
 
-        def features(self, images: list[Any]):
-            rows = [[image.getpixel((0, 0))[0] / 100.0] * 2 for image in images]
+        def features(self, images):
+            levels: list[Any] = [image.getpixel((0, 0)) for image in images]
+            rows = [[level[0] / 100.0] * 2 for level in levels]
             return torch.tensor(rows, dtype=torch.float64).where(
                 torch.tensor(rows, dtype=torch.float64) > 0, torch.nan
             )
