@@ -17,7 +17,7 @@ from trace_erasure import (
 )
 from trace_erasure.concepts import concept as concept_module
 from trace_erasure.concepts import context_templates
-from trace_erasure.concepts.alignment import locate
+from trace_erasure.concepts.alignment import locate, stream_columns
 from trace_erasure.concepts.concept import ResolvedConcept, fill_template
 from trace_erasure.concepts.resolve import resolve_concepts
 from trace_erasure.config_file import slug
@@ -203,6 +203,15 @@ def test_sentences_that_do_not_fit_are_left_out():
         denoiser.fits(fill_template(t, "fox")) for t in found.concepts[0].sentences
     )
     assert "an image of a {x} on a blue background" not in found.concepts[0].sentences
+
+
+def test_a_surrogate_that_reads_as_the_concept_does_is_refused():
+    denoiser = Denoiser(load_pipeline("emoji-sd"))
+    tokenizer = denoiser.pipe.tokenizer
+    assert tokenizer("a fox-tree").input_ids == tokenizer("a fox - tree").input_ids
+    same = ResolvedConcept("fox-tree", surrogate="fox - tree")
+    with pytest.raises(InputError, match="have the same embeddings"):
+        stream_columns(denoiser, same)
 
 
 @pytest.mark.parametrize("vectors", [1, 3])

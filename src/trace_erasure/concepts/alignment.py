@@ -259,7 +259,10 @@ def stream_columns(
 ) -> StreamColumns:
     """The columns of ``concept`` in its sentences or ``templates``.
 
-    Descriptions are asked for in its own sentences only.
+    Descriptions are put into its own sentences only.
+
+    Raises:
+        InputError: the encoders read concept and surrogate alike, or a prompt does not fit.
     """
     wordings = concept.wordings(templates)
     columns = concept_columns(denoiser, wordings, concept.surrogate, stream)
@@ -274,6 +277,11 @@ def stream_columns(
         kept = keep_columns(denoiser, [*single_mention_prompts(concept), *begun], stream)
         nearest = torch.cdist(columns.concept.mT, kept.mT).min(dim=1).values
         moved &= nearest > 1e-4 * columns.concept.norm(dim=0)
+    if not moved.any():
+        raise InputError(
+            f"{concept.name!r} and its surrogate {concept.surrogate!r} have the same embeddings in "
+            "this model: nothing would change. Choose another surrogate."
+        )
     described = []
     for text in concept.descriptions if templates is None else ():
         both = concept.wordings(phrases=[text])
