@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from trace_erasure import ClosedFormConfig, Concept
-from trace_erasure.concepts.concept import TEMPLATES, fill_template
+from trace_erasure.concepts.concept import fill_template
 from trace_erasure.concepts.context_templates import caption_templates
+from trace_erasure.concepts.templates import TEMPLATES
 from trace_erasure.config import EraseConfig
 from trace_erasure.pipeline.denoiser import Denoiser
 from trace_erasure.pipeline.families.registry import family_of

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from trace_erasure.attacks.methods.wording import misspell
 from trace_erasure.concepts.alignment import concept_columns
 from trace_erasure.concepts.captions import captions_or_broad
-from trace_erasure.concepts.concept import KINDS, TEMPLATES, TOGETHER, Concept
+from trace_erasure.concepts.concept import KINDS, Concept
+from trace_erasure.concepts.templates import TEMPLATES, TOGETHER
 from trace_erasure.concepts.typos import TYPO_KINDS as SLIPS
 from trace_erasure.concepts.typos import typos_by_position, with_typo
 from trace_erasure.evaluation import Item, detector_for, shipped_classifiers

@@ -12,13 +12,14 @@ import torch
 from trace_erasure.artifact.erasure import Erasure
 from trace_erasure.artifact.header import read_header
 from trace_erasure.artifact.record import MergedRecord
-from trace_erasure.concepts.alignment import keep_columns, stream_columns
+from trace_erasure.concepts.alignment import keep_columns
 from trace_erasure.concepts.concept import (
     Concept,
     concept_prompts,
     fill_template,
     single_mention_prompts,
 )
+from trace_erasure.concepts.stream_columns import stream_columns
 from trace_erasure.config import ClosedFormConfig, EraseConfig, FinetuneConfig, MergeConfig
 from trace_erasure.errors import InputError
 from trace_erasure.math import edit_metrics, isolation, joint_solve

@@ -7,8 +7,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trace_erasure.concepts.alignment import stream_columns
 from trace_erasure.concepts.concept import Concept
+from trace_erasure.concepts.stream_columns import stream_columns
 from trace_erasure.math import joint_solve
 from trace_erasure.math.closed_form import ridge, ridge_system
 from trace_erasure.math.column_pairs import Pairs, concatenated

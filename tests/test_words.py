@@ -17,9 +17,10 @@ from trace_erasure import (
 )
 from trace_erasure.concepts import concept as concept_module
 from trace_erasure.concepts import context_templates
-from trace_erasure.concepts.alignment import locate, stream_columns
+from trace_erasure.concepts.alignment import locate
 from trace_erasure.concepts.concept import ResolvedConcept, fill_template
 from trace_erasure.concepts.resolve import resolve_concepts
+from trace_erasure.concepts.stream_columns import stream_columns
 from trace_erasure.config_file import slug
 from trace_erasure.pipeline.denoiser import Denoiser
 from trace_erasure.pipeline.fingerprint import fingerprint

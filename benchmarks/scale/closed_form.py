@@ -31,9 +31,10 @@ from benchmarks.core.meter import in_new_process, peak_mib
 from benchmarks.core.rows import replace_rows
 from benchmarks.scale.shapes import RANDOM, SIZES, build
 from trace_erasure.concepts.captions import broad_captions
-from trace_erasure.concepts.concept import TEMPLATES, ResolvedConcept, fill_template
+from trace_erasure.concepts.concept import ResolvedConcept, fill_template
 from trace_erasure.concepts.context_templates import caption_templates
 from trace_erasure.concepts.second_moment import second_moment
+from trace_erasure.concepts.templates import TEMPLATES
 from trace_erasure.config import ClosedFormConfig, EraseConfig
 from trace_erasure.evaluation import Row
 from trace_erasure.pipeline.denoiser import Denoiser

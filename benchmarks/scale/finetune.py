@@ -26,7 +26,8 @@ import torch
 from benchmarks.core.rows import RESULTS, read_rows, replace_rows, rows_file
 from benchmarks.scale.memory import GIB, states_of
 from benchmarks.scale.shapes import RANDOM, SIZES, whole
-from trace_erasure.concepts.concept import TEMPLATES, fill_template
+from trace_erasure.concepts.concept import fill_template
+from trace_erasure.concepts.templates import TEMPLATES
 from trace_erasure.config import FinetuneConfig
 from trace_erasure.errors import InputError
 from trace_erasure.evaluation import Row

@@ -33,7 +33,7 @@ from torch import Tensor, nn
 from benchmarks.core.rows import write_rows
 from benchmarks.scale.counting import Kept, Live, attend, bytes_of
 from benchmarks.scale.shapes import RANDOM, SIZES, outline
-from trace_erasure.concepts.concept import TEMPLATES
+from trace_erasure.concepts.templates import TEMPLATES
 from trace_erasure.config import FinetuneConfig
 from trace_erasure.evaluation import Row
 from trace_erasure.pipeline.denoiser import Denoiser

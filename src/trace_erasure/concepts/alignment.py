@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from trace_erasure.concepts.concept import ResolvedConcept, fill_template, single_mention_prompts
+from trace_erasure.concepts.concept import fill_template
 from trace_erasure.errors import InputError
 from trace_erasure.pipeline.denoiser import Denoiser
 from trace_erasure.pipeline.families.family import TOKENS
@@ -228,73 +228,6 @@ def shifted_columns(
 
 def _spans(tokenizer: Any, prompts: Iterable[str], phrase: str, length: int) -> dict[str, Span]:
     return {prompt: locate(tokenizer, prompt, phrase, length) for prompt in prompts}
-
-
-@dataclass(frozen=True)
-class StreamColumns:
-    """What a closed form needs of one concept in one stream.
-
-    Attributes:
-        moved: columns to redirect.
-        before: (d, n) columns of the concept's sentences that stay: the words before it.
-        single_mention: (d, n) columns of prompts that must stay although they resemble the
-            concept: those that name one half of a concept that is erased in combination only.
-        described: columns of each description of the concept, most of which had better stay.
-        adversarial: the same of what an attacker would put in its place; see
-            ``trace.hardening_search``.
-    """
-
-    moved: Columns
-    before: Tensor
-    single_mention: Tensor
-    described: tuple[Columns, ...]
-    adversarial: tuple[Columns, ...] = ()
-
-
-def stream_columns(
-    denoiser: Denoiser,
-    concept: ResolvedConcept,
-    stream: str = TOKENS,
-    templates: Sequence[str] | None = None,
-) -> StreamColumns:
-    """The columns of ``concept`` in its sentences or ``templates``.
-
-    Descriptions are put into its own sentences only.
-
-    Raises:
-        InputError: the encoders read concept and surrogate alike, or a prompt does not fit.
-    """
-    wordings = concept.wordings(templates)
-    columns = concept_columns(denoiser, wordings, concept.surrogate, stream)
-    moved = columns.moved
-    if concept.only_with is None:
-        kept = columns.concept[:, :0]
-    else:
-        # Up to the later half, a sentence with both says nothing of the later half yet.
-        halves = [concept.only_with, *concept.phrases]
-        texts = [fill_template(template, phrase) for template, phrase in wordings]
-        begun = [text[: _start_of_later(text, halves)] for text in texts]
-        kept = keep_columns(denoiser, [*single_mention_prompts(concept), *begun], stream)
-        nearest = torch.cdist(columns.concept.mT, kept.mT).min(dim=1).values
-        moved &= nearest > 1e-4 * columns.concept.norm(dim=0)
-    if not moved.any():
-        raise InputError(
-            f"{concept.name!r} and its surrogate {concept.surrogate!r} have the same embeddings in "
-            "this model: nothing would change. Choose another surrogate."
-        )
-    described = []
-    for text in concept.descriptions if templates is None else ():
-        both = concept.wordings(phrases=[text])
-        found = concept_columns(denoiser, both, concept.surrogate, stream)
-        described.append(found.select(found.moved))
-    return StreamColumns(
-        columns.select(moved), columns.select(~moved).concept, kept, tuple(described)
-    )
-
-
-def _start_of_later(text: str, phrases: Sequence[str]) -> int:
-    """Where the later of ``phrases`` first occurs in ``text``."""
-    return max(spans[0][0] for phrase in phrases if (spans := find_phrase(text, phrase)))
 
 
 def keep_columns(denoiser: Denoiser, prompts: Sequence[str], stream: str = TOKENS) -> Tensor:

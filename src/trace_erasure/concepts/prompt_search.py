@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator, Sequence
 import torch
 from torch import Tensor
 
-from trace_erasure.concepts.concept import TEMPLATES, fill_template
+from trace_erasure.concepts.concept import fill_template
+from trace_erasure.concepts.templates import TEMPLATES
 from trace_erasure.pipeline.families.family import Conditioning
 from trace_erasure.pipeline.text_encoders import Words
 

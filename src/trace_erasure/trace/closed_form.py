@@ -7,9 +7,10 @@ from dataclasses import dataclass, field, replace
 
 from trace_erasure.artifact.certificate import Certificate, StreamCertificate
 from trace_erasure.artifact.merge_statistics import StreamStatistics
-from trace_erasure.concepts.alignment import Columns, join, stream_columns
+from trace_erasure.concepts.alignment import Columns, join
 from trace_erasure.concepts.captions import captions_or_broad
 from trace_erasure.concepts.concept import ResolvedConcept
+from trace_erasure.concepts.stream_columns import stream_columns
 from trace_erasure.config import ClosedFormConfig
 from trace_erasure.errors import InputError
 from trace_erasure.math.closed_form import Edit

@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 from torch import Tensor
 
 from trace_erasure.artifact.merge_statistics import MergeStatistics, StreamStatistics
-from trace_erasure.concepts.alignment import StreamColumns, keep_columns_each, stream_columns
+from trace_erasure.concepts.alignment import keep_columns_each
 from trace_erasure.concepts.candidates import common_name_prompts
 from trace_erasure.concepts.concept import ResolvedConcept
+from trace_erasure.concepts.stream_columns import StreamColumns, stream_columns
 from trace_erasure.math.column_pairs import Pairs
 from trace_erasure.math.subspaces import gram_root, moment_factor
 from trace_erasure.math.weighted_ridge import Preserved

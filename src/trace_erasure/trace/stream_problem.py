@@ -9,16 +9,11 @@ import torch
 from torch import Tensor
 
 from trace_erasure.artifact.merge_statistics import StreamStatistics
-from trace_erasure.concepts.alignment import (
-    Columns,
-    StreamColumns,
-    join,
-    keep_columns,
-    stream_columns,
-)
+from trace_erasure.concepts.alignment import Columns, join, keep_columns
 from trace_erasure.concepts.captions import captions_or_broad
 from trace_erasure.concepts.concept import ResolvedConcept
 from trace_erasure.concepts.second_moment import second_moment
+from trace_erasure.concepts.stream_columns import StreamColumns, stream_columns
 from trace_erasure.config import ClosedFormConfig
 from trace_erasure.math.adversarial_rounds import Hardening, harden
 from trace_erasure.math.closed_form import (
