@@ -254,7 +254,7 @@ def forecast(
     resolved, settings = planned.concepts[0], planned.spec.closed_form or settings
     kind = resolved.kind
     if names is None:
-        names = candidates.caption_names(captions_or_broad(captions), kind)
+        names = list(candidates.caption_names(captions_or_broad(captions), kind))
     others = [name for name in dict.fromkeys(names) if not mentions(name, resolved.phrases)]
     prompts = [fill_template(candidates.PROBE_TEMPLATES[kind], name) for name in others]
 
