@@ -148,7 +148,7 @@ def test_the_pipeline_is_given_back_as_it_was(pipe):
     ("prompts", "options", "words"),
     [
         (["a fox"], {}, "1 prompts but 2 seeds"),
-        ("a fox", {"batch": 0}, "batch 0"),
+        ("a fox", {"batch": 0}, "batch is 0"),
         ("a fox", {"shard": (2, 2)}, "shard 2/2"),
         ("a fox", {"scheduler": "DDIMSampler"}, "DDIMSampler"),
     ],

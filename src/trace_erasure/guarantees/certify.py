@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -103,48 +104,24 @@ def certify(  # noqa: PLR0913 - a verb: its options are keyword-only
     denoiser = Denoiser(pipe)
     _check_fits(denoiser, erasure)
     _check_settings(steps, guidance_scale, noise_level, gate)
-    record = erasure.record
-    concepts = record.concepts if concepts is None else concepts
-    if not concepts or any(concept.surrogate is None for concept in concepts):
-        raise InputError(
-            "which concepts with which surrogates to certify is not in this erasure's record. "
-            "Pass concepts=[Concept('fox', surrogate='cat')]."
-        )
-    resolved = [ResolvedConcept.of(concept) for concept in concepts]
+    resolved = _concepts_with_surrogates(erasure, concepts)
     if paths == 1 or paths < 0:
         raise InputError(f"paths is {paths}; allowed: 0 for no statistical part, or 2 or more.")
+    record = erasure.record
     trained = None
     if record.kind == "trace" and record.finetune is not None:
         trained = record.finetune.noise_level
     levels = (noise_level, gate, trained, 0.5)
     level: float = next(value for value in levels if value is not None)
     exact = exact_part(denoiser, erasure, resolved, record.certificate)
-    attached = adapters.attached(pipe, erasure.name)
     concept = retained = None
     if paths:
         kept = list(record.retain if retain is None else retain)
-        if not attached:
-            erasure.attach(pipe)
-        try:
-            options: dict[str, Any] = dict(steps=steps, guidance=guidance_scale, gate=gate)
-            seeds = range(SEEDS, SEEDS + paths)
-            pairs = evenly_spaced(_pairs(resolved), paths)
-            own, instead = [a for a, _ in pairs], [b for _, b in pairs]
-            terms, plan = divergence(
-                denoiser, erasure, own, instead, seeds, label="concept paths", **options
+        options: dict[str, Any] = dict(steps=steps, guidance=guidance_scale, gate=gate)
+        with _attached(erasure, pipe):
+            concept, retained = _divergences(
+                denoiser, erasure, _pairs(resolved), kept, paths, level, options
             )
-            words = "erased model on concept prompts against the original on surrogate prompts"
-            concept = PathKL.of(words, len(own), terms, plan, level)
-            if kept:
-                kept = evenly_spaced(kept, paths)
-                terms, plan = divergence(
-                    denoiser, erasure, kept, kept, seeds, label="retained paths", **options
-                )
-                words = "erased model against the original on retained prompts"
-                retained = PathKL.of(words, len(kept), terms, plan, level)
-        finally:
-            if not attached:
-                erasure.detach(pipe)
     return Guarantee(
         title=record.title,
         exact=exact,
@@ -156,6 +133,57 @@ def certify(  # noqa: PLR0913 - a verb: its options are keyword-only
         concept=concept,
         retained=retained,
     )
+
+
+def _concepts_with_surrogates(
+    erasure: Erasure, concepts: Sequence[Concept] | None
+) -> list[ResolvedConcept]:
+    """The given concepts, or those of the record; each has to name its surrogate."""
+    concepts = erasure.record.concepts if concepts is None else concepts
+    if not concepts or any(concept.surrogate is None for concept in concepts):
+        raise InputError(
+            "which concepts with which surrogates to certify is not in this erasure's record. "
+            "Pass concepts=[Concept('fox', surrogate='cat')]."
+        )
+    return [ResolvedConcept.of(concept) for concept in concepts]
+
+
+@contextmanager
+def _attached(erasure: Erasure, pipe: Any) -> Iterator[None]:
+    """Within it ``erasure`` is on ``pipe``; afterwards it is on or off as before."""
+    if adapters.attached(pipe, erasure.name):
+        yield
+        return
+    with erasure.attach(pipe):
+        yield
+
+
+def _divergences(
+    denoiser: Denoiser,
+    erasure: Erasure,
+    pairs: Sequence[tuple[str, str]],
+    kept: Sequence[str],
+    paths: int,
+    level: float,
+    options: dict[str, Any],
+) -> tuple[PathKL, PathKL | None]:
+    """The divergence on concept prompts, and on the prompts that were kept, if there are any."""
+    seeds = range(SEEDS, SEEDS + paths)
+    pairs = evenly_spaced(pairs, paths)
+    own, instead = [a for a, _ in pairs], [b for _, b in pairs]
+    terms, plan = divergence(
+        denoiser, erasure, own, instead, seeds, label="concept paths", **options
+    )
+    comparison = "erased model on concept prompts against the original on surrogate prompts"
+    concept = PathKL.of(comparison, len(own), terms, plan, level)
+    if not kept:
+        return concept, None
+    kept = evenly_spaced(kept, paths)
+    terms, plan = divergence(
+        denoiser, erasure, kept, kept, seeds, label="retained paths", **options
+    )
+    comparison = "erased model against the original on retained prompts"
+    return concept, PathKL.of(comparison, len(kept), terms, plan, level)
 
 
 def _check_fits(denoiser: Denoiser, erasure: Erasure) -> None:

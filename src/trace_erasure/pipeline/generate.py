@@ -67,19 +67,9 @@ def generate_batches(  # noqa: PLR0913 - its options are keyword-only
     shard: tuple[int, int] = (0, 1),
 ) -> Iterator[tuple[range, list[str], list[Image.Image]]]:
     """``generate``, a batch at a time: (positions in ``prompts``, picture ids, pictures)."""
-    if isinstance(prompts, str):
-        prompts = [prompts] * len(seeds)
-    if len(prompts) != len(seeds):
-        raise InputError(
-            f"{len(prompts)} prompts but {len(seeds)} seeds. Give one seed for each prompt, or a "
-            "single prompt as a string to use it with every seed."
-        )
-    for seed in seeds:
-        check_seed(seed)
+    prompts = _one_prompt_a_seed(prompts, seeds)
     check_integer("batch", batch, 1)
     check_shard(shard)
-
-    options = family_of(pipe).call_options(pipe)
     with sampled_by(pipe, sampling.scheduler), _quiet(pipe):
         settings = {
             "steps": sampling.steps,
@@ -109,22 +99,50 @@ def generate_batches(  # noqa: PLR0913 - its options are keyword-only
                     continue
                 # A batch of which some pictures are missing is drawn whole, see above.
                 with _autocast(pipe, autocast):
-                    images = pipe(
-                        prompt=[prompts[i] for i in part],
-                        num_inference_steps=sampling.steps,
-                        guidance_scale=sampling.guidance_scale,
-                        height=sampling.height,
-                        width=sampling.width,
-                        generator=[torch.Generator().manual_seed(seeds[i]) for i in part],
-                        **options,
-                    ).images
+                    images = _draw(pipe, prompts, seeds, part, sampling)
                 if store is not None:
-                    for name, image in zip(ids, images, strict=True):
-                        if name not in store:
-                            store.save(name, image)
-                    images = [store.load(name) for name in ids]
+                    images = _stored(store, ids, images)
                 bar.update(len(part))
                 yield part, ids, images
+
+
+def _one_prompt_a_seed(prompts: Sequence[str] | str, seeds: Sequence[int]) -> Sequence[str]:
+    """A prompt for each seed; a single string is repeated."""
+    if isinstance(prompts, str):
+        prompts = [prompts] * len(seeds)
+    if len(prompts) != len(seeds):
+        raise InputError(
+            f"{len(prompts)} prompts but {len(seeds)} seeds. Give one seed for each prompt, or a "
+            "single prompt as a string to use it with every seed."
+        )
+    for seed in seeds:
+        check_seed(seed)
+    return prompts
+
+
+def _draw(
+    pipe: Any, prompts: Sequence[str], seeds: Sequence[int], part: range, sampling: Sampling
+) -> list[Image.Image]:
+    """The pictures at the positions ``part``, each from a generator of its own."""
+    return pipe(
+        prompt=[prompts[i] for i in part],
+        num_inference_steps=sampling.steps,
+        guidance_scale=sampling.guidance_scale,
+        height=sampling.height,
+        width=sampling.width,
+        generator=[torch.Generator().manual_seed(seeds[i]) for i in part],
+        **family_of(pipe).call_options(pipe),
+    ).images
+
+
+def _stored(
+    store: ImageStore, ids: Sequence[str], images: Sequence[Image.Image]
+) -> list[Image.Image]:
+    """The pictures as the store holds them, those that it lacked now saved."""
+    for name, image in zip(ids, images, strict=True):
+        if name not in store:
+            store.save(name, image)
+    return [store.load(name) for name in ids]
 
 
 def _autocast(pipe: Any, on: bool) -> Any:

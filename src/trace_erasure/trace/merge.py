@@ -87,7 +87,7 @@ def merge(
     statistics = [part for artifact in artifacts for part in artifact.merge_statistics]
     saved = [strengths[i] * artifacts[i].strength for i in owners]
     reconciled = conflicts.reconcile(denoiser, statistics, captions)
-    concepts = [share.concept for share in reconciled]
+    concepts = [part.concept for part in reconciled]
     ordinary = conflicts.ordinary(captions, reconciled)
     together = joint.solve(denoiser, reconciled, saved, settings, ordinary)
 
@@ -102,26 +102,23 @@ def merge(
         )
         tuned = add([tuned, extra])
     closed, tuned, lost = _within(together.delta, tuned, settings.rank)
+    details = MergeDetails(
+        parts=tuple(a.name for a in artifacts),
+        strengths=tuple(strengths),
+        concepts=tuple(concepts),
+        settings=settings,
+        capacity=together.capacity,
+        cross_talk=CrossTalk(**talk),
+        discarded=Discarded(**lost),
+        integrate=record,
+        seed=seed,
+    )
     erasure = Erasure(
         family=denoiser.family.name,
         base=base,
         closed_form=closed,
         finetuned=tuned,
-        record=MergedRecord(
-            **heading(concepts),
-            merged=MergeDetails(
-                parts=tuple(a.name for a in artifacts),
-                strengths=tuple(strengths),
-                concepts=tuple(concepts),
-                settings=settings,
-                capacity=together.capacity,
-                cross_talk=CrossTalk(**talk),
-                discarded=Discarded(**lost),
-                integrate=record,
-                seed=seed,
-            ),
-            versions=versions(),
-        ),
+        record=MergedRecord(**heading(concepts), merged=details, versions=versions()),
     )
     log.info("merged %d concepts: %.1f s", len(concepts), time.perf_counter() - started)
     return erasure.fuse(pipe) if dense else erasure
