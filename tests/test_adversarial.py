@@ -75,6 +75,7 @@ def test_behind_the_text_nothing_can_tell_a_perfect_attack_from_stage_1_undone(m
     assert (attacked - undone).norm() < 1e-3 * (erased - undone).norm()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", [tiny_stable_diffusion, tiny_flux])
 def test_the_training_leaves_the_text_facing_maps_to_stage_1(make, tmp_path, monkeypatch):
     monkeypatch.setattr(hardening_search, "GENERATIONS", 5)
@@ -103,6 +104,7 @@ def test_it_brings_its_own_training_unless_told_otherwise():
     assert resolve(denoiser, replace(spec, hardening="closed_form"), CAPTIONS).spec.finetune is None
 
 
+@pytest.mark.slow
 def test_an_adversary_without_stage_1_meets_the_surrogate_and_others_notice_little(monkeypatch):
     """On the embedded model, after a twentieth of the usual training."""
     monkeypatch.setattr(stage2, "regenerate", partial(regenerate, steps=1))

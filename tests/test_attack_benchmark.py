@@ -9,6 +9,8 @@ from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
+
 from benchmarks.attacks import bench, benchmark, figures, methods, plan
 from benchmarks.attacks import rows as attack_rows
 from benchmarks.attacks.bench import Bench
@@ -279,6 +281,7 @@ def test_what_was_kept_is_read_back_and_what_lacks_is_none(tmp_path, monkeypatch
     assert never.name == "quorble" and never.pictures
 
 
+@pytest.mark.slow
 def test_the_whole_way_as_small_as_it_gets(tmp_path, monkeypatch):
     """On the shipped model; two processes share the work, and a third run draws nothing."""
     options = argparse.Namespace(

@@ -53,6 +53,7 @@ def pipe(request):
     return FAMILIES[request.param]()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ATTACKS)
 def test_every_attack_runs_on_every_family_within_its_budget(pipe, name):
     network = Denoiser(pipe).network

@@ -126,6 +126,7 @@ def test_stage_2_is_trained_where_it_is_asked_for(model, spec, tmp_path):
     assert not Erasure.load(out / "fox.safetensors").finetuned
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_goes_on_to_the_same_bytes(spec, tmp_path, monkeypatch):
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     assert call("erase", spec, "--out", whole).exit_code == 0
@@ -284,6 +285,7 @@ def test_generate_refuses(model, erased, tmp_path, arguments, message):
     assert not out.exists()
 
 
+@pytest.mark.slow
 def test_info_reads_the_header_without_torch(erased):
     code = (
         "import sys; sys.argv = ['trace-erasure', 'info', *sys.argv[1:]]\n"

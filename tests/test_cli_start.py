@@ -60,12 +60,14 @@ def test_every_width_prints_whole_words(columns):
     assert "unlearn-diff" in done.stdout and "probe" in done.stdout
 
 
+@pytest.mark.slow
 def test_an_ascii_terminal_gets_what_stands_for_other_letters():
     done = run("ls", "objectives", PYTHONIOENCODING="ascii", PYTHONUTF8="0")
     assert done.returncode == 0, done.stderr
     assert done.stdout.isascii() and done.stdout
 
 
+@pytest.mark.slow
 def test_no_color_and_no_terminal_send_no_escapes():
     done = run("ls", "nothing", NO_COLOR="1")
     assert done.returncode == 2

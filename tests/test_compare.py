@@ -217,6 +217,7 @@ def test_the_last_shard_of_a_sweep_writes_what_it_chose(drawn, tmp_path):
     assert set(kept["uce"]["measured_on"]) == {"dev-objects", "dev-styles", "dev-identities"}
 
 
+@pytest.mark.slow
 def test_a_table_pools_trainings_and_draws_nothing_twice(drawn, tmp_path):
     names = ["trace", "speed", "uce"]
     for name in names:
@@ -259,6 +260,7 @@ def test_an_ablation_has_a_row_a_part(drawn, tmp_path):
     assert h_o["default"] == 1 and h_o["both stages"] == 0
 
 
+@pytest.mark.slow
 def test_a_sweep_of_one_picture_a_group_for_real(tmp_path):
     """The whole way on the shipped model, as small as it gets."""
     sweep.run(options(tmp_path, methods=["uce"], candidates=1, concepts=["panda"]))

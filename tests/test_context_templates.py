@@ -37,6 +37,7 @@ def test_a_caption_that_names_one_thing_once_lends_its_sentence():
     assert caption_templates(("a cat, neon style",), "style") == ("a cat, {x} style",)
 
 
+@pytest.mark.slow
 def test_only_a_compromise_takes_sentences_from_captions_and_none_with_what_is_erased():
     denoiser = Denoiser(load_pipeline("emoji-sd"))
     concepts = Concept("fox", "duck"), Concept("neon", "ink", "style")
@@ -54,6 +55,7 @@ def test_only_a_compromise_takes_sentences_from_captions_and_none_with_what_is_e
     assert kept.templates == ("a {x}",)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["car", "house"])
 def test_a_compromise_in_context_carries_further_than_an_equality_where_words_see_each_other(name):
     """T5 reads both ways, so that a style's words hold the thing that is drawn in it."""

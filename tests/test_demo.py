@@ -86,6 +86,7 @@ LEFT = [
 ]
 
 
+@pytest.mark.slow
 def test_everything_is_left_and_said(tiny_world):
     page, said = run(tiny_world)
     assert files(tiny_world) == sorted(LEFT)
@@ -117,6 +118,7 @@ def test_the_closed_form_alone_is_timed_too(tiny_world, monkeypatch):
     assert "certificate of the closed form" in html and "fox: loss" not in html
 
 
+@pytest.mark.slow
 def test_a_second_run_only_looks_again(tiny_world, monkeypatch):
     run(tiny_world)
     before = {name: (tiny_world / name).read_bytes() for name in LEFT if name != "index.html"}
@@ -129,6 +131,7 @@ def test_a_second_run_only_looks_again(tiny_world, monkeypatch):
     assert {name: (tiny_world / name).read_bytes() for name in before} == before
 
 
+@pytest.mark.slow
 def test_what_no_longer_fits_is_made_again(tiny_world, monkeypatch):
     run(tiny_world)
     made = [demo.run]
@@ -148,6 +151,7 @@ def test_what_no_longer_fits_is_made_again(tiny_world, monkeypatch):
     assert "other settings: made again" in said and "It is made again" in said
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_keeps_its_records(tiny_world, monkeypatch):
     monkeypatch.setattr("trace_erasure.trace.training.CHECKPOINT_EVERY", 1)
     once = [True]

@@ -11,6 +11,7 @@ from typing import Any
 TRIED = ("soft-prompt", "ring-a-bell", "relearn", "image-to-image")
 
 
+@pytest.mark.slow
 def test_every_method_attack_and_certificate_runs_on_another_device():
     """In a process of its own, see ``pretend_device``."""
     done = subprocess.run(

@@ -5,7 +5,7 @@ import sys
 import pytest
 import torch
 
-from trace_erasure.concepts.concept import Concept, fill_template
+from trace_erasure.concepts.concept import ResolvedConcept, fill_template
 from trace_erasure.config import ClosedFormConfig, FinetuneConfig
 from trace_erasure.errors import InputError
 from trace_erasure.evaluation import (
@@ -73,11 +73,12 @@ def test_without_the_weights_the_library_says_what_to_install(monkeypatch):
         loading.load_pipeline("emoji-sd")
 
 
+@pytest.mark.slow
 def test_exact_redirect_theorem_in_float32(pipe):
     """Untruncated equality: the concept prompt gives the surrogate prompt's images, guided."""
     denoiser = Denoiser(pipe)
     templates = ("{x}", "a picture of a {x}")
-    concept = Concept("fox", surrogate="cloud", templates=templates)
+    concept = ResolvedConcept("fox", surrogate="cloud", templates=templates)
     goals = [fill_template(t, "cloud") for t in templates]
     result = closed_form_edit(denoiser, [concept], goals, ClosedFormConfig(directions=None))
 
@@ -112,6 +113,7 @@ def test_the_default_reports_a_residual_and_a_margin(fox):
     assert 0 < certificate.capacity < 1
 
 
+@pytest.mark.slow
 def test_strength_zero_and_detach_give_the_base_bit_for_bit(pipe, fox):
     prompts, seeds = ["a fox", "a house"], [1, 2]
     before = [image.tobytes() for image in generate(pipe, prompts, seeds)]
@@ -120,6 +122,7 @@ def test_strength_zero_and_detach_give_the_base_bit_for_bit(pipe, fox):
     assert [image.tobytes() for image in generate(pipe, prompts, seeds)] == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("made", ["fox", "trained_fox"])
 def test_the_concept_goes_and_the_rest_stays_in_both_judges_eyes(pipe, judges, made, request):
     erasure = request.getfixturevalue(made)
@@ -149,6 +152,7 @@ def test_the_concept_goes_and_the_rest_stays_in_both_judges_eyes(pipe, judges, m
         assert share(judge, edited[24:], names) >= 0.85 * share(judge, base[24:], names)
 
 
+@pytest.mark.slow
 def test_graded_strength_is_monotone_in_the_judges_eyes(pipe, judges, fox):
     prompts, seeds = ["a fox", "a picture of a fox"] * 12, list(range(24))
     for judge in judges:

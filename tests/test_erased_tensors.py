@@ -48,6 +48,7 @@ def sketch(change: LowRank) -> torch.Tensor:
     return (mix @ outputs).flatten()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", ["emoji-sd", "emoji-flux"])
 def test_erasures_are_the_same_tensors(model, monkeypatch):
     pipe = load_pipeline(model)
@@ -100,6 +101,7 @@ def trained(name: str) -> dict[str, LowRank]:
     return short.erase(make(positions=POSITIONS), [CONCEPT], captions=CAPTIONS).finetuned
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SETTINGS)
 def test_trainings_are_the_same_tensors(name):
     assert_sketched(trained(name), TRAINED[name])

@@ -54,6 +54,7 @@ def add_own_adapter(pipe, name: str = "mine") -> None:
 # Exactness --------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lora_keys", ["kohya", "diffusers"])
 @pytest.mark.parametrize("prediction", PREDICTIONS)
 def test_three_ways_give_the_same_images(tmp_path, monkeypatch, prediction, lora_keys):
@@ -461,6 +462,7 @@ def latents_of(pipe, callback=None) -> list[torch.Tensor]:
     return states
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scheduler", [DDIMScheduler, EulerDiscreteScheduler])
 @pytest.mark.parametrize("before_switch", [1, 2, 3])
 def test_a_gate_keeps_the_early_steps(pipe, scheduler, before_switch):

@@ -235,6 +235,7 @@ addEventListener("load", () => {
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(BROWSER is None, reason="no Chromium here: apt-get install chromium")
 @pytest.mark.parametrize("width", [390, 1280])
 def test_the_page_in_a_browser(run, tmp_path, width):

@@ -91,6 +91,7 @@ def test_every_published_protocol_has_its_strict_twin():
     assert set(REAL) == {f"{kind}/{name}" for kind in ("paper", "strict") for name in NAMES}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", REAL)
 def test_a_task_runs_to_the_end_on_a_tiny_pipeline(name, tasks, lists, weights, tmp_path):
     if "i2p" in name:

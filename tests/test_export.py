@@ -142,6 +142,7 @@ def test_same_content_same_bytes(tmp_path):
     assert first.read_bytes() == second.read_bytes()
 
 
+@pytest.mark.slow
 def test_same_bytes_in_another_process(tmp_path):
     """The order of a header must not hang on hash seeds."""
     path = write(tmp_path / "a.safetensors", a=2, b=1)

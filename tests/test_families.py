@@ -18,7 +18,7 @@ from diffusers import DDIMScheduler, FlowMatchEulerDiscreteScheduler
 from trace_erasure.artifact import lora_file
 from trace_erasure.artifact.erasure import Erasure
 from trace_erasure.concepts.alignment import Span, align, align_in_place, concept_columns, locate
-from trace_erasure.concepts.concept import Concept, fill_template
+from trace_erasure.concepts.concept import Concept, ResolvedConcept, fill_template
 from trace_erasure.config import ClosedFormConfig, FinetuneConfig
 from trace_erasure.config_file import parse_config
 from trace_erasure.errors import InputError
@@ -136,6 +136,7 @@ def rollout(denoiser: Denoiser, prompt: str, steps: int = 5, seed: int = 3) -> l
 # The theorem ------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("surrogate", ["cat", "big red boat"])
 @pytest.mark.parametrize(
     "case",
@@ -146,7 +147,7 @@ def test_exact_redirect_theorem(case, surrogate):
     """Edited model on the concept prompt = base model on the surrogate prompt, at every step."""
     pipe = case.pipe(width=case.width).to(torch.float64)
     denoiser = Denoiser(pipe)
-    concept = Concept("small fox", surrogate=surrogate, templates=(TEMPLATE,))
+    concept = ResolvedConcept("small fox", surrogate=surrogate, templates=(TEMPLATE,))
     goal = fill_template(TEMPLATE, surrogate)
     result = closed_form_edit(denoiser, [concept], [goal], EXACT, CAPTIONS)
     wanted, before = (
@@ -175,7 +176,7 @@ def test_exact_redirect_theorem(case, surrogate):
 def test_an_open_pooled_path_lets_the_concept_in(case):
     pipe = case.pipe(width=case.width).to(torch.float64)
     denoiser = Denoiser(pipe)
-    concept = Concept("small fox", surrogate="cat", templates=(TEMPLATE,))
+    concept = ResolvedConcept("small fox", surrogate="cat", templates=(TEMPLATE,))
     result = closed_form_edit(denoiser, [concept], [], replace(EXACT, pooled=False), CAPTIONS)
     assert result.certificate.pooled_path == "open"
     assert set(result.edits) == {"tokens"} and result.certificate.residual_listed < 1e-6
@@ -188,7 +189,7 @@ def test_an_open_pooled_path_lets_the_concept_in(case):
 def test_a_family_without_a_pooled_path_says_so():
     denoiser = Denoiser(tiny_stable_diffusion())
     result = closed_form_edit(
-        denoiser, [Concept("fox", surrogate="dog")], [], ClosedFormConfig(), CAPTIONS
+        denoiser, [ResolvedConcept("fox", surrogate="dog")], [], ClosedFormConfig(), CAPTIONS
     )
     assert result.certificate.pooled_path == "none" and set(result.edits) == {"tokens"}
 
@@ -196,7 +197,7 @@ def test_a_family_without_a_pooled_path_says_so():
 def test_the_pooled_columns_of_sdxl_leave_the_image_sizes_alone():
     denoiser = Denoiser(tiny_sdxl(positions=POSITIONS))
     result = closed_form_edit(
-        denoiser, [Concept("fox", surrogate="dog")], [], ClosedFormConfig(), CAPTIONS
+        denoiser, [ResolvedConcept("fox", surrogate="dog")], [], ClosedFormConfig(), CAPTIONS
     )
     change = result.delta["add_embedding.linear_1"].dense()
     pooled = denoiser.encode(["a fox"]).pooled
@@ -208,7 +209,9 @@ def test_the_pooled_columns_of_sdxl_leave_the_image_sizes_alone():
 def test_each_population_of_sd3_has_its_share_of_the_directions():
     denoiser = Denoiser(tiny_sd3(positions=POSITIONS, width=384))
     settings = ClosedFormConfig(directions=1)
-    result = closed_form_edit(denoiser, [Concept("fox", surrogate="dog")], [], settings, CAPTIONS)
+    result = closed_form_edit(
+        denoiser, [ResolvedConcept("fox", surrogate="dog")], [], settings, CAPTIONS
+    )
     assert result.edits["tokens"].rank == 2 and result.edits["pooled"].rank == 1
     clip, t5 = denoiser.embeddings(["a fox"])
     for part in (clip[0], t5[0]):
@@ -220,7 +223,9 @@ def test_each_population_of_sd3_has_its_share_of_the_directions():
 def test_the_text_change_is_that_of_the_maps_outputs(case):
     denoiser = Denoiser(case.pipe())
     settings = ClosedFormConfig(directions=4)  # what the tiny embeddings have room for
-    result = closed_form_edit(denoiser, [Concept("fox", surrogate="dog")], [], settings, CAPTIONS)
+    result = closed_form_edit(
+        denoiser, [ResolvedConcept("fox", surrogate="dog")], [], settings, CAPTIONS
+    )
     changes = text_change(denoiser, result.delta, ["a fox", "a horse"])
     found = []
     for stream in case.streams:
@@ -270,7 +275,7 @@ def test_words_paired_with_words_are_not_exact_where_positions_are_told_apart():
     pipe = CASES["flux 2 base"].pipe(width=384).to(torch.float64)
     denoiser = Denoiser(pipe)
     denoiser.family = replace(denoiser.family, ordered=False)
-    concept = Concept("small fox", surrogate="big red boat", templates=(TEMPLATE,))
+    concept = ResolvedConcept("small fox", surrogate="big red boat", templates=(TEMPLATE,))
     result = closed_form_edit(denoiser, [concept], [], EXACT, CAPTIONS)
     assert result.certificate.residual_listed < 1e-6
     texts = [fill_template(TEMPLATE, phrase) for phrase in ("big red boat", "small fox")]
@@ -578,6 +583,7 @@ def make_erasure(pipe: Any) -> Erasure:
     return erase(pipe, fox, finetune=QUICK, captions=CAPTIONS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 def test_a_saved_file_gives_the_same_images_in_plain_diffusers(tmp_path, name):
     case = CASES[name]
@@ -600,6 +606,7 @@ def test_a_saved_file_gives_the_same_images_in_plain_diffusers(tmp_path, name):
     torch.testing.assert_close(images(other, case), expected, atol=1e-4, rtol=0)
 
 
+@pytest.mark.slow
 def test_a_file_of_another_family_names_both(tmp_path):
     pipes = {
         "stable-diffusion": tiny_stable_diffusion(positions=POSITIONS),
@@ -616,6 +623,7 @@ def test_a_file_of_another_family_names_both(tmp_path):
                 Erasure.load(path).attach(pipes[other])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("prediction", "architecture", "version"),
     [

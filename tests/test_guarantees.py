@@ -51,6 +51,7 @@ def double(pipe):
 WIDE: dict[str, Any] = dict(width=256, positions=40)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "make",
     [
@@ -96,6 +97,7 @@ def test_a_finetune_of_deeper_layers_is_not_called_exact():
     assert found.concept is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "make", [tiny_stable_diffusion, tiny_sdxl, tiny_sd3, tiny_flux, tiny_flux2_klein]
 )
@@ -125,6 +127,7 @@ def test_every_family_can_be_certified_and_is_left_as_it_was(make, tmp_path):
     assert loaded.record.guarantee == json.loads(json.dumps(found.to_dict()))
 
 
+@pytest.mark.slow
 def test_gated_the_early_part_is_zero_and_the_latents_are_the_original_s():
     pipe = tiny_stable_diffusion()
     erasure = erase(pipe, CONCEPT, finetune=None, captions=CAPTIONS)

@@ -44,6 +44,7 @@ def test_certify_prints_and_writes(made):
     assert wrong.exit_code == 2
 
 
+@pytest.mark.slow
 def test_forecast_sorts_names_and_says_what_it_costs(made):
     model, _ = made
     options = ["forecast", "--model", str(model), "--concept", "fox", "--surrogate", "dog"]

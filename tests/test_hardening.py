@@ -137,6 +137,7 @@ def test_pgd_stays_near_and_brings_the_concept_back():
     assert not found.tokens.requires_grad
 
 
+@pytest.mark.slow
 def test_each_level_gives_another_erasure(monkeypatch):
     monkeypatch.setattr(finetune, "regenerate", partial(regenerate, steps=10))
     monkeypatch.setattr(hardening_search, "GENERATIONS", 5)

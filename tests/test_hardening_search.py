@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from trace_erasure.concepts.alignment import shifted_columns
-from trace_erasure.concepts.concept import Concept, fill_template
+from trace_erasure.concepts.concept import ResolvedConcept, fill_template
 from trace_erasure.concepts.prompt_search import POPULATION, search_generations, target_embedding
 from trace_erasure.config import ClosedFormConfig
 from trace_erasure.errors import InputError
@@ -21,7 +21,7 @@ from trace_erasure.trace.closed_form import closed_form_edit
 from trace_erasure.trace.hardening_search import search_prompts, searched_columns
 from trace_erasure.utils.words import mentions
 
-FOX = Concept("fox", "dog", synonyms=("vixen",), templates=("a {x}", "a picture of a {x}"))
+FOX = ResolvedConcept("fox", "dog", synonyms=("vixen",), templates=("a {x}", "a picture of a {x}"))
 
 
 @pytest.fixture
@@ -75,15 +75,16 @@ def test_without_common_words_there_is_nothing_and_it_is_said(quick, monkeypatch
         search_prompts(denoiser, FOX) == {} and searched_columns(denoiser, FOX, {}, "tokens") == ()
     )
     assert "without a prompt search" in caplog.text
-    assert search_prompts(denoiser, Concept("fox", "dog", only_with="cat")) == {}
+    assert search_prompts(denoiser, ResolvedConcept("fox", "dog", only_with="cat")) == {}
 
 
+@pytest.mark.slow
 def test_a_hardened_edit_moves_what_was_found(monkeypatch):
     """On the embedded model: strings of another search than the one that the edit has seen."""
     monkeypatch.setattr(module, "SEARCHES", 1)
     pipe = load_pipeline("emoji-sd")
     denoiser = Denoiser(pipe)
-    concept = Concept("apple", "duck")
+    concept = ResolvedConcept("apple", "duck")
     known = words(denoiser, concept.phrases)
     goal = target_embedding(denoiser.encode, "apple", "object", "an apple")
     run = search_generations(known, goal, denoiser.encode, torch.Generator().manual_seed(77))

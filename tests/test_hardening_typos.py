@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from trace_erasure.attacks.methods.wording import misspell
 from trace_erasure.concepts.alignment import concept_columns
 from trace_erasure.concepts.captions import captions_or_broad
-from trace_erasure.concepts.concept import KINDS, Concept
+from trace_erasure.concepts.concept import KINDS, Concept, ResolvedConcept
 from trace_erasure.concepts.templates import TEMPLATES, TOGETHER
 from trace_erasure.concepts.typos import TYPO_KINDS as SLIPS
 from trace_erasure.concepts.typos import typos_by_position, with_typo
@@ -59,7 +59,7 @@ def test_slips():
 
 def test_words_that_mean_something_else_stay():
     denoiser = Denoiser(tiny_stable_diffusion(positions=40))
-    concept = Concept("fox", "dog", templates=("a {x}",))
+    concept = ResolvedConcept("fox", "dog", templates=("a {x}",))
     words = caption_words(["a box, and a Cox!"])
     assert {"box", "cox"} <= words
 
@@ -70,7 +70,7 @@ def test_words_that_mean_something_else_stay():
 
     everything = said(set())
     assert said(words) == everything - 2
-    only = Concept("fox", "dog", only_with="cat")
+    only = ResolvedConcept("fox", "dog", only_with="cat")
     assert typo_columns(denoiser, only, set(), "tokens") == ()
 
 
@@ -78,7 +78,7 @@ def test_words_that_mean_something_else_stay():
 def test_there_is_a_group_for_each_letter_and_one_for_repetition(make):
     denoiser = Denoiser(make(positions=64))
     for stream in denoiser.family.streams:
-        groups = typo_columns(denoiser, Concept("fox", "dog"), set(), stream.name)
+        groups = typo_columns(denoiser, ResolvedConcept("fox", "dog"), set(), stream.name)
         assert len(groups) == 4
         assert all(bool(columns.moved.all()) for columns in groups)
 
@@ -111,6 +111,7 @@ def test_words_meet_their_own_in_every_sentence():
         assert not (columns.moved & before).any()
 
 
+@pytest.mark.slow
 def test_a_hardened_erasure_covers_typos():
     """The original draws foxes for many typos; at most one in five of these may be left."""
     pipe = load_pipeline("emoji-sd")

@@ -102,6 +102,7 @@ def test_a_style_on_one_thing_is_two_labels_of_one_picture():
     assert len({(item.prompt, item.seed) for item in both}) == 1
 
 
+@pytest.mark.slow
 def test_parts_are_kept_until_other_settings_are_asked_for(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     pipe = tiny_stable_diffusion()
@@ -116,6 +117,7 @@ def test_parts_are_kept_until_other_settings_are_asked_for(tmp_path, monkeypatch
     assert file.read_bytes() != first and again.seconds > 0
 
 
+@pytest.mark.slow
 def test_processes_share_the_artifacts_and_the_last_one_has_them_all(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     pipe = tiny_stable_diffusion()

@@ -15,6 +15,7 @@ from trace_erasure.artifact.record import MergedRecord
 from trace_erasure.concepts.alignment import keep_columns
 from trace_erasure.concepts.concept import (
     Concept,
+    ResolvedConcept,
     concept_prompts,
     fill_template,
     single_mention_prompts,
@@ -259,6 +260,7 @@ def test_a_surrogate_that_is_erased_too_is_proposed_anew(pipe, caplog):
     assert "'cat' is erased too" in caplog.text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", [tiny_stable_diffusion, tiny_flux])
 def test_hardened_artifacts_are_merged_with_what_was_trained_behind_the_text(make, monkeypatch):
     monkeypatch.setattr(hardening_search, "GENERATIONS", 5)
@@ -278,6 +280,7 @@ def test_hardened_artifacts_are_merged_with_what_was_trained_behind_the_text(mak
         torch.testing.assert_close(change.dense(), both, atol=1e-6, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_trained_parts_are_merged_without_cross_talk(pipe):
     pipe = tiny_stable_diffusion(width=256, positions=44)
     parts = [
@@ -321,6 +324,7 @@ def test_strength_is_in_python_and_in_the_file(tmp_path, pipe):
         fox.scaled(3)
 
 
+@pytest.mark.slow
 def test_the_merged_file_in_plain_diffusers(tmp_path):
     pipe = tiny_stable_diffusion(width=256, positions=44)
     parts = [single(pipe, "fox", "dog", QUICK), single(pipe, "cat", "bird", QUICK)]
@@ -412,6 +416,7 @@ def test_each_concept_has_its_file_and_a_killed_run_goes_on(tmp_path, pipe):
 # Combinations -----------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_combination_moves_and_its_halves_stay():
     pipe = tiny_stable_diffusion(width=512, positions=44).to(torch.float64)
     concept = Concept(
@@ -442,7 +447,7 @@ def test_a_combination_moves_and_its_halves_stay():
 
 
 def test_words_before_the_later_half_are_those_of_a_sentence_that_stays(pipe):
-    concept = Concept("horse", "dog", only_with="fox", templates=("a {x} and a {y}",))
+    concept = ResolvedConcept("horse", "dog", only_with="fox", templates=("a {x} and a {y}",))
     denoiser = Denoiser(pipe)
     found = stream_columns(denoiser, concept)
     kept = keep_columns(denoiser, ["a horse and a"])

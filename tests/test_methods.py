@@ -138,6 +138,7 @@ def assert_untouched(before: dict[str, Any], after: dict[str, Any]) -> None:
     assert {**after, "weights": None} == {**before, "weights": None}
 
 
+@pytest.mark.slow
 @allowed(MAIN)
 def test_a_method_keeps_its_promises(name, family, tmp_path):
     case = CASES[family]
@@ -168,6 +169,7 @@ def test_a_method_keeps_its_promises(name, family, tmp_path):
         assert torch.equal(images(pipe, case), erased)
 
 
+@pytest.mark.slow
 @allowed(OTHER)
 def test_the_other_families_are_erased_from_by_the_same_code(name, family):
     case = CASES[family]
@@ -193,6 +195,7 @@ def test_a_family_that_a_method_is_not_for_is_refused_before_any_work(name, fami
         erase(name, pipe)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["esd-x", "mace", "ant-single", "ant-multi"])
 def test_a_killed_training_goes_on_where_it_was(name, tmp_path, monkeypatch):
     monkeypatch.setattr(training, "CHECKPOINT_EVERY", 1)
@@ -236,6 +239,7 @@ def test_an_unknown_method_is_named_with_those_that_there_are():
         method("sed")
 
 
+@pytest.mark.slow
 def test_several_concepts_are_erased_together():
     pipe = tiny_stable_diffusion(positions=POSITIONS)
     two = [CONCEPT, Concept("red dog", surrogate="cat", templates=("a photo of a {x}",))]

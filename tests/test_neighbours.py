@@ -28,11 +28,13 @@ def planned(denoiser: Denoiser, phrase: str, kind: str = "object") -> Concept:
     return resolve(denoiser, EraseConfig((Concept(phrase, kind=kind),))).spec.concepts[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("phrase", ["fox", "cat", "apple", "sailboat"])
 def test_the_synonyms_of_a_word_and_no_others_are_found(denoiser, phrase):
     assert set(planned(denoiser, phrase).synonyms) == set(load_world().thing(phrase).synonyms)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("phrase", ["bomb", "trident", "knife"])
 def test_descriptions_that_name_nothing_are_found(denoiser, phrase):
     found = planned(denoiser, phrase, "explicit").descriptions
@@ -40,12 +42,14 @@ def test_descriptions_that_name_nothing_are_found(denoiser, phrase):
         assert any(hint.endswith(text) for text in found), (hint, found)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("phrase", "kind"), [("pixel art", "style"), ("Mira Solberg", "identity")])
 def test_styles_and_people_are_no_synonyms_of_one_another(denoiser, phrase, kind):
     concept = planned(denoiser, phrase, kind)
     assert concept.synonyms == concept.descriptions == ()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("phrase", ["rocket", "sailboat", "dagger", "house"])
 def test_a_weapon_is_never_proposed(denoiser, phrase):
     weapons = {thing.name for thing in load_world().group("weapons")}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from support.cli import call, fails
@@ -37,8 +39,9 @@ def test_guidance_is_finite(scale):
 @pytest.mark.parametrize("name", ["late", "early", "empty", "retain", "guidance_scale"])
 def test_weights_of_the_finetune_are_numbers_from_0(name):
     for value in (-5, NAN):
+        options: dict[str, Any] = {name: value}
         with pytest.raises(InputError, match=rf"finetune\.{name} is {value}; allowed: 0 or more"):
-            FinetuneConfig(**{name: value})
+            FinetuneConfig(**options)
 
 
 @pytest.mark.parametrize("verb", ["generate", "certify"])

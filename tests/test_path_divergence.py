@@ -81,6 +81,7 @@ def estimate(
     return path_divergence(steps, first, second, noise(), noise)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("prediction", PREDICTIONS)
 def test_the_interval_covers_the_known_divergence(prediction):
     """KL of the joint laws, from covariances, is within the interval in 95 % of repeats."""

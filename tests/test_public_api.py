@@ -30,6 +30,7 @@ def few_captions(monkeypatch, tmp_path):
     monkeypatch.setattr("trace_erasure.concepts.captions.broad_captions", lambda: CAPTIONS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["evaluate", "attack", "certify", "forecast"])
 def test_examples_run(name):
     module = importlib.import_module(getattr(trace_erasure, name).__module__)

@@ -93,6 +93,7 @@ def whole(world, tmp_path_factory):
     return out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 2, 4])
 def test_workers_of_accelerate_make_the_same_pictures(world, whole, tmp_path, workers):
     out = tmp_path / "out"
@@ -110,6 +111,7 @@ def test_workers_of_accelerate_make_the_same_pictures(world, whole, tmp_path, wo
     assert summarise(found)
 
 
+@pytest.mark.slow
 def test_a_killed_run_keeps_what_it_has_and_goes_on(world, whole, tmp_path):
     out = tmp_path / "out"
     process = start(["-m", "trace_erasure", *verb(world, out)])

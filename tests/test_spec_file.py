@@ -85,6 +85,7 @@ def runs(draw):
     return RunConfig(draw(text), spec)
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(runs())
 def test_what_is_written_is_read_back(run):

@@ -12,7 +12,7 @@ from diffusers import (
     UNet2DConditionModel,
 )
 
-from trace_erasure.concepts.concept import Concept, fill_template
+from trace_erasure.concepts.concept import Concept, ResolvedConcept, fill_template
 from trace_erasure.config import ClosedFormConfig, FinetuneConfig
 from trace_erasure.errors import InputError, NonFiniteError
 from trace_erasure.pipeline import adapters
@@ -54,6 +54,7 @@ def outputs(denoiser: Denoiser, prompt: str, steps: int = 6) -> list[torch.Tenso
     return [*seen, last]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("prediction", ["epsilon", "v_prediction"])
 @pytest.mark.parametrize("surrogate", ["cat", "big red boat"])
 def test_exact_redirect_theorem(prediction, surrogate):
@@ -61,7 +62,7 @@ def test_exact_redirect_theorem(prediction, surrogate):
     pipe = tiny_stable_diffusion(prediction, width=256, positions=40).to(torch.float64)
     denoiser = Denoiser(pipe)
     templates = ("a picture of a {x}",)
-    concept = Concept("small fox", surrogate=surrogate, templates=templates)
+    concept = ResolvedConcept("small fox", surrogate=surrogate, templates=templates)
     with_surrogate = fill_template(templates[0], surrogate)
     exact = ClosedFormConfig(directions=None, ridge=1e-2)
     result = closed_form_edit(denoiser, [concept], [with_surrogate], exact, CAPTIONS)
@@ -83,7 +84,7 @@ def test_exactness_beyond_the_embedding_s_capacity_is_refused():
     with pytest.raises(InputError, match=r"all 32 dimensions.*directions"):
         closed_form_edit(
             denoiser,
-            [Concept("fox", surrogate="cat")],
+            [ResolvedConcept("fox", surrogate="cat")],
             [],
             ClosedFormConfig(directions=None),
             CAPTIONS,
@@ -177,6 +178,7 @@ def test_other_windows_steer_at_other_levels():
     assert sorted(late + early) == data.late.tolist() and not len(data.early)
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_bytes_and_another_does_not(tmp_path):
     options: dict[str, Any] = dict(surrogate="cat", finetune=QUICK, captions=CAPTIONS)
     files = [
@@ -186,6 +188,7 @@ def test_the_same_seed_gives_the_same_bytes_and_another_does_not(tmp_path):
     assert files[0].read_bytes() == files[1].read_bytes() != files[2].read_bytes()
 
 
+@pytest.mark.slow
 def test_there_is_never_a_second_copy_of_the_network():
     pipe = tiny_stable_diffusion()
 

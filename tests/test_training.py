@@ -60,6 +60,7 @@ def interrupt_after(step: int, folder) -> None:
     assert set(pipe.unet.state_dict()) == keys
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("every", [1, 2, 3])
 @pytest.mark.parametrize("last", [0, 1, 3, STEPS - 1])
 def test_an_interrupted_run_ends_in_the_same_bytes(every, last, whole, tmp_path, monkeypatch):
@@ -113,6 +114,7 @@ def _not_finite(tensors):
     tensors[key][0] = torch.nan
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("damage", "reason"),
     [

@@ -74,6 +74,7 @@ def shown(pipe, prompt: str) -> list[str]:
     return [WORDS[i] for i in likeness.argmax(1)]
 
 
+@pytest.mark.slow
 def test_a_word_loses_its_picture_and_the_others_keep_theirs(trained):
     for word in WORDS:
         seen = [shown(trained, sentence.format(word)) for sentence in SENTENCES]

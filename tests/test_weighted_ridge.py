@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trace_erasure.concepts.concept import Concept
+from trace_erasure.concepts.concept import ResolvedConcept
 from trace_erasure.concepts.stream_columns import stream_columns
 from trace_erasure.math import joint_solve
 from trace_erasure.math.closed_form import ridge, ridge_system
@@ -134,7 +134,7 @@ def test_concepts_count_alike_however_many_sentences_stand_for_them():
     root = gram_roots(denoiser)[TOKENS]
     products = []
     for templates in (few, few * 3):
-        fox = stream_columns(denoiser, Concept("fox", "horse", templates=templates))
+        fox = stream_columns(denoiser, ResolvedConcept("fox", "horse", templates=templates))
         pairs = stream_statistics(denoiser, fox, [], TOKENS, root).pairs
         products.append(pairs.surrogate @ pairs.concept.mT)
     torch.testing.assert_close(products[0], products[1], atol=1e-10, rtol=1e-8)

@@ -115,7 +115,7 @@ def test_phrases_that_are_wrong_are_refused(phrase):
 
 
 def test_phrases_are_normalised_once():
-    concept = Concept(" red\u3000 car\n", surrogate="  blue  boat ", synonyms=[" auto", "Auto"])
+    concept = Concept(" red\u3000 car\n", surrogate="  blue  boat ", synonyms=(" auto", "Auto"))
     assert concept.phrases == ("red car", "auto") and concept.surrogate == "blue boat"
     assert concept.key == Concept("Red Car").key
 
