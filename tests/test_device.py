@@ -8,6 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 TRIED = ("soft-prompt", "ring-a-bell", "relearn", "image-to-image")
 
 
