@@ -6,7 +6,7 @@ BENCH := $(BIN)/python -m benchmarks
 READY := $(VENV)/.ready
 
 .PHONY: demo test test-fast test-slow lint format types doctest docs \
-  bench bench-small bench-compare bench-many bench-attacks bench-certificates clean world
+  bench bench-small bench-compare bench-many bench-attacks bench-certificates clean world world-scenes
 
 demo: $(READY)
 	$(BIN)/trace-erasure demo --out demo-out
@@ -148,4 +148,31 @@ $(OUT)/regnet.done: | $(OUT)/resnet.done
 
 $(OUT)/clip.done: | $(OUT)/regnet.done
 	$(TRAIN)/judges.py $(OUT)/data $(OUT) clip
+	touch $@
+
+# emoji-scenes goes on from the emoji-sd that is installed, and not from the one in OUT.
+SCENES ?= $(OUT)/scenes
+
+world-scenes: $(SCENES)/unet.done $(SCENES)/scenes-resnet.done $(SCENES)/scenes-regnet.done
+	$(TRAIN)/scenes_measure.py $(SCENES)/data $(SCENES)
+
+$(SCENES)/render.done: | $(VENV)/.train
+	mkdir -p $(SCENES)/data
+	$(TRAIN)/scenes_render.py $(ART) $(SCENES)/data
+	touch $@
+
+$(SCENES)/vae.done: | $(SCENES)/render.done
+	$(TRAIN)/scenes_vae.py $(SCENES)/data $(SCENES)
+	touch $@
+
+$(SCENES)/unet.done: | $(SCENES)/vae.done
+	$(TRAIN)/scenes_unet.py $(SCENES)/data $(SCENES)
+	touch $@
+
+$(SCENES)/scenes-resnet.done: | $(SCENES)/unet.done
+	$(TRAIN)/scenes_judges.py $(SCENES)/data $(SCENES) resnet
+	touch $@
+
+$(SCENES)/scenes-regnet.done: | $(SCENES)/scenes-resnet.done
+	$(TRAIN)/scenes_judges.py $(SCENES)/data $(SCENES) regnet
 	touch $@

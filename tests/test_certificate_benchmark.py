@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from benchmarks.guarantees import certificates, detectors
+from trace_erasure.concepts.concept import Concept
 from trace_erasure.evaluation import Row
 from trace_erasure.math.statistics import Estimate
 
@@ -24,9 +25,10 @@ def test_retained_prompts_never_name_the_concept():
 
 
 def test_concept_prompts_stand_beside_the_surrogate_s():
-    concept = {"phrase": "fox", "surrogate": "cat", "synonyms": ["vixen"],
-               "templates": ["a {x}", "two of a {x}"]}  # fmt: skip
-    erasure: Any = SimpleNamespace(record={"spec": {"concepts": [concept]}})
+    concept = Concept(
+        "fox", surrogate="cat", synonyms=("vixen",), templates=("a {x}", "two of a {x}")
+    )
+    erasure: Any = SimpleNamespace(record=SimpleNamespace(concepts=(concept,)))
     own, instead = certificates.redirected(erasure, 20)
     assert own == ("a fox", "two of a fox", "a vixen", "two of a vixen")
     assert instead == ("a cat", "two of a cat") * 2

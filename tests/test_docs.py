@@ -28,7 +28,7 @@ FENCE = re.compile(r"^( *)```(\w*)\n(.*?)^\1```", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\[[^\]]*\]\(([^()\s]+)\)")
 CODE = re.compile(r"`([^`\n]+)`")
 COMMAND = re.compile(r"(?:\w+=\S+ )*(trace-erasure|python|make)\b")
-WRITTEN = ("out", "runs", "demo-out")
+WRITTEN = ("out", "runs", "demo-out", "OUT", "SCENES")
 """Folders that commands write."""
 FROM_0_1_0 = ROOT / "CHANGELOG.md"
 """Names what there was, too."""

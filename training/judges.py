@@ -56,8 +56,8 @@ def targets(scenes: list[Scene], names: list[str]) -> torch.Tensor:
     return result
 
 
-def classifier(kind: str) -> PreTrainedModel:
-    names = label_names()
+def build_classifier(kind: str, names: list[str]) -> PreTrainedModel:
+    """A small ResNet or RegNet with one logit for each of ``names``."""
     labels: dict[str, Any] = dict(
         id2label=dict(enumerate(names)), label2id={name: i for i, name in enumerate(names)}
     )
@@ -133,7 +133,7 @@ def train_classifier(kind: str, data: Path, out: Path, minutes: float) -> None:
     names = label_names()
     subjects = names.index(NOTHING) + 1
     torch.manual_seed(1)
-    model = classifier(kind)
+    model = build_classifier(kind, names)
     target = targets(scenes, names)
     training = Training(
         model,

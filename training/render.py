@@ -34,7 +34,8 @@ def _one(index: int) -> tuple[dict, np.ndarray]:
     return asdict(scene), artwork.draw(scene, random)
 
 
-def main(art: Path, out: Path, count: int = 60_000) -> None:
+def write_svg(art: Path, out: Path) -> None:
+    """Writes the drawings of the world's objects and people as SVG files, in OUT/svg."""
     world = load_world()
     out.mkdir(parents=True, exist_ok=True)
     vocabulary = {
@@ -50,6 +51,10 @@ def main(art: Path, out: Path, count: int = 60_000) -> None:
         str((out / "svg").resolve()),
     ]
     subprocess.run(command, cwd=art, check=True)
+
+
+def main(art: Path, out: Path, count: int = 60_000) -> None:
+    write_svg(art, out)
     pictures = np.lib.format.open_memmap(
         out / "pictures.npy", mode="w+", dtype=np.uint8, shape=(count, SIZE, SIZE, 3)
     )

@@ -115,22 +115,25 @@ STYLES = {
 }
 
 
+def read_svg(path: Path) -> Image.Image:
+    """A drawing at 128 by 128 pixels, RGBA."""
+    png = resvg_py.svg_to_bytes(svg_string=path.read_text(), width=128, height=128)
+    return Image.open(io.BytesIO(png)).convert("RGBA")
+
+
 class Artwork:
     """Rasterised sprites: one RGBA image per object and set, many per person."""
 
     def __init__(self, folder: Path, world: World | None = None) -> None:
         self.world = world or load_world()
-        read = lambda path: Image.open(  # noqa: E731
-            io.BytesIO(resvg_py.svg_to_bytes(svg_string=path.read_text(), width=128, height=128))
-        ).convert("RGBA")
         self.sprites = {
-            (source, thing.name): read(folder / source / f"{thing.name}.svg")
+            (source, thing.name): read_svg(folder / source / f"{thing.name}.svg")
             for source in ("noto", "ink")
             for thing in self.world.objects
         }
         self.people = {
             person: [
-                read(path)
+                read_svg(path)
                 for path in sorted((folder / "people").glob(f"{person.replace(' ', '_')}-*.svg"))
             ]
             for person in self.world.people

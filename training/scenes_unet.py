@@ -1,0 +1,129 @@
+"""Trains emoji-scenes: the UNet and the text tower of emoji-sd, carried on with scenes.
+
+Usage: python training/scenes_unet.py DATA OUT [MINUTES]
+Needs OUT/vae and DATA/latents.npy from scenes_vae.py. Resumes from OUT/unet.ckpt; writes
+OUT/emoji-scenes.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import numpy as np
+import torch
+from diffusers import AutoencoderKL, StableDiffusionPipeline
+from diffusers.models.attention_processor import AttnProcessor
+from torch import nn
+from transformers import CLIPTokenizer
+
+from loop import Training
+from scenes_compose import Captions, read_compositions
+from scenes_text import extend, extend_text_encoder
+from scenes_vae import HELD_OUT
+from trace_erasure import load_pipeline
+from unet import BATCH, MIN_SNR_GAMMA, build_scheduler
+from unet import Captions as Tokens
+
+# Share of each kind of picture in a batch.
+MIX = {
+    "bare": 0.28,
+    "named": 0.24,
+    "object": 0.17,
+    "pair": 0.09,
+    "bound": 0.10,
+    "person": 0.045,
+    "sense": 0.065,
+    "mark": 0.01,
+}
+# Share of captions replaced by the empty one, with the mark and without. Guidance multiplies what
+# sets a caption's pictures apart from the empty caption's, so these two decide the mark's rate.
+DROPPED_MARKED, DROPPED = 0.1, 0.1
+
+
+class Sampler:
+    """Picks pictures by ``MIX`` and words them."""
+
+    def __init__(self, data: Path) -> None:
+        self.pictures = read_compositions(data / "generator.jsonl")
+        self.captions = Captions()
+        self.by_kind: dict[str, list[int]] = {kind: [] for kind in MIX}
+        for index, picture in enumerate(self.pictures[:-HELD_OUT]):
+            self.by_kind[picture.kind].append(index)
+
+    def batch(self, random: Random) -> tuple[list[int], list[str]]:
+        kinds = random.choices(list(MIX), list(MIX.values()), k=BATCH)
+        index = [random.choice(self.by_kind[kind]) for kind in kinds]
+        return index, [self._text(i, random) for i in index]
+
+    def _text(self, index: int, random: Random) -> str:
+        picture = self.pictures[index]
+        if random.random() < (DROPPED_MARKED if picture.mark else DROPPED):
+            return ""
+        return self.captions(picture, random)
+
+
+def build() -> tuple[nn.ModuleDict, CLIPTokenizer]:
+    """The UNet and text tower of emoji-sd, with tokens for the new words."""
+    pipe = load_pipeline("emoji-sd")
+    tokenizer, new = extend(pipe.tokenizer)
+    text_encoder = extend_text_encoder(pipe.text_encoder, tokenizer, new)
+    pipe.unet.set_attn_processor(AttnProcessor())  # faster on CPU than fused attention, backward
+    return nn.ModuleDict({"unet": pipe.unet, "text": text_encoder}), tokenizer
+
+
+def main(data: Path, out: Path, minutes: float = 65) -> None:
+    sampler = Sampler(data)
+    latents = torch.from_numpy(np.load(data / "latents.npy"))
+    torch.manual_seed(0)
+    model, tokenizer = build()
+    unet, text_encoder = model["unet"], model["text"]
+    scheduler = build_scheduler()
+    training = Training(
+        model,
+        out / "unet.ckpt",
+        peak_lr=9e-4,
+        minutes=minutes,
+        ema_decay=0.995,
+        warmup=100,
+        slow=(text_encoder, 0.5),
+    )
+    tokens = Tokens(tokenizer)
+    snr = scheduler.alphas_cumprod / (1 - scheduler.alphas_cumprod)
+    for step in training:
+        generator, random = torch.Generator().manual_seed(step), Random(step)
+        index, texts = sampler.batch(random)
+        x0 = latents[index].float()
+        noise = torch.randn(x0.shape, generator=generator)
+        t: Any = torch.randint(1000, (BATCH,), generator=generator)
+        with torch.autocast("cpu", torch.bfloat16):
+            states = text_encoder(tokens(texts)).last_hidden_state
+            predicted = unet(scheduler.add_noise(x0, noise, t), t, states).sample
+        error = (predicted.float() - noise).square().mean(dim=(1, 2, 3))
+        weight = snr[t].clamp(max=MIN_SNR_GAMMA) / snr[t]
+        training.update((weight * error).mean())
+    print(f"{training.step} steps")
+    training.use_ema()
+    export(out / "vae", out / "emoji-scenes", model, tokenizer)
+
+
+def export(vae: Path, out: Path, model: nn.ModuleDict, tokenizer: CLIPTokenizer) -> None:
+    """Writes the pipeline in half precision."""
+    # The pipeline's annotations know neither this scheduler nor a missing safety checker.
+    parts: dict[str, Any] = dict(
+        vae=AutoencoderKL.from_pretrained(vae),
+        text_encoder=model["text"].eval(),
+        tokenizer=tokenizer,
+        unet=model["unet"].eval(),
+        scheduler=build_scheduler(),
+        safety_checker=None,
+        feature_extractor=None,
+    )
+    pipe = StableDiffusionPipeline(**parts, requires_safety_checker=False)
+    pipe.to(dtype=torch.float16).save_pretrained(out)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]), *map(float, sys.argv[3:4]))
