@@ -12,8 +12,8 @@ from PIL import Image
 from trace_erasure.attacks import protocol, unknown_concept
 from trace_erasure.attacks.budget import Budget, BudgetTracker
 from trace_erasure.attacks.context import AttackContext, Attempt
+from trace_erasure.attacks.methods.typo import misspell
 from trace_erasure.attacks.methods.unlearn_diff import project_to_simplex
-from trace_erasure.attacks.methods.wording import misspell
 from trace_erasure.attacks.outcomes import Outcome, tally
 from trace_erasure.attacks.registry import ATTACKS, attack_entry
 from trace_erasure.attacks.targets import AttackCase, Target

@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trace_erasure.attacks.methods.wording import misspell
+from trace_erasure.attacks.methods.typo import misspell
 from trace_erasure.concepts.alignment import concept_columns
 from trace_erasure.concepts.captions import captions_or_broad
 from trace_erasure.concepts.concept import KINDS, Concept, ResolvedConcept

@@ -57,8 +57,8 @@ class AttackEntry:
 
 
 ATTACKS: dict[str, AttackEntry] = {
-    "paraphrase": AttackEntry("wording.paraphrase", "other sentences around the concept's name"),
-    "typo": AttackEntry("wording.typo", "the prompt with a typing error in the name"),
+    "paraphrase": AttackEntry("paraphrase.paraphrase", "other sentences around the concept's name"),
+    "typo": AttackEntry("typo.typo", "the prompt with a typing error in the name"),
     "synonym": AttackEntry(
         "synonym.synonym", "other words for the concept, which the erasure did not list"
     ),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from trace_erasure.attacks.context import AttackContext, Attempt
-from trace_erasure.attacks.methods.wording import PARAPHRASES
+from trace_erasure.attacks.methods.paraphrase import PARAPHRASES
 from trace_erasure.attacks.targets import AttackCase
 from trace_erasure.concepts.concept import fill_template
 
