@@ -36,7 +36,7 @@ from benchmarks.guarantees.detectors import NAN, Detector, detectors, gap, rows_
 from benchmarks.guarantees.units import Unit
 from trace_erasure.artifact.erasure import Erasure
 from trace_erasure.concepts.candidates import PROBE_TEMPLATES
-from trace_erasure.concepts.concept import Concept, fill_template
+from trace_erasure.concepts.concept import Concept, ResolvedConcept, fill_template
 from trace_erasure.config import ClosedFormConfig, EraseConfig
 from trace_erasure.evaluation import Row, shipped_classifiers
 from trace_erasure.evaluation.tasks.task import JudgingProtocol
@@ -89,12 +89,12 @@ def retained(name: str, count: int) -> tuple[str, ...]:
 
 def redirected(erasure: Erasure, count: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Listed concept prompts, evenly chosen, and the surrogate's in their place."""
-    concept = erasure.record.concepts[0]
+    concept = ResolvedConcept.of(erasure.record.concepts[0])
     wordings = concept.wordings()
     count = min(count, len(wordings))
     chosen = [wordings[i * len(wordings) // count] for i in range(count)]
     own = tuple(fill_template(template, phrase) for template, phrase in chosen)
-    return own, tuple(fill_template(template, concept.surrogate or "") for template, _ in chosen)
+    return own, tuple(fill_template(template, concept.surrogate) for template, _ in chosen)
 
 
 def pictures(denoiser: Denoiser, prompts: Sequence[str], seeds: Sequence[int], steps: int) -> list:

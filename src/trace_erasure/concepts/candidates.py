@@ -185,7 +185,7 @@ def find_candidates(
     """Looks around ``concept`` among ``names`` and their counts; see ``candidates``.
 
     Synonyms are sought among ``phrases``, which hold all names. A surrogate is proposed among the
-    commoner half of the names, since what is seldom spoken of may not be something that the model
+    commoner half of the names, since what captions seldom name may not be something that the model
     can draw: the nearest in embedding that looks like neither the concept nor ``others``, which
     are erased with it.
 

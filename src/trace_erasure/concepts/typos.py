@@ -8,7 +8,7 @@ TYPO_KINDS = ("swap", "drop", "double", "replace")
 
 
 def with_typo(word: str, kind: str, place: int, letter: str) -> str:
-    """``word`` with one slip at ``place``: two letters swapped, one dropped, doubled or replaced.
+    """``word`` with one typo at ``place``: two letters swapped, one dropped, doubled or replaced.
 
     Where there is nothing to swap with, or nothing would be left, it is replaced by ``letter``.
     """
@@ -23,7 +23,7 @@ def with_typo(word: str, kind: str, place: int, letter: str) -> str:
 
 
 def typos_by_position(word: str) -> list[list[str]]:
-    """Every word that one slip makes of ``word``, once, by the letter where it happens."""
+    """Every misspelling of ``word`` by one typo, once, grouped by the letter where it happens."""
     found, seen = [], {word}
     for place in range(len(word)):
         if word[place] == " ":
