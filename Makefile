@@ -13,13 +13,13 @@ demo: $(READY)
 
 # Three tiers, each on two workers of one thread: units in two minutes, everything in fifteen, and
 # what takes longer. Tests of one file share a worker, and with it the models that they load.
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
 
 test: $(VENV)/.evaluators
-	$(PYTEST) -m "not study"
+	$(PYTEST) --dist loadfile -m "not study"
 
 test-fast: $(READY)
-	$(PYTEST) -m "not slow and not study"
+	$(PYTEST) --dist loadfile -m "not slow and not study"
 
 test-slow: $(VENV)/.evaluators
 	$(PYTEST) -m study

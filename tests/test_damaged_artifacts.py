@@ -203,4 +203,10 @@ def test_reading_needs_neither_diffusers_nor_the_concept_search():
         "m.startswith('trace_erasure.concepts')))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "['trace_erasure.concepts', 'trace_erasure.concepts.concept']"
+    assert done.stdout.strip() == str(
+        [
+            "trace_erasure.concepts",
+            "trace_erasure.concepts.concept",
+            "trace_erasure.concepts.templates",
+        ]
+    )
