@@ -99,7 +99,12 @@ def test_the_hub_is_asked_by_diffusers_own_rules(tmp_path, monkeypatch):
     monkeypatch.setattr(DiffusionPipeline, "download", download)
     pipe = load_pipeline("user/model", revision="v1", dtype="float16")
     assert dtypes(pipe) == {torch.float16}
-    assert asked == {"name": "user/model", "revision": "v1", "variant": None}
+    assert asked == {
+        "name": "user/model",
+        "revision": "v1",
+        "variant": None,
+        "use_safetensors": True,
+    }
 
 
 def test_offline_the_hub_is_one_clear_error(tmp_path, monkeypatch):
@@ -126,6 +131,12 @@ def pickle(folder: Path) -> Path:
     file = folder.with_suffix(".ckpt")
     file.write_bytes(b"\x80\x04")
     return file
+
+
+def pickled_weights(folder: Path) -> Path:
+    tiny_stable_diffusion().save_pretrained(folder, safe_serialization=False)
+    assert list(folder.rglob("*.bin"))
+    return folder
 
 
 def not_safetensors(folder: Path) -> Path:
@@ -162,8 +173,8 @@ def damaged_index(folder: Path) -> Path:
 @pytest.mark.parametrize(
     "make",
     [
-        no_folder, empty_folder, pickle, not_safetensors, cut_weights, cut_encoder, no_encoder,
-        damaged_index,
+        no_folder, empty_folder, pickle, pickled_weights, not_safetensors, cut_weights,
+        cut_encoder, no_encoder, damaged_index,
     ],
 )  # fmt: skip
 def test_what_cannot_be_loaded_is_one_error_with_the_name(tmp_path, make):

@@ -130,10 +130,10 @@ def _from_folder(folder: Path, dtype: torch.dtype | None, variant: str | None) -
     kind = dtype or _dtype_of(stored)
     return _guarded(
         lambda: DiffusionPipeline.from_pretrained(
-            folder, dtype=kind, variant=variant, local_files_only=True
+            folder, dtype=kind, variant=variant, local_files_only=True, use_safetensors=True
         ),
         f"cannot load the pipeline in {folder}",
-        "Save it again with save_pretrained.",
+        "Save it again with save_pretrained, as safetensors.",
     )
 
 
@@ -166,7 +166,9 @@ def _from_hub(
     from diffusers import DiffusionPipeline
 
     folder = _guarded(
-        lambda: DiffusionPipeline.download(name, revision=revision, variant=variant),
+        lambda: DiffusionPipeline.download(
+            name, revision=revision, variant=variant, use_safetensors=True
+        ),
         f"there is no folder {name!r}, and the hub's repository of that name cannot be loaded",
         "Check the name, the network and the token; without a network, give a folder.",
     )
