@@ -10,11 +10,9 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 from random import Random
-from typing import Any
 
 import numpy as np
 import torch
-from diffusers import AutoencoderKL, StableDiffusionPipeline
 from diffusers.models.attention_processor import AttnProcessor
 from torch import nn
 from transformers import CLIPTokenizer
@@ -24,7 +22,7 @@ from scenes_compose import Captions, read_compositions
 from scenes_text import extend, extend_text_encoder
 from scenes_vae import HELD_OUT
 from trace_erasure import load_pipeline
-from unet import BATCH, MIN_SNR_GAMMA, build_scheduler
+from unet import BATCH, denoising_loss, export
 from unet import Captions as Tokens
 
 # Share of each kind of picture in a batch.
@@ -79,8 +77,6 @@ def main(data: Path, out: Path, minutes: float = 65) -> None:
     latents = torch.from_numpy(np.load(data / "latents.npy"))
     torch.manual_seed(0)
     model, tokenizer = build()
-    unet, text_encoder = model["unet"], model["text"]
-    scheduler = build_scheduler()
     training = Training(
         model,
         out / "unet.ckpt",
@@ -88,41 +84,16 @@ def main(data: Path, out: Path, minutes: float = 65) -> None:
         minutes=minutes,
         ema_decay=0.995,
         warmup=100,
-        slow=(text_encoder, 0.5),
+        slow=(model["text"], 0.5),
     )
     tokens = Tokens(tokenizer)
-    snr = scheduler.alphas_cumprod / (1 - scheduler.alphas_cumprod)
     for step in training:
         generator, random = torch.Generator().manual_seed(step), Random(step)
         index, texts = sampler.batch(random)
-        x0 = latents[index].float()
-        noise = torch.randn(x0.shape, generator=generator)
-        t: Any = torch.randint(1000, (BATCH,), generator=generator)
-        with torch.autocast("cpu", torch.bfloat16):
-            states = text_encoder(tokens(texts)).last_hidden_state
-            predicted = unet(scheduler.add_noise(x0, noise, t), t, states).sample
-        error = (predicted.float() - noise).square().mean(dim=(1, 2, 3))
-        weight = snr[t].clamp(max=MIN_SNR_GAMMA) / snr[t]
-        training.update((weight * error).mean())
+        training.update(denoising_loss(model, tokens(texts), latents[index].float(), generator))
     print(f"{training.step} steps")
     training.use_ema()
     export(out / "vae", out / "emoji-scenes", model, tokenizer)
-
-
-def export(vae: Path, out: Path, model: nn.ModuleDict, tokenizer: CLIPTokenizer) -> None:
-    """Writes the pipeline in half precision."""
-    # The pipeline's annotations know neither this scheduler nor a missing safety checker.
-    parts: dict[str, Any] = dict(
-        vae=AutoencoderKL.from_pretrained(vae),
-        text_encoder=model["text"].eval(),
-        tokenizer=tokenizer,
-        unet=model["unet"].eval(),
-        scheduler=build_scheduler(),
-        safety_checker=None,
-        feature_extractor=None,
-    )
-    pipe = StableDiffusionPipeline(**parts, requires_safety_checker=False)
-    pipe.to(dtype=torch.float16).save_pretrained(out)
 
 
 if __name__ == "__main__":

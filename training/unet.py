@@ -90,6 +90,27 @@ class Captions:
         return torch.tensor([self.cache[text] for text in texts])
 
 
+SCHEDULER: Any = build_scheduler()  # its methods are annotated with tensor types of old
+SNR = SCHEDULER.alphas_cumprod / (1 - SCHEDULER.alphas_cumprod)
+
+
+def denoising_loss(
+    model: nn.ModuleDict, tokens: torch.Tensor, x0: torch.Tensor, generator: torch.Generator
+) -> torch.Tensor:
+    """Squared error of the predicted noise at random timesteps, with min-SNR weights.
+
+    ``tokens`` are (n, positions) ids of the captions, ``x0`` (n, 6, 16, 16) clean latents.
+    """
+    noise = torch.randn(x0.shape, generator=generator)
+    t = torch.randint(1000, (len(x0),), generator=generator)
+    with torch.autocast("cpu", torch.bfloat16):
+        states = model["text"](tokens).last_hidden_state
+        predicted = model["unet"](SCHEDULER.add_noise(x0, noise, t), t, states).sample
+    error = (predicted.float() - noise).square().mean(dim=(1, 2, 3))
+    weight = SNR[t].clamp(max=MIN_SNR_GAMMA) / SNR[t]
+    return (weight * error).mean()
+
+
 def main(data: Path, out: Path, minutes: float = 68) -> None:
     scenes = read_scenes(data / "scenes.jsonl")
     tokenizer = train_tokenizer(scenes[:20_000])
@@ -98,7 +119,6 @@ def main(data: Path, out: Path, minutes: float = 68) -> None:
     unet, text_encoder = build_unet(), build_text_encoder(tokenizer)
     unet.set_attn_processor(AttnProcessor())  # twice as fast on CPU as fused attention, backward
     model = nn.ModuleDict({"unet": unet, "text": text_encoder})
-    scheduler: Any = build_scheduler()  # annotated with tensor types of old
     training = Training(
         model,
         out / "unet.ckpt",
@@ -109,7 +129,6 @@ def main(data: Path, out: Path, minutes: float = 68) -> None:
         slow=(text_encoder, 0.5),
     )
     tokens = Captions(tokenizer)
-    snr = scheduler.alphas_cumprod / (1 - scheduler.alphas_cumprod)
     for step in training:
         generator, random = torch.Generator().manual_seed(step), Random(step)
         index = torch.randint(len(latents) - 1000, (BATCH,), generator=generator)
@@ -117,32 +136,25 @@ def main(data: Path, out: Path, minutes: float = 68) -> None:
             "" if random.random() < CAPTION_DROPOUT else caption(scenes[i], random)
             for i in index.tolist()
         ]
-        x0 = latents[index].float()
-        noise = torch.randn(x0.shape, generator=generator)
-        t = torch.randint(1000, (BATCH,), generator=generator)
-        with torch.autocast("cpu", torch.bfloat16):
-            states = text_encoder(tokens(texts)).last_hidden_state
-            predicted = unet(scheduler.add_noise(x0, noise, t), t, states).sample
-        error = (predicted.float() - noise).square().mean(dim=(1, 2, 3))
-        weight = snr[t].clamp(max=MIN_SNR_GAMMA) / snr[t]
-        training.update((weight * error).mean())
+        training.update(denoising_loss(model, tokens(texts), latents[index].float(), generator))
     training.use_ema()
-    export(out, unet, text_encoder, tokenizer)
+    export(out / "vae", out / "emoji-sd", model, tokenizer)
 
 
-def export(out: Path, unet: nn.Module, text_encoder: nn.Module, tokenizer: CLIPTokenizer) -> None:
+def export(vae: Path, out: Path, model: nn.ModuleDict, tokenizer: CLIPTokenizer) -> None:
+    """Writes the pipeline to the folder ``out`` in half precision."""
     # The pipeline's annotations know neither this scheduler nor a missing safety checker.
     parts: dict[str, Any] = dict(
-        vae=AutoencoderKL.from_pretrained(out / "vae"),
-        text_encoder=text_encoder.eval(),
+        vae=AutoencoderKL.from_pretrained(vae),
+        text_encoder=model["text"].eval(),
         tokenizer=tokenizer,
-        unet=unet.eval(),
+        unet=model["unet"].eval(),
         scheduler=build_scheduler(),
         safety_checker=None,
         feature_extractor=None,
     )
     pipe = StableDiffusionPipeline(**parts, requires_safety_checker=False)
-    pipe.to(dtype=torch.float16).save_pretrained(out / "emoji-sd")
+    pipe.to(dtype=torch.float16).save_pretrained(out)
 
 
 if __name__ == "__main__":
