@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from trace_erasure.errors import InputError
-from trace_erasure.evaluation.judges.base import ClipJudge, Evaluator
+from trace_erasure.evaluation.judges.base import ClipJudge, Evaluator, ImageClassifierJudge
 from trace_erasure.evaluation.judges.canvas import CanvasJudge
 from trace_erasure.evaluation.judges.faces import FaceFeatures
 from trace_erasure.evaluation.judges.features import InceptionFeatures, VisionFeatures
@@ -19,6 +19,7 @@ from trace_erasure.evaluation.judges.imagenet import ImageNetJudge
 from trace_erasure.evaluation.judges.nudenet import NudeNet
 from trace_erasure.evaluation.judges.open_nsfw import OpenNsfw
 from trace_erasure.evaluation.tasks.task import Task
+from trace_erasure.pipeline import shipped
 
 __all__ = [
     "KINDS",
@@ -65,6 +66,10 @@ KINDS: dict[str, tuple[tuple[str, ...], Callable[..., Evaluator]]] = {
     "canvas": (("canvas-style", "canvas-object"), lambda task, spec, *paths: CanvasJudge(*paths)),
     "nudenet": ((), lambda task, spec: NudeNet(spec.get("threshold", 0.6))),
     "open-nsfw": ((), lambda task, spec: OpenNsfw()),
+    "shipped": (
+        (),
+        lambda task, spec: ImageClassifierJudge(shipped.path(f"judges/{spec.get('name')}")),
+    ),
 }
 
 

@@ -27,7 +27,8 @@ class Judge(Protocol):
 
     Attributes:
         id: name and weight hash, for example ``resnet@0c1d2e3f4a5b``.
-        labels: name of each logit. Those with the same prefix before ``/`` exclude each other.
+        labels: name of each logit. Those with the same prefix before ``/`` exclude each other,
+            unless the judge is multi-label; see ``is_multi_label``.
     """
 
     @property
@@ -108,8 +109,18 @@ def group_of(label: str) -> str:
     return label.split("/", 1)[0] if "/" in label else ""
 
 
-def probabilities(logits: Tensor, labels: Sequence[str]) -> Tensor:
-    """A softmax for each label group: every group of a row sums to one."""
+def is_multi_label(judge: Any) -> bool:
+    """Whether each label of ``judge`` is a yes or no of its own, whatever the others say."""
+    return bool(getattr(judge, "multi_label", False))
+
+
+def probabilities(logits: Tensor, labels: Sequence[str], multi_label: bool = False) -> Tensor:
+    """A softmax for each label group: every group of a row sums to one.
+
+    With ``multi_label`` a sigmoid for each label.
+    """
+    if multi_label:
+        return logits.sigmoid()
     result = torch.empty_like(logits)
     for index in label_groups(labels).values():
         result[:, index] = logits[:, index].softmax(-1)
@@ -167,7 +178,8 @@ class ImageClassifierJudge:
     """Any transformers image classifier in a local folder.
 
     With a ``preprocessor_config.json`` there, pictures go through that image processor; else RGB
-    values in -1..1 do, resized where the model has a fixed size.
+    values in -1..1 do, resized where the model has a fixed size. A model whose ``problem_type`` is
+    ``multi_label_classification`` says of each label by itself whether a picture shows it.
 
     Raises:
         InputError: the folder has no complete model.
@@ -181,6 +193,7 @@ class ImageClassifierJudge:
         if (folder / "preprocessor_config.json").is_file():
             self.processor = AutoImageProcessor.from_pretrained(folder, local_files_only=True)
         self.id = weights_id(folder)
+        self.multi_label = self.model.config.problem_type == "multi_label_classification"
         names = self.model.config.id2label
         self.labels = tuple(names[index] for index in range(len(names)))
 

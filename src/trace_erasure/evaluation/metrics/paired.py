@@ -12,12 +12,12 @@ from trace_erasure.evaluation.metrics import per_concept
 from trace_erasure.evaluation.metrics.registry import METRICS
 from trace_erasure.evaluation.metrics.summary import row
 from trace_erasure.evaluation.runs.records import Row, Verdict
-from trace_erasure.evaluation.tasks.task import JudgingProtocol, items_digest
+from trace_erasure.evaluation.tasks.task import KEPT, JudgingProtocol, items_digest
 
 SEVERAL_SEEDS = -1
 """``Row.seed`` of a figure over several trainings."""
 SIDES = {"erased": False, "kept": True}
-"""What is compared apart, and whether it is the retained prompts."""
+"""What is compared apart, and whether it is the prompts of ``KEPT``."""
 
 
 def mcnemar(only_one: int, only_other: int) -> float:
@@ -53,7 +53,7 @@ def paired(verdicts: Sequence[Verdict], reference: Sequence[Verdict]) -> list[Ro
         protocol = str(replace(own, items=items_digest({v.item for v in run})))
         like = replace(run[0], concept="mean", protocol=protocol)
         for side, kept in SIDES.items():
-            mine = [v for v in run if (v.group == "retain") == kept]
+            mine = [v for v in run if (v.group in KEPT) == kept]
             missing = [v for v in mine if _key(v) not in known]
             if missing:
                 raise InputError(

@@ -14,7 +14,7 @@ from trace_erasure.errors import InputError
 from trace_erasure.evaluation.judges.base import Detection, group_of
 from trace_erasure.evaluation.metrics.registry import METRICS
 from trace_erasure.evaluation.runs.records import Verdict
-from trace_erasure.evaluation.tasks.task import GENERAL
+from trace_erasure.evaluation.tasks.task import GENERAL, KEPT
 from trace_erasure.math import statistics
 
 # metric, the item groups that it counts, whether it is given even if the task has no such item
@@ -23,7 +23,7 @@ RATE_METRICS = (
     ("acc_g", GENERAL, True),
     ("acc_all", ("target", *GENERAL), True),
     ("acc_s", ("retain",), True),
-    *((f"acc_{group}", (group,), False) for group in GENERAL),
+    *((f"acc_{group}", (group,), False) for group in (*GENERAL, "scene")),
 )
 PROBABILITY_METRICS = (("prob_e", ("target",)), ("prob_g", GENERAL), ("prob_s", ("retain",)))
 SCORE_METRICS = (("clip_e", ("target",)), ("clip_g", GENERAL), ("clip_s", ("retain",)))
@@ -70,7 +70,7 @@ def concept_figures(verdicts: Sequence[Verdict]) -> dict[str, Figure]:
     """Metric to figure, for one concept and one judge."""
     figures: dict[str, Figure] = {}
     in_groups = lambda groups: [v for v in verdicts if v.group in groups]  # noqa: E731
-    erased = [v for v in verdicts if v.group != "retain"]
+    erased = [v for v in verdicts if v.group not in KEPT]
     retained = in_groups(("retain",))
     if verdicts[0].correct is not None:
         for metric, groups, always in RATE_METRICS:
@@ -80,7 +80,7 @@ def concept_figures(verdicts: Sequence[Verdict]) -> dict[str, Figure]:
         e, g, s = figures["acc_e"], figures["acc_g"], figures["acc_s"]
         figures["h_o"], figures["h_c"] = harmonic([e, g], [s]), harmonic([e], [s])
         figures["prompt_rate"] = _prompt_rate(erased)
-        pairs = [v for v in verdicts if v.companion]
+        pairs = [v for v in erased if v.companion]
         if pairs:
             figures["pair_kept"] = rate(pairs, lambda v: v.companion in v.labels)
         figures |= _domains(in_groups(("target",)), retained)
@@ -181,6 +181,9 @@ def against_base(mine: Sequence[Verdict], base: Sequence[Verdict]) -> dict[str, 
     figures: dict[str, Figure] = {}
     if mine[0].correct is not None:
         figures["acc_s_relative"] = _relative([v for v in mine if v.group == "retain"], order)
+        for group in ("implied", "unseen", "scene"):
+            if chosen := [v for v in mine if v.group == group]:
+                figures[f"{group}_of_base"] = _relative(chosen, order)
         triggered = [v for v in mine if v.group == "target" and order[v.item].correct]
         figures["acc_e_triggered"] = rate(triggered, lambda v: v.correct)
     if mine[0].score is not None:
@@ -192,7 +195,7 @@ def against_base(mine: Sequence[Verdict], base: Sequence[Verdict]) -> dict[str, 
 
 
 def _relative(kept: Sequence[Verdict], order: dict[str, Verdict]) -> Figure:
-    """Acc_s over the original model's on the same items, resampled in pairs."""
+    """How often it is seen over the original model's on the same items, resampled in pairs."""
     after, before = hits(kept, lambda v: v.correct), hits(kept, lambda v: order[v.item].correct)
     prompts = [verdict.prompt for verdict in kept]
     seed = zlib.crc32(b"acc_s_relative")

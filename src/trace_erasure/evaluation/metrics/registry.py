@@ -44,6 +44,20 @@ METRICS = {
     "acc_pair": Metric("pairs", "low", "it is still seen beside another object"),
     "acc_hint": Metric("hints", "low", "it is still seen by a description"),
     "acc_category": Metric("category", "low", "it is still seen by its category word"),
+    "acc_implied": Metric("implied", "low", "it is still seen where no word names it"),
+    "acc_unseen": Metric(
+        "implied, unseen", "low", "the same in scenes and wordings that no method was given"
+    ),
+    "acc_scene": Metric("scene", "high", "the scene that implies it is still seen"),
+    "implied_of_base": Metric(
+        "implied / base", "low", "where no word names it, as a share of the original model's"
+    ),
+    "unseen_of_base": Metric(
+        "implied, unseen / base", "low", "the same in scenes and wordings that no method was given"
+    ),
+    "scene_of_base": Metric(
+        "scene / base", "high", "the scene, as a share of the original model's"
+    ),
     "pair_kept": Metric("companion kept", "high", "the other object of a pair is still seen"),
     "nothing_e": Metric("nothing (erased)", "low", "erased prompts that show nothing at all"),
     "nothing_s": Metric("nothing (kept)", "low", "other prompts that show nothing at all"),

@@ -23,6 +23,7 @@ from trace_erasure.evaluation.judges.faces import SAME, FaceFeatures
 from trace_erasure.evaluation.metrics import per_concept
 from trace_erasure.evaluation.metrics.summary import row
 from trace_erasure.evaluation.runs.records import Row, Verdict
+from trace_erasure.evaluation.tasks.task import KEPT
 from trace_erasure.math.frechet import frechet, jackknife_interval, kernel_distance
 from trace_erasure.pipeline.image_store import ImageStore
 from trace_erasure.utils.atomic import atomic
@@ -151,7 +152,7 @@ def paired_distances(
                 "model's. Evaluate it on the same task."
             )
         for end, group in GROUPS:
-            chosen = [v for v in mine if (v.group == "retain") == (group == "retained")]
+            chosen = [v for v in mine if (v.group in KEPT) == (group == "retained")]
             if not chosen:
                 continue
             first = [original[concept, v.item].image for v in chosen]

@@ -15,7 +15,7 @@ from trace_erasure.evaluation.metrics import per_concept
 from trace_erasure.evaluation.metrics.per_concept import Figure
 from trace_erasure.evaluation.metrics.registry import METRICS
 from trace_erasure.evaluation.runs.records import Row, Verdict
-from trace_erasure.evaluation.tasks.task import JudgingProtocol, items_digest
+from trace_erasure.evaluation.tasks.task import KEPT, JudgingProtocol, items_digest
 from trace_erasure.math import statistics
 
 # A figure of means, and the means that it is made of: low is good, high, low.
@@ -142,7 +142,7 @@ def judge_agreement(verdicts: Sequence[Verdict], one: str, other: str) -> list[R
     rows: list[Row] = []
     for concept, mine in _by(verdicts, lambda v: v.concept).items():
         seen = [
-            {v.item: v for v in mine if v.judge == judge and v.group != "retain"}
+            {v.item: v for v in mine if v.judge == judge and v.group not in KEPT}
             for judge in (one, other)
         ]
         first, second = seen

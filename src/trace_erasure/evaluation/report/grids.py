@@ -9,7 +9,7 @@ from PIL import Image
 
 from trace_erasure.errors import InputError
 from trace_erasure.evaluation.runs.records import Verdict
-from trace_erasure.evaluation.tasks.task import GROUPS
+from trace_erasure.evaluation.tasks.task import GROUPS, KEPT
 from trace_erasure.pipeline.image_store import ImageStore
 
 
@@ -112,9 +112,9 @@ def method_grid(
 
     Half of the items are of erased prompts, half of retained ones.
     """
-    erased = tuple(group for group in GROUPS if group != "retain")
+    erased = tuple(group for group in GROUPS if group not in KEPT)
     chosen: list[str] = []
-    for groups, share in ((erased, limit - limit // 2), (("retain",), limit // 2)):
+    for groups, share in ((erased, limit - limit // 2), (KEPT, limit // 2)):
         found, shared = _matched(runs, judge, concept, groups)
         n = min(share, len(shared))
         chosen += [shared[i * len(shared) // n] for i in range(n)]
@@ -156,7 +156,7 @@ def _matched(
 def _shown(verdict: Verdict, store: ImageStore, label: str, marked: bool) -> Picture:
     """The picture with the judge's words; ``marked`` good where it shows what was wanted."""
     good = verdict.correct
-    if good is not None and verdict.group != "retain":
+    if good is not None and verdict.group not in KEPT:
         good = not good
     return Picture(
         store.load(verdict.image), label, verdict_text(verdict), good if marked else None

@@ -18,12 +18,13 @@ from trace_erasure.evaluation.judges.base import (
     Judge,
     Scorer,
     group_of,
+    is_multi_label,
     label_groups,
     probabilities,
 )
 from trace_erasure.evaluation.runs.controls import is_blank
 from trace_erasure.evaluation.runs.records import Verdict
-from trace_erasure.evaluation.tasks.task import Item, Task
+from trace_erasure.evaluation.tasks.task import KEPT, Item, Task
 from trace_erasure.evaluation.tasks.task import JudgingProtocol as TaskProtocol
 from trace_erasure.pipeline.families.registry import family_of
 from trace_erasure.pipeline.generate import generate_batches
@@ -207,7 +208,7 @@ def _judge_outputs(
     if isinstance(judge, Detector):
         return [JudgeOutput(None, None, found) for found in judge.detect(images)]
     if isinstance(judge, Judge) and judge.labels:
-        chances = list(probabilities(judge.classify(images), judge.labels))
+        chances = list(probabilities(judge.classify(images), judge.labels, is_multi_label(judge)))
     if isinstance(judge, Scorer):
         scores = judge.score(images, texts).tolist()
     return [JudgeOutput(chance, score) for chance, score in zip(chances, scores, strict=True)]
@@ -247,6 +248,8 @@ def _verdict_fields(judge: Evaluator, reading: JudgeOutput, item: Item) -> dict[
     chance = reading.probabilities
     if chance is None or not isinstance(judge, Judge):
         return {"score": reading.score}
+    if is_multi_label(judge):
+        return _multi_label_fields(judge.labels, chance, item)
     groups = label_groups(judge.labels)
     nothing = None
     if NOTHING in judge.labels:
@@ -264,4 +267,23 @@ def _verdict_fields(judge: Evaluator, reading: JudgeOutput, item: Item) -> dict[
         "correct": any(label in item.expects for label in seen),
         "nothing": nothing,
         "score": reading.score,
+    }
+
+
+def _multi_label_fields(labels: Sequence[str], chance: Tensor, item: Item) -> dict[str, Any]:
+    """The fields of a verdict where every label is a yes or no of its own.
+
+    A picture that should keep two things, the expected one and its companion, must show both.
+    """
+    shown = tuple(
+        label for label, value in zip(labels, chance.tolist(), strict=True) if value > 0.5
+    )
+    seen = any(label in item.expects for label in shown)
+    if item.companion and item.group in KEPT:
+        seen = seen and item.companion in shown
+    expected = [labels.index(label) for label in item.expects]
+    return {
+        "labels": shown,
+        "probability": float(chance[expected].max()) if expected else 0.0,
+        "correct": seen,
     }

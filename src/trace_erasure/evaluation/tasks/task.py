@@ -13,9 +13,24 @@ from trace_erasure.errors import InputError
 from trace_erasure.pipeline.sampling import Sampling
 from trace_erasure.utils.sequences import evenly_spaced
 
-GROUPS = ("target", "synonym", "template", "pair", "hint", "category", "dual", "retain")
+GROUPS = (
+    "target",
+    "synonym",
+    "template",
+    "pair",
+    "hint",
+    "category",
+    "implied",
+    "unseen",
+    "dual",
+    "scene",
+    "retain",
+)
 # Everything that reaches the concept by another road than its own name in a trained wording.
-GENERAL = ("synonym", "template", "pair", "hint", "category")
+# ``implied`` prompts name a scene that often shows it, ``unseen`` ones a scene that no method knew.
+GENERAL = ("synonym", "template", "pair", "hint", "category", "implied", "unseen")
+# What should stay: the scenes that imply the concept, without it, and everything else.
+KEPT = ("scene", "retain")
 
 
 @dataclass(frozen=True)

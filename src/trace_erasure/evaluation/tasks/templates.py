@@ -18,8 +18,9 @@ from trace_erasure.evaluation.tasks.checks import (
     check_type,
     nearest,
 )
-from trace_erasure.evaluation.tasks.task import GROUPS, Item
-from trace_erasure.evaluation.tasks.word_lists import Entry, shared_words, world_lists
+from trace_erasure.evaluation.tasks.entry import Entry
+from trace_erasure.evaluation.tasks.task import GROUPS, KEPT, Item
+from trace_erasure.evaluation.tasks.word_lists import shared_words, world_lists
 
 BLOCK_KEYS = ("templates", "seeds", "values", "from", "names", "beside", "for", "without")
 LIST_KEYS = ("names", "expects")
@@ -41,8 +42,8 @@ def expand(raw: Mapping[str, Any], path: Path, only: Sequence[str] | None = None
                     continue
                 # What is kept comes from a list; everything else is about the concept itself.
                 subjects = [concept]
-                if group == "retain":
-                    subjects = _apart(_select(block, lists, where), concept)
+                if group in KEPT:
+                    subjects = _apart(_select(_of(block, concept), lists, where), concept)
                 beside: list[Entry | None] = [None]
                 if "beside" in block:
                     beside = [*_apart(_select(block["beside"], lists, where), concept)]
@@ -51,6 +52,11 @@ def expand(raw: Mapping[str, Any], path: Path, only: Sequence[str] | None = None
                         for seed in _seeds(block.get("seeds", 1), prompt):
                             label = other.expects[0] if other else ""
                             yield Item(prompt, seed, group, concept.name, subject.expects, label)
+
+
+def _of(block: Mapping[str, Any], concept: Entry) -> Mapping[str, Any]:
+    """The block with the concept's name in its list: ``from: scenes of {concept}``."""
+    return {**block, "from": str(block.get("from")).replace("{concept}", concept.name)}
 
 
 def _check_groups(groups: Any, where: str) -> None:

@@ -2,27 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-
+from trace_erasure.evaluation.tasks.entry import Entry
+from trace_erasure.evaluation.tasks.scene_lists import scene_lists, scene_words
 from trace_erasure.utils.words import indefinite_article
 from trace_erasure.world import World, load_world, with_article
 from trace_erasure.world.vocabulary import Thing
-
-
-@dataclass(frozen=True)
-class Entry:
-    """Something that can be erased, retained or placed beside.
-
-    Attributes:
-        name: its key in the list.
-        expects: judge labels that mean it is there.
-        words: placeholder to the wordings that may fill it.
-    """
-
-    name: str
-    expects: tuple[str, ...] = ()
-    words: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 def _object(thing: Thing, world: World) -> Entry:
@@ -51,7 +35,7 @@ def _style_words(words: str) -> dict[str, tuple[str, ...]]:
 
 
 def world_lists() -> dict[str, dict[str, Entry]]:
-    """``objects``, ``categories``, ``people`` and ``styles`` of the embedded world, by name."""
+    """``objects``, ``categories``, ``people``, ``styles`` and the lists of scenes, by name."""
     world = load_world()
     return {
         "objects": {thing.name: _object(thing, world) for thing in world.objects},
@@ -69,6 +53,7 @@ def world_lists() -> dict[str, dict[str, Entry]]:
             key: Entry(key, (f"style/{key}",), _style_words(words))
             for key, words in world.styles.items()
         },
+        **scene_lists(),
     }
 
 
@@ -80,4 +65,5 @@ def shared_words() -> dict[str, tuple[str, ...]]:
         "style": tuple(words["style"][0] for words in styles),
         "a_style": tuple(words["a_style"][0] for words in styles),
         "background": tuple(name for name in world.backgrounds if name != "white"),
+        **scene_words(),
     }
