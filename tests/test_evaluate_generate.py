@@ -9,8 +9,9 @@ import torch
 from peft import LoraConfig
 
 from trace_erasure.errors import InputError
+from trace_erasure.pipeline.content_digest import weights_digest
 from trace_erasure.pipeline.generate import generate
-from trace_erasure.pipeline.image_store import ImageStore, weights_digest
+from trace_erasure.pipeline.image_store import ImageStore
 from trace_erasure.testing import tiny_stable_diffusion
 
 PROMPTS = ["a fox", "a cat", "a dog on a red picture", "a horse", "fox", "the blue cat", "a dog"]

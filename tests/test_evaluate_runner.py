@@ -15,10 +15,11 @@ from trace_erasure.evaluation import ClipJudge, blanked, collect_verdicts, rando
 from trace_erasure.evaluation.runs.controls import is_blank
 from trace_erasure.evaluation.tasks.task import Item, Task
 from trace_erasure.math.lowrank import LowRank
+from trace_erasure.pipeline.content_digest import weights_digest
 from trace_erasure.pipeline.denoiser import Denoiser
 from trace_erasure.pipeline.fingerprint import fingerprint
 from trace_erasure.pipeline.generate import generate
-from trace_erasure.pipeline.image_store import ImageStore, weights_digest
+from trace_erasure.pipeline.image_store import ImageStore
 from trace_erasure.pipeline.sampling import Sampling
 from trace_erasure.testing import tiny_stable_diffusion
 

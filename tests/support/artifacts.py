@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from peft import LoraConfig
 
 from trace_erasure.artifact.erasure import Erasure
 from trace_erasure.artifact.record import CustomRecord
@@ -59,3 +60,9 @@ def assert_same(before: dict, after: dict) -> None:
     assert list(found) == list(state)
     assert all(torch.equal(found[name], state[name]) for name in state)
     assert {**after, "state": None} == {**before, "state": None}
+
+
+def lora_on_text_encoder(pipe) -> None:
+    """A LoRA of the user's own on the text encoder."""
+    config = LoraConfig(r=2, target_modules=["q_proj"], init_lora_weights=False)
+    pipe.text_encoder.add_adapter(config, "mine")

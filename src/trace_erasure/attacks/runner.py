@@ -20,9 +20,9 @@ from trace_erasure.attacks.targets import Target, unknown_target
 from trace_erasure.evaluation import Row
 from trace_erasure.evaluation.runs.runner import precision
 from trace_erasure.pipeline import adapters
+from trace_erasure.pipeline.content_digest import weights_digest
 from trace_erasure.pipeline.denoiser import Denoiser
 from trace_erasure.pipeline.fingerprint import digest_of
-from trace_erasure.pipeline.image_store import weights_digest
 
 CONTROLS = ("unknown", "random")
 BATCH = 8

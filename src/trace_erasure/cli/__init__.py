@@ -10,6 +10,7 @@ import sys
 # Importing a verb's module registers it; ``--help`` lists them in this order.
 from trace_erasure.cli import (  # noqa: F401  # noqa: F401  # noqa: F401
     attack,
+    cache,
     capacity,
     certify,
     compare,

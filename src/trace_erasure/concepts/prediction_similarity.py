@@ -6,16 +6,16 @@ from the name that it stands for. Predictions at the same noisy states have no s
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from trace_erasure.pipeline.content_digest import network_digest, text_digest
 from trace_erasure.pipeline.denoiser import EMPTY, Denoiser
 from trace_erasure.pipeline.rollouts import Rollouts, collect_rollouts
-from trace_erasure.utils.cache import cached
+from trace_erasure.utils.cache import cached, key_of
 
 STATES = 2
 STEPS = 4
@@ -33,21 +33,25 @@ def prediction_sketches(
 
     Random projections, at fixed states, early and late, on the way from noise to a picture of
     nothing in particular, with adapters off. Those of ``prompts`` are kept on disk, by the
-    prompts, the first one's embedding and the states.
+    prompts, the weights of network and text encoders, and the states.
     """
     with denoiser.without_adapters():
         empty = denoiser.encode([EMPTY])
         bank = collect_rollouts(denoiser, empty, range(STATES), steps=STEPS, guidance_scale=1.0)
-        key = hashlib.sha256(repr(list(prompts)).encode())
-        for known in (*denoiser.embeddings(prompts[:1]), bank.states.cpu()):
-            key.update(known.half().numpy().tobytes())
+        key = key_of(
+            __name__,
+            text_digest(denoiser.pipe),
+            network_digest(denoiser.pipe),
+            repr(list(prompts)),
+            bank.states.cpu().float().numpy().tobytes(),
+        )
 
         def every() -> Tensor:
             starts = range(0, len(prompts), BATCH)
             bar = tqdm(starts, desc="what words draw", leave=False, disable=None)
             return torch.cat([_predict(denoiser, bank, prompts[i : i + BATCH]) for i in bar])
 
-        found = cached("sketches", key, every)
+        found = cached("sketches", key, (len(prompts), len(VISITS), SKETCH), every)
         return found, _predict(denoiser, bank, own) if own else found[:0]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 
 import torch
@@ -13,9 +12,10 @@ from trace_erasure.concepts.alignment import PADDING_WEIGHT
 from trace_erasure.concepts.captions import captions_or_broad, that_fit
 from trace_erasure.errors import InputError
 from trace_erasure.math.second_moment import SecondMoment
+from trace_erasure.pipeline.content_digest import text_digest
 from trace_erasure.pipeline.denoiser import Denoiser
 from trace_erasure.pipeline.families.family import TOKENS
-from trace_erasure.utils.cache import cached
+from trace_erasure.utils.cache import cached, key_of
 
 ROWS = 8192
 """Embeddings that are held at once while the second moment is taken."""
@@ -28,15 +28,23 @@ def second_moment(
 
     Words count one each and padding as much as ``PADDING_WEIGHT`` words a caption; a pooled vector
     counts one. Depends on the text encoders alone, so it is computed once and cached on disk by
-    the encoders' hash.
+    the hash of their weights, of the tokenizers and of the captions.
     """
     captions = that_fit(denoiser, captions_or_broad(captions))
     if not captions:
         raise InputError("no caption fits the positions of this model. Pass shorter captions.")
-    key = hashlib.sha256(repr(captions).encode())
-    for part in denoiser.embeddings(["", captions[0]], stream):
-        key.update(part.float().numpy().tobytes())
-    return cached("second-moment", key, lambda: _second_moment(denoiser, captions, stream))
+    # The probe stands for what no weight says, such as the device and its arithmetic.
+    probe = denoiser.embeddings(["", captions[0]], stream)
+    key = key_of(
+        __name__,
+        text_digest(denoiser.pipe),
+        repr([stream, [length for _, length in denoiser.segments(stream)], captions]),
+        *(part.float().numpy().tobytes() for part in probe),
+    )
+    width = probe[0].shape[-1]
+    return cached(
+        "second-moment", key, (width, width), lambda: _second_moment(denoiser, captions, stream)
+    )
 
 
 def _second_moment(denoiser: Denoiser, captions: Sequence[str], stream: str) -> Tensor:

@@ -11,8 +11,9 @@ from PIL import Image
 from tqdm import tqdm
 
 from trace_erasure.errors import InputError
+from trace_erasure.pipeline.content_digest import weights_digest
 from trace_erasure.pipeline.families.registry import family_of
-from trace_erasure.pipeline.image_store import ImageStore, batch_ids, weights_digest
+from trace_erasure.pipeline.image_store import ImageStore, batch_ids
 from trace_erasure.pipeline.sampling import Sampling
 from trace_erasure.utils.numbers import check_integer, check_seed
 from trace_erasure.utils.sharding import check_shard

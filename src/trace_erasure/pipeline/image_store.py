@@ -9,12 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from peft.tuners.lora import LoraLayer
 from PIL import Image
-from torch import nn
 
 from trace_erasure.errors import InputError
-from trace_erasure.pipeline.fingerprint import tensor_bytes
 from trace_erasure.utils.atomic import atomic
 
 
@@ -61,23 +58,3 @@ def batch_ids(
         hashlib.sha256(f"{digest} {seed} {prompt}".encode()).hexdigest()[:24]
         for prompt, seed in zip(prompts, seeds, strict=True)
     ]
-
-
-def weights_digest(pipe: Any) -> str:
-    """Hash of a pipeline's weights as they stand, attached adapters and their strength included.
-
-    Two models can then never share stored pictures by being given the same name.
-    """
-    digest = hashlib.sha256()
-    for name, component in sorted(pipe.components.items()):
-        if not isinstance(component, nn.Module):
-            continue
-        for key, tensor in component.state_dict().items():
-            digest.update(f"{name}.{key} {tensor.dtype} {tuple(tensor.shape)}".encode())
-            digest.update(tensor_bytes(tensor.reshape(-1)))
-        for path, module in component.named_modules():
-            # An adapter's strength and whether it is on are attributes, not weights.
-            if isinstance(module, LoraLayer):
-                state = sorted(module.scaling.items()), module.active_adapters
-                digest.update(f"{path} {state} {module.disable_adapters}".encode())
-    return digest.hexdigest()[:16]

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from safetensors import SafetensorError
+
 from trace_erasure.errors import InputError
 
 
@@ -20,10 +22,11 @@ def atomic(file: Path) -> Iterator[Path]:
     try:
         yield partial
         os.replace(partial, file)
-    except OSError as error:
+    except (OSError, SafetensorError) as error:  # safetensors raises its own for a full disk
+        reason = getattr(error, "strerror", None) or error
         raise InputError(
-            f"cannot write {file}: {error.strerror or error}. Nothing was left there; choose an "
-            "existing folder that you may write to, on a disk with space left."
+            f"cannot write {file}: {reason}. Nothing was left there; choose an existing folder "
+            "that you may write to, on a disk with space left."
         ) from error
     finally:
         with suppress(OSError):

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.table import Table
 
 from trace_erasure.cli.printing.console import make_table
 from trace_erasure.errors import InputError
+
+if TYPE_CHECKING:
+    from trace_erasure.utils.cache import Kept
 
 
 def attacks() -> Table:
@@ -76,4 +81,13 @@ def objectives() -> Table:
     table = make_table("Objectives of the finetune", "name", "loss")
     for name, objective in OBJECTIVES.items():
         table.add_row(name, (objective.__doc__ or "").splitlines()[0])
+    return table
+
+
+def cached_files(files: Sequence[Kept]) -> Table:
+    """What is kept on disk between runs, by what it is."""
+    table = make_table("", "holds", "files", "MB")
+    for name in sorted({one.name for one in files}):
+        own = [one.size for one in files if one.name == name]
+        table.add_row(name or "left by a killed run", str(len(own)), f"{sum(own) / 1e6:.1f}")
     return table

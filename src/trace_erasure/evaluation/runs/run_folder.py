@@ -19,8 +19,9 @@ from trace_erasure.evaluation.runs.records import Verdict
 from trace_erasure.evaluation.runs.runner import Attachable, collect_verdicts
 from trace_erasure.evaluation.runs.verdict_files import VerdictFolder, read_verdicts, write_verdicts
 from trace_erasure.evaluation.tasks.task import Task
+from trace_erasure.pipeline.content_digest import weights_digest
 from trace_erasure.pipeline.fingerprint import digest_of
-from trace_erasure.pipeline.image_store import ImageStore, weights_digest
+from trace_erasure.pipeline.image_store import ImageStore
 from trace_erasure.utils.atomic import atomic
 from trace_erasure.utils.sharding import Shard
 
