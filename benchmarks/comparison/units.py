@@ -21,6 +21,7 @@ from trace_erasure.evaluation import (
     ScaledErasure,
     Task,
     Verdict,
+    judges_for,
     load_task,
     method_at_strength,
     shipped_classifiers,
@@ -133,12 +134,16 @@ def verdicts_of(
     benchmark: str, options: Namespace, pipe: Any, units: Sequence[Unit]
 ) -> list[list[Verdict]] | None:
     """The verdicts of every unit, or None while other processes are at work."""
-    judges, work = shipped_classifiers(options.device), RunFolder(folder_of(options))
+    work = RunFolder(folder_of(options))
     work.note(benchmark=benchmark, commit=commit())
+    judges: dict[str, list[Any]] = {}
+    for task in {unit.task.name: unit.task for unit in units}.values():
+        named = judges_for(task) if task.judges else shipped_classifiers(options.device)
+        judges[task.name] = [*named]
     return shared_out(
         units,
         options.shard,
-        lambda unit, draw: measure(pipe, unit, judges, work, options.model, draw),
+        lambda unit, draw: measure(pipe, unit, judges[unit.task.name], work, options.model, draw),
     )
 
 

@@ -13,9 +13,12 @@ from trace_erasure.artifact.erasure import Erasure
 from trace_erasure.baselines.base import Baseline, Method
 from trace_erasure.concepts.concept import Concept
 from trace_erasure.world import load_world
+from trace_erasure.world.scenes import load_scenes
 
 KINDS = {"objects": "object", "styles": "style", "identities": "identity", "hazard": "explicit"}
 """Task to the kind of its concepts."""
+SCENE_KINDS = {"implied": "object", "mark": "object"}
+"""The same for tasks of emoji-scenes."""
 
 Owner = tuple[str, str]
 """Task and concept that an erasure is made for."""
@@ -24,12 +27,15 @@ Owner = tuple[str, str]
 def concepts_of(task: str, name: str) -> tuple[Concept, ...]:
     """What to erase for one row of ``task``: one concept, or all weapons together.
 
-    The task's name is one of ``KINDS``, with anything before a hyphen: ``dev-objects``.
+    The task's name is one of ``KINDS``, with anything before a hyphen: ``dev-objects``; or one of
+    ``SCENE_KINDS``.
     """
-    kind, world = KINDS[task.rpartition("-")[2]], load_world()
+    kind, world = (KINDS | SCENE_KINDS)[task.rpartition("-")[2]], load_world()
     if kind == "explicit":  # the members, and the word for all of them
         words = [*(thing.name for thing in world.group("weapons")), "weapon"]
         return tuple(Concept(word, kind=kind) for word in words)
+    if task == "mark":  # the task calls it what it is, prompts call it a stamp
+        name = load_scenes().mark.method[0].split(" ", 1)[1]
     return (Concept(world.styles.get(name, name) if kind == "style" else name, kind=kind),)
 
 

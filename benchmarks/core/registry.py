@@ -52,6 +52,7 @@ BENCHMARKS = {
     ),
     "compare": Benchmark("comparison.table", "TRACE beside the methods that others published"),
     "ablation": Benchmark("comparison.ablation", "TRACE with one of its parts changed"),
+    "scenes": Benchmark("scenes.gate", "TRACE's stages where no word names the concept"),
     "many": Benchmark("merging.many", "one to fifty concepts erased at once"),
     "many-switch": Benchmark(
         "merging.switch", "25 concepts merged, one more, one less", MODEL_AND_WORK

@@ -1,0 +1,1 @@
+"""Benchmarks on emoji-scenes: what no word names."""

@@ -1,0 +1,49 @@
+"""The methods of the gate: TRACE's stages and windows, and published methods beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from benchmarks.comparison.settings import SETTINGS, selected
+from benchmarks.core.models import MODEL
+from trace_erasure.baselines.base import Method
+from trace_erasure.baselines.trace import Trace
+from trace_erasure.config import FinetuneConfig
+from trace_erasure.evaluation import Task
+from trace_erasure.world import load_world
+from trace_erasure.world.scenes import load_scenes
+
+TRACE = "trace"
+OWN = ("fast", TRACE, "both, all-time", "both, early", "stage 2 alone")
+PUBLISHED = ("esd-x", "esd-u", "uce", "mace", "ant-multi", "speed")
+METHODS = (*OWN, *PUBLISHED)
+FINETUNE = FinetuneConfig(rank=8, steps=120)
+"""Stage 2 on prompts that name nothing, chosen on ``gate.DEVELOPMENT``."""
+
+
+def state_prompts_of(task: str, concept: str) -> tuple[str, ...]:
+    """What a method is told: the scenes that a user would name, none that a test asks for."""
+    scenes = [scene for scene in load_scenes().scenes if scene.context]
+    if task == "implied":
+        scenes = [scene for scene in scenes if scene.implies == concept]
+    elif task == "scenes-hazard":
+        weapons = {thing.name for thing in load_world().group("weapons")}
+        scenes = [scene for scene in scenes if scene.implies in weapons]
+    return tuple(scene.phrase for scene in scenes)
+
+
+def methods_for(task: Task, names: Sequence[str], finetune: FinetuneConfig) -> dict[str, Method]:
+    """Name to method, for a task of one concept. Published ones have the settings of emoji-sd,
+    from whose weights emoji-scenes was trained on."""
+    (concept,) = task.concepts
+    told = replace(finetune, state_prompts=state_prompts_of(task.name, concept))
+    own: dict[str, Method] = {
+        "fast": Trace(),
+        TRACE: Trace(finetune=told),
+        "both, all-time": Trace(finetune=replace(told, window="all")),
+        "both, early": Trace(finetune=replace(told, window="early")),
+        "stage 2 alone": Trace(closed_form=None, finetune=told),
+    }
+    others = [name for name in names if name not in own]
+    return {name: own[name] for name in names if name in own} | selected(SETTINGS, MODEL, others)
