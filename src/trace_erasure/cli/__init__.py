@@ -8,13 +8,14 @@ from __future__ import annotations
 import sys
 
 # Importing a verb's module registers it; ``--help`` lists them in this order.
-from trace_erasure.cli import (  # noqa: F401  # noqa: F401  # noqa: F401
+from trace_erasure.cli import (  # noqa: F401
     attack,
     cache,
     capacity,
     certify,
     compare,
     demo,
+    doctor,
     erase,
     evaluate,
     forecast,

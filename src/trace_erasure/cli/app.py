@@ -57,7 +57,6 @@ app = typer.Typer(
     cls=Verbs,
     help="Remove concepts from a text-to-image model, and measure what that did.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
