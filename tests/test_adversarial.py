@@ -11,6 +11,7 @@ import torch
 from trace_erasure.artifact.erasure import Erasure
 from trace_erasure.concepts.captions import broad_captions
 from trace_erasure.concepts.concept import Concept
+from trace_erasure.concepts.steered_prompts import SteeredPrompts
 from trace_erasure.config import ADVERSARIAL_FINETUNE, EraseConfig, FinetuneConfig
 from trace_erasure.math.lowrank import LowRank
 from trace_erasure.math.objectives import mean_square
@@ -117,7 +118,8 @@ def test_an_adversary_without_stage_1_meets_the_surrogate_and_others_notice_litt
     asked, instead = ([t.format(x=x) for t in SENTENCES] for x in ("fox", "dog"))
     stage_1 = erase(pipe, "fox", surrogate="dog").closed_form
     adapters.attach(denoiser, stage_1, "stage_1")
-    data = prepare_finetune_data(denoiser, asked, instead, broad_captions()[:8], settings, seed=0)
+    prompts = SteeredPrompts.own(asked, instead)
+    data = prepare_finetune_data(denoiser, prompts, broad_captions()[:8], settings, seed=0)
     switch_off = partial(adapters.switched_off, denoiser, "stage_1")
     found = stage2.finetune_adapter(denoiser, data, settings, 0, switch_off=switch_off)
     assert len(found.losses) == settings.steps

@@ -6,7 +6,6 @@ import importlib
 import json
 import subprocess
 import sys
-from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -19,7 +18,7 @@ from support.cli import call, fails
 from trace_erasure import Erasure
 from trace_erasure.artifact.record import TraceRecord
 from trace_erasure.config import FinetuneConfig
-from trace_erasure.config_file import load_config
+from trace_erasure.config_file import load_config, parse_config
 from trace_erasure.errors import NonFiniteError
 from trace_erasure.testing import tiny_stable_diffusion
 
@@ -118,9 +117,17 @@ def test_dry_run_shows_the_resolved_spec_and_writes_nothing(spec, tmp_path):
 
 def test_stage_2_is_trained_where_it_is_asked_for(model, spec, tmp_path):
     asked = ["--model", model, "--concept", "fox", "--surrogate", "dog", "--dry-run"]
-    for given, wanted in (([], None), (["--finetune"], asdict(FinetuneConfig()))):
-        shown = yaml.safe_load(call("erase", *asked, *given).stdout)
-        assert shown["finetune"] == wanted
+    usual = FinetuneConfig()
+    scenes = FinetuneConfig(state_prompts=("a kitchen", "a chef"))
+    for given, wanted in (
+        ([], None),
+        (["--finetune"], usual),
+        (["--preset", "trace"], usual),
+        (["--preset", "trace", "--no-finetune"], None),
+        (["--state-prompt", "a kitchen", "--state-prompt", "a chef"], scenes),
+    ):
+        found = parse_config(call("erase", *asked, *given).stdout).erase
+        assert found.finetune == wanted
     out = tmp_path / "out"
     assert call("erase", spec, "--out", out, "--no-finetune", "--quiet").exit_code == 0
     assert not Erasure.load(out / "fox.safetensors").finetuned
@@ -196,6 +203,8 @@ def test_interrupted_before_any_work(spec, tmp_path, monkeypatch):
         (["--concept", "fox", "--surrogate", "Fox"], "nothing would change"),
         (["--concept", "fox", "--no-closed-form"], "nothing would be erased"),
         (["SPEC", "--no-finetune", "--no-closed-form"], "nothing would be erased"),
+        (["SPEC", "--preset", "slow"], "preset is 'slow'; allowed: fast, trace, hardened"),
+        (["SPEC", "--no-finetune", "--state-prompt", "a chef"], "Leave out --no-finetune"),
         (["SPEC", "--concept", "fox"], "both say what to erase"),
         (["SPEC", "--model", "nowhere"], "there is no model 'nowhere'"),
         (["SPEC", "--out", "SPEC"], "cannot make the folder"),
@@ -345,6 +354,6 @@ def test_validate_writes_out_every_default(spec, tmp_path):
     again = tmp_path / "again.yaml"
     again.write_text(result.stdout, "utf-8")
     assert load_config(again) == load_config(spec)
-    assert "learning_rate: 0.001" in result.stdout
+    assert "early: 0.5" in result.stdout
     spec.write_text("model: a\nconcept: [fox]\n", "utf-8")
     assert "unknown key 'concept'; the nearest is 'concepts'" in fails(call("validate", spec))

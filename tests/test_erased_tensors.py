@@ -78,6 +78,8 @@ SHORT = FinetuneConfig(
     retain_trajectories=3,
     sampler_steps=3,
     noise_level=0.6,
+    learning_rate=1e-3,
+    guidance_scale=3.0,
 )
 SETTINGS: dict[str, dict[str, Any]] = {
     "trace": {"finetune": SHORT},

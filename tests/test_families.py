@@ -19,6 +19,7 @@ from trace_erasure.artifact import lora_file
 from trace_erasure.artifact.erasure import Erasure
 from trace_erasure.concepts.alignment import Span, align, align_in_place, concept_columns, locate
 from trace_erasure.concepts.concept import Concept, ResolvedConcept, fill_template
+from trace_erasure.concepts.steered_prompts import SteeredPrompts
 from trace_erasure.config import ClosedFormConfig, FinetuneConfig
 from trace_erasure.config_file import parse_config
 from trace_erasure.errors import InputError
@@ -501,9 +502,12 @@ def test_two_steps_of_training_leave_the_teacher_the_base(case):
     denoiser = Denoiser(case.pipe())
     settings = replace(QUICK, noise_level=case.late)
     data = prepare_finetune_data(
-        denoiser, ["a fox", "a photo of a fox"], ["a dog", "a photo of a dog"],
-        CAPTIONS, settings, 0,
-    )  # fmt: skip
+        denoiser,
+        SteeredPrompts.own(["a fox", "a photo of a fox"], ["a dog", "a photo of a dog"]),
+        CAPTIONS,
+        settings,
+        0,
+    )
     assert len(data.late) and len(data.early)
     rollouts = data.concept_rollouts
     inputs = rollouts.states[:1], rollouts.timesteps[:1], data.concept[[0]]

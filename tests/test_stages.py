@@ -13,6 +13,7 @@ from diffusers import (
 )
 
 from trace_erasure.concepts.concept import Concept, ResolvedConcept, fill_template
+from trace_erasure.concepts.steered_prompts import SteeredPrompts
 from trace_erasure.config import ClosedFormConfig, FinetuneConfig
 from trace_erasure.errors import InputError, NonFiniteError
 from trace_erasure.pipeline import adapters
@@ -109,8 +110,7 @@ def test_strength_scales_the_closed_form_exactly():
 def data_for(denoiser: Denoiser, settings: FinetuneConfig = QUICK) -> FinetuneData:
     return prepare_finetune_data(
         denoiser,
-        ["a fox", "a picture of a fox"],
-        ["a cat", "a picture of a cat"],
+        SteeredPrompts.own(["a fox", "a picture of a fox"], ["a cat", "a picture of a cat"]),
         CAPTIONS,
         settings,
         0,

@@ -27,6 +27,7 @@ from benchmarks.core.rows import RESULTS, read_rows, replace_rows, rows_file
 from benchmarks.scale.memory import GIB, states_of
 from benchmarks.scale.shapes import RANDOM, SIZES, whole
 from trace_erasure.concepts.concept import fill_template
+from trace_erasure.concepts.steered_prompts import SteeredPrompts
 from trace_erasure.concepts.templates import TEMPLATES
 from trace_erasure.config import FinetuneConfig
 from trace_erasure.errors import InputError
@@ -67,9 +68,8 @@ def measured(family: str) -> Iterator[tuple[int, dict[str, float]]]:
             for word in ("fox", "cat", "dog")
         )
         with adapters.frozen(denoiser):
-            data = prepare_finetune_data(
-                denoiser, prompts[:FEW], others[:FEW], kept[:FEW], settings, seed=0
-            )
+            steered = SteeredPrompts.own(prompts[:FEW], others[:FEW])
+            data = prepare_finetune_data(denoiser, steered, kept[:FEW], settings, seed=0)
             torch.cuda.reset_peak_memory_stats()
             ended: list[float] = []
 

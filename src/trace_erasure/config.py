@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from trace_erasure.concepts.concept import Concept
 from trace_erasure.errors import InputError
 from trace_erasure.math.objective_names import NAMES as OBJECTIVES
 from trace_erasure.utils.numbers import check_flag, check_integer, check_number, check_seed
-from trace_erasure.utils.words import fold
+from trace_erasure.utils.words import check_phrases, fold
 
 HARDENING = ("off", "closed_form", "adversarial")
 WINDOWS = ("late", "early", "all")
+LEVELS_BY = ("profile", "oracle")
+LAYERS = ("text", "cross", "blocks")
+"""What stage 2 may train: the layers that carry the prompt's keys and values (those that the family
+trains by default), every layer on the text's side of attention, or every linear layer of the
+blocks."""
 MODES = ("equality", "ridge", "null_space")
 
 
@@ -63,43 +70,60 @@ class FinetuneConfig:
     """Stage 2.
 
     Attributes:
-        objective: ``anchor``, ``reverse_cfg`` or ``margin`` (see ``math.objectives``).
+        state_prompts: prompts whose pictures show the concept although no word names it, such as
+            ``a kitchen``. States of their trajectories are steered, as far as the concept appears
+            in them, and held where it does not. Empty: the concept's own prompts.
+        objective: ``anchor``, ``reverse_cfg``, ``margin`` or ``without_guidance`` (see
+            ``math.objectives``). None is ``without_guidance`` with state prompts, where an anchor
+            would put the surrogate into the scene; else ``anchor``.
         eta: strength of the objective; at most 1, beyond which targets leave the data.
         noise_level: τ; concept states at or below it are steered away, states above it are held
-            where stage 1 leaves them. None measures it from the trajectory profile.
+            where stage 1 leaves them. None finds it as ``noise_level_by`` says.
+        noise_level_by: ``profile``, from the trajectory profile; or ``oracle``, the smallest τ at
+            which perfect steering removes the concept.
         window: which states are steered: ``late``, those; ``early`` turns the two round; ``all``
             holds none. The terms of the loss keep their names.
-        steps, batch, rank, learning_rate: of the LoRA; ``batch`` counts concept states.
+        layers: which layers are trained, one of ``LAYERS``.
+        steps, batch, rank: of the LoRA; ``batch`` counts concept states.
+        learning_rate: None is in proportion to the layers' weights and their number.
         late, early, empty, retain: weights of the four loss terms.
         trajectories, retain_trajectories, sampler_steps, guidance_scale: of the cached rollouts.
+            Networks with distilled guidance are told ``guidance_scale`` in training, too.
     """
 
-    objective: str = "anchor"
+    state_prompts: tuple[str, ...] = ()
+    objective: str | None = None
     eta: float = 1.0
     noise_level: float | None = None
+    noise_level_by: str = "profile"
     window: str = "late"
-    steps: int = 60
+    layers: str = "text"
+    steps: int = 90
     batch: int = 8
     rank: int = 4
-    learning_rate: float = 1e-3
+    learning_rate: float | None = None
     late: float = 1.0
     early: float = 0.5
     empty: float = 0.5
     retain: float = 1.0
     trajectories: int = 16
-    retain_trajectories: int = 48
+    retain_trajectories: int = 24
     sampler_steps: int = 12
-    guidance_scale: float = 3.0
+    guidance_scale: float = 3.5
 
     def __post_init__(self) -> None:
-        _check(
-            self.objective in OBJECTIVES,
-            "finetune.objective",
-            self.objective,
-            ", ".join(OBJECTIVES),
-        )
+        prompts = check_phrases(self.state_prompts, "finetune.state_prompts")
+        object.__setattr__(self, "state_prompts", prompts)
+        known = self.objective is None or self.objective in OBJECTIVES
+        _check(known, "finetune.objective", self.objective, ", ".join(OBJECTIVES))
         check_number("finetune.eta", self.eta, 0, 1)
-        _check(self.window in WINDOWS, "finetune.window", self.window, ", ".join(WINDOWS))
+        for name, allowed in (
+            ("noise_level_by", LEVELS_BY),
+            ("window", WINDOWS),
+            ("layers", LAYERS),
+        ):
+            value = getattr(self, name)
+            _check(value in allowed, f"finetune.{name}", value, ", ".join(allowed))
         check_number("finetune.noise_level", self.noise_level, 0, 1, optional=True, exclusive=True)
         for name in (
             "steps",
@@ -112,7 +136,12 @@ class FinetuneConfig:
             check_integer(f"finetune.{name}", getattr(self, name), 1)
         for name in ("late", "early", "empty", "retain", "guidance_scale"):
             check_number(f"finetune.{name}", getattr(self, name), 0)
-        check_number("finetune.learning_rate", self.learning_rate, 0, exclusive=True)
+        check_number("finetune.learning_rate", self.learning_rate, 0, optional=True, exclusive=True)
+
+    @property
+    def objective_name(self) -> str:
+        """The objective, the default named."""
+        return self.objective or ("without_guidance" if self.state_prompts else "anchor")
 
 
 ADVERSARIAL_FINETUNE = FinetuneConfig(steps=120, rank=8, learning_rate=2e-3)
@@ -183,6 +212,27 @@ class EraseConfig:
                 "both stages are switched off: nothing would be erased. Keep the closed form, or "
                 "set finetune."
             )
+
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "fast": {},
+    "trace": {"finetune": FinetuneConfig()},
+    "hardened": {"hardening": "closed_form"},
+}
+"""Settings of ``EraseConfig`` by name: the closed form alone, in seconds; the method of the paper,
+both stages; and what holds against typing errors and prompts that were searched for."""
+
+
+def preset(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of a preset, with ``given`` ones in their place.
+
+    Raises ``InputError`` for an unknown name.
+
+    >>> preset("trace", {"hardening": "off"})["finetune"] == FinetuneConfig()
+    True
+    """
+    _check(name in PRESETS, "preset", name, ", ".join(PRESETS))
+    return {**PRESETS[name], **given}
 
 
 def _check_concepts(concepts: tuple[Concept, ...]) -> None:

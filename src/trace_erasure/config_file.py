@@ -6,7 +6,8 @@
       - {phrase: Mira Solberg, kind: identity}
       - {phrase: knife, only_with: clown}
     closed_form: {directions: 4}
-    finetune: {rank: 8}       # {} is the usual one; null, as it is without this line, is none
+    preset: trace             # fast without this line; the keys below go before it
+    finetune: {rank: 8}       # {} is the usual one, null is none
     seed: 0
 
 Every key of ``Concept``, ``ClosedFormConfig`` and ``FinetuneConfig`` may be given; a missing key
@@ -31,14 +32,14 @@ from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 import yaml
 
 from trace_erasure.concepts.concept import Concept
-from trace_erasure.config import ClosedFormConfig, EraseConfig, FinetuneConfig
+from trace_erasure.config import ClosedFormConfig, EraseConfig, FinetuneConfig, preset
 from trace_erasure.errors import InputError
 from trace_erasure.utils.atomic import atomic
 from trace_erasure.utils.safe_yaml import parse_yaml, read_text
 from trace_erasure.utils.words import fold
 
 STAGES = {"closed_form": ClosedFormConfig, "finetune": FinetuneConfig}
-KEYS = ("model", "concepts", *STAGES, "seed", "hardening")
+KEYS = ("model", "concepts", "preset", *STAGES, "seed", "hardening")
 LONGEST_NAME = 60
 RESERVED_NAMES = frozenset(
     ("con", "prn", "aux", "nul", *(f"{kind}{i}" for kind in ("com", "lpt") for i in range(1, 10)))
@@ -131,6 +132,7 @@ def _run(raw: Mapping[str, Any]) -> RunConfig:
     if "hardening" in raw:
         options["hardening"] = _value(str, raw["hardening"], "hardening")
     model = _value(str, raw["model"], "model")
+    options = preset(_value(str, raw.get("preset", "fast"), "preset"), options)
     return RunConfig(model, EraseConfig(tuple(concepts), **options))
 
 

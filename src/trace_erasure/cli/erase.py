@@ -13,6 +13,7 @@ from trace_erasure.cli import options
 from trace_erasure.cli.app import app, narration, note_replaced, output_folder
 from trace_erasure.cli.selection import request_of
 from trace_erasure.concepts.concept import KINDS
+from trace_erasure.errors import InputError
 
 if TYPE_CHECKING:
     from trace_erasure.artifact.record import TraceRecord
@@ -41,9 +42,23 @@ def erase(
     seed: Annotated[
         int | None, typer.Option(help="Of every random choice. Default: the spec's, or 0.")
     ] = None,
+    preset: Annotated[
+        str | None,
+        typer.Option(
+            help="fast (closed form), trace (both stages) or hardened. Default: the spec's, or "
+            "fast."
+        ),
+    ] = None,
     finetune: Annotated[
         bool | None,
         typer.Option(help="Train the LoRA of stage 2, too. Default: the spec's, or not."),
+    ] = None,
+    state_prompt: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A prompt whose pictures show the concept though no word names it, such as 'a "
+            "kitchen'; stage 2 is trained on them. Repeatable."
+        ),
     ] = None,
     no_closed_form: Annotated[
         bool, typer.Option("--no-closed-form", help="With --finetune: training only.")
@@ -67,8 +82,9 @@ def erase(
     from trace_erasure.cli.printing.console import print_table
 
     asked = request_of(spec, model, concept, surrogate, kind)
-    changed = _with_options(asked.erase, seed, finetune, no_closed_form, hardening)
-    asked = replace(asked, erase=changed)
+    config = asked.erase if preset is None else _with_preset(asked.erase, preset)
+    config = _with_options(config, seed, finetune, no_closed_form, hardening)
+    asked = replace(asked, erase=_with_states(config, state_prompt, finetune))
     started = time.perf_counter()
     with narration(quiet):
         pipe = options.Loading(dtype, device, variant, revision).load(asked.model)
@@ -97,6 +113,27 @@ def _with_options(
     changes |= {} if hardening is None else {"hardening": hardening}
     changes |= {"closed_form": None} if no_closed_form else {}
     return replace(config, **changes)
+
+
+def _with_preset(config: EraseConfig, name: str) -> EraseConfig:
+    """``config`` with the settings of a preset; its concepts and its seed stay."""
+    from trace_erasure.config import EraseConfig, preset
+
+    return EraseConfig(config.concepts, seed=config.seed, **preset(name, {}))
+
+
+def _with_states(
+    config: EraseConfig, prompts: list[str] | None, finetune: bool | None
+) -> EraseConfig:
+    """``config`` with state prompts, which turn stage 2 on."""
+    from trace_erasure.config import FinetuneConfig
+
+    if not prompts:
+        return config
+    if finetune is False:
+        raise InputError("--state-prompt is for stage 2. Leave out --no-finetune.")
+    settings = config.finetune or FinetuneConfig()
+    return replace(config, finetune=replace(settings, state_prompts=tuple(prompts)))
 
 
 def _erase_to(out: Path, pipe: Any, asked: RunConfig) -> tuple[TraceRecord, Path]:

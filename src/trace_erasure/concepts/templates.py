@@ -64,3 +64,11 @@ TOGETHER: dict[str, tuple[str, ...]] = {
     ),
 }
 TOGETHER["explicit"] = TOGETHER["object"]
+
+# A prompt {y} that does not name the concept, with the concept named in it.
+NAMED_IN: dict[str, str] = {
+    "object": "{y} with a {x}",
+    "style": "{y}, {x} style",
+    "identity": "{y} with {x}",
+}
+NAMED_IN["explicit"] = NAMED_IN["object"]

@@ -2,12 +2,15 @@
 
 e_p, e_0 and e_s are the frozen teacher's outputs for the concept prompt, the empty prompt and the
 surrogate prompt at the same state; e is the student's output for the concept prompt. Every
-function returns one loss a state, (n,), the mean over all other dimensions.
+function returns one loss a state, (n,), the mean over all other dimensions. Every loss depends on
+differences alone, so that all outputs may be moved by the same amount: ``displaced`` aims at
+states of another prompt.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 from jaxtyping import Float
 from torch import Tensor
@@ -15,6 +18,7 @@ from torch import Tensor
 from trace_erasure.math.objective_names import NAMES
 
 Objective = Callable[[Tensor, Tensor, Tensor, Tensor, float], Tensor]
+Target = Callable[[Tensor, Tensor, Tensor, float], Tensor]
 
 
 def mean_square(difference: Float[Tensor, " n *shape"]) -> Float[Tensor, " n"]:
@@ -22,29 +26,44 @@ def mean_square(difference: Float[Tensor, " n *shape"]) -> Float[Tensor, " n"]:
     return difference.square().flatten(1).mean(1)
 
 
-def reverse_cfg(
-    e: Float[Tensor, " n *shape"],
+def anchor_target(
     e_p: Float[Tensor, " n *shape"],
     e_0: Float[Tensor, " n *shape"],
     e_s: Float[Tensor, " n *shape"],
     eta: float,
-) -> Float[Tensor, " n"]:
-    """‖e − [e_0 − η (e_p − e_0)]‖²: guidance reversed (ESD, arXiv 2303.07345).
-
-    η = 0 aims at the empty prompt.
-    """
-    return mean_square(e - (e_0 - eta * (e_p - e_0)))
+) -> Float[Tensor, " n *shape"]:
+    """e_p + η (e_s − e_p): the surrogate's prediction at η = 1."""
+    return e_p + eta * (e_s - e_p)
 
 
-def anchor(
-    e: Float[Tensor, " n *shape"],
+def reverse_cfg_target(
     e_p: Float[Tensor, " n *shape"],
     e_0: Float[Tensor, " n *shape"],
     e_s: Float[Tensor, " n *shape"],
     eta: float,
-) -> Float[Tensor, " n"]:
-    """‖e − [e_s − (1 − η)(e_s − e_p)]‖²: the surrogate's prediction at η = 1, bounded."""
-    return mean_square(e - (e_p + eta * (e_s - e_p)))
+) -> Float[Tensor, " n *shape"]:
+    """e_0 − η (e_p − e_0): guidance reversed (ESD, arXiv 2303.07345); η = 0 is the empty prompt."""
+    return e_0 - eta * (e_p - e_0)
+
+
+def without_guidance_target(
+    e_p: Float[Tensor, " n *shape"],
+    e_0: Float[Tensor, " n *shape"],
+    e_s: Float[Tensor, " n *shape"],
+    eta: float,
+) -> Float[Tensor, " n *shape"]:
+    """e_p − η (e_p − e_0): the concept's guidance taken off; at η = 1 the empty prompt."""
+    return e_p - eta * (e_p - e_0)
+
+
+def margin_target(
+    e_p: Float[Tensor, " n *shape"],
+    e_0: Float[Tensor, " n *shape"],
+    e_s: Float[Tensor, " n *shape"],
+    eta: float,
+) -> Float[Tensor, " n *shape"]:
+    """e_p + ½ (1 + η)(e_s − e_p): the nearest point to e_p at which the margin's loss is 0."""
+    return e_p + 0.5 * (1 + eta) * (e_s - e_p)
 
 
 def margin(
@@ -63,4 +82,69 @@ def margin(
     return (mean_square(e - e_s) - mean_square(e - e_p) + eta * gap).clamp(min=0)
 
 
-OBJECTIVES: dict[str, Objective] = dict(zip(NAMES, (anchor, reverse_cfg, margin), strict=True))
+def anchor(
+    e: Float[Tensor, " n *shape"],
+    e_p: Float[Tensor, " n *shape"],
+    e_0: Float[Tensor, " n *shape"],
+    e_s: Float[Tensor, " n *shape"],
+    eta: float,
+) -> Float[Tensor, " n"]:
+    """‖e − [e_p + η (e_s − e_p)]‖²: the surrogate's prediction at η = 1, bounded."""
+    return mean_square(e - anchor_target(e_p, e_0, e_s, eta))
+
+
+def reverse_cfg(
+    e: Float[Tensor, " n *shape"],
+    e_p: Float[Tensor, " n *shape"],
+    e_0: Float[Tensor, " n *shape"],
+    e_s: Float[Tensor, " n *shape"],
+    eta: float,
+) -> Float[Tensor, " n"]:
+    """‖e − [e_0 − η (e_p − e_0)]‖²: guidance reversed (ESD, arXiv 2303.07345)."""
+    return mean_square(e - reverse_cfg_target(e_p, e_0, e_s, eta))
+
+
+def without_guidance(
+    e: Float[Tensor, " n *shape"],
+    e_p: Float[Tensor, " n *shape"],
+    e_0: Float[Tensor, " n *shape"],
+    e_s: Float[Tensor, " n *shape"],
+    eta: float,
+) -> Float[Tensor, " n"]:
+    """‖e − [e_p − η (e_p − e_0)]‖²: the concept's guidance taken off."""
+    return mean_square(e - without_guidance_target(e_p, e_0, e_s, eta))
+
+
+class Outputs(NamedTuple):
+    """The frozen teacher's outputs that an objective compares, (n, …) each."""
+
+    e_p: Tensor
+    e_0: Tensor
+    e_s: Tensor
+
+
+def displaced(
+    e_x: Float[Tensor, " n *shape"], outputs: Outputs, share: Float[Tensor, " n"]
+) -> Outputs:
+    """``outputs`` moved to states whose own prompt is another one, and steered by a share.
+
+    At e_x, the teacher's output for the state's own prompt, stands e_p; the steps to e_0 and e_s
+    are ``share`` times as long. Share 1 at e_x = e_p changes nothing; share 0 leaves one point.
+    """
+    part = share.reshape(-1, *(1,) * (e_x.ndim - 1))
+    e_p, e_0, e_s = outputs
+    return Outputs(e_x, e_x + part * (e_0 - e_p), e_x + part * (e_s - e_p))
+
+
+TARGETS: dict[str, Target] = dict(
+    zip(
+        NAMES,
+        (anchor_target, reverse_cfg_target, margin_target, without_guidance_target),
+        strict=True,
+    )
+)
+"""Where each objective wants the student's output to be."""
+
+OBJECTIVES: dict[str, Objective] = dict(
+    zip(NAMES, (anchor, reverse_cfg, margin, without_guidance), strict=True)
+)

@@ -70,6 +70,11 @@ class NoisePoint:
         """σ / (α + σ), from 0 (clean) to 1 (noise): the same meaning for every family."""
         return self.sigma / (self.alpha + self.sigma)
 
+    @property
+    def clean_gain(self) -> Float[Tensor, "*batch"]:
+        """σ / |d|: by how much x₀ moves where the network's output moves by 1."""
+        return self.sigma / (self.alpha * self.b - self.sigma * self.a).abs()
+
     def expand(self, states: Float[Tensor, " n *shape"]) -> NoisePoint:
         """The same numbers shaped (n, 1, …), to broadcast over ``states`` on their device."""
         shape = (-1,) + (1,) * (states.ndim - 1)

@@ -151,7 +151,7 @@ class GuidanceProfile:
 
     Attributes:
         noise_levels: (steps,) noisy to clean.
-        energy: (steps,) share of ‖e_p − e_s‖² at each level; sums to 1.
+        energy: (steps,) share of ‖x̂₀(p) − x̂₀(s)‖² at each level; sums to 1.
     """
 
     noise_levels: list[float]
@@ -167,14 +167,20 @@ class GuidanceProfile:
         return max(self.noise_levels)
 
 
-def guidance_profile(rollouts: Rollouts, concept: Tensor, other: Tensor) -> GuidanceProfile:
-    """The share of the concept's guidance energy at each noise level.
+def guidance_profile(
+    denoiser: Denoiser, rollouts: Rollouts, concept: Tensor, other: Tensor
+) -> GuidanceProfile:
+    """The share of the concept's guidance energy at each noise level, in units of x₀.
+
+    There it means the same for every prediction type: the network's own output weighs the same
+    difference of the picture by a factor that depends on the noise level and on what it predicts.
 
     Args:
         concept, other: (n, …) outputs of the frozen model at the states, for the concept prompt
             and for the surrogate or empty prompt.
     """
-    energy = mean_square(concept - other).double().cpu()
+    gain = denoiser.noise_point(rollouts.timesteps).clean_gain.double().cpu()
+    energy = gain.square() * mean_square(concept - other).double().cpu()
     levels, index = rollouts.noise_levels.unique(return_inverse=True)
     per_level = torch.zeros(len(levels), dtype=torch.float64).index_add(0, index, energy)
     order = levels.argsort(descending=True)

@@ -23,6 +23,7 @@ def regenerate(
     conditioning: Conditioning,
     goal: Tensor,
     *,
+    guidance: float = 1.0,
     steps: int = STEPS,
     radius: float = RADIUS,
 ) -> Conditioning:
@@ -31,7 +32,8 @@ def regenerate(
     Projected gradient descent (Madry et al. 2018) on ‖e_θ(z, p + δ) − goal‖², every token's δ
     within ``radius`` of its length. Each step starts from the best δ seen so far and is half as
     long after one that overshot, so that no state ends worse than it began. The network's own
-    gradients are left as they were; what comes back has none.
+    gradients are left as they were; what comes back has none. ``guidance`` is told to networks
+    with distilled guidance.
     """
     tokens = conditioning.tokens.detach()
     limit = radius * tokens.norm(dim=-1, keepdim=True)
@@ -42,7 +44,8 @@ def regenerate(
     for step in range(steps + 1):
         trial = trial.detach().requires_grad_(True)
         moved = replace(conditioning, tokens=tokens + trial)
-        loss = mean_square(denoiser.predict(states, timesteps, moved).float() - goal)
+        output = denoiser.predict(states, timesteps, moved, guidance).float()
+        loss = mean_square(output - goal)
         (gradient,) = torch.autograd.grad(loss.sum(), trial)
         loss = loss.detach()[:, None, None]
         better = loss < least

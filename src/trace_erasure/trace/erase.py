@@ -9,7 +9,7 @@ from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
@@ -19,8 +19,8 @@ from trace_erasure.artifact.merge_statistics import MergeStatistics
 from trace_erasure.artifact.provenance import heading, versions
 from trace_erasure.artifact.record import FinetuneRecord, TraceRecord, TrajectoryProfile
 from trace_erasure.concepts.concept import Concept
-from trace_erasure.concepts.resolve import prompt_pairs
 from trace_erasure.config import ClosedFormConfig, EraseConfig, FinetuneConfig
+from trace_erasure.config import preset as preset_settings
 from trace_erasure.errors import InputError
 from trace_erasure.math.lowrank import LowRank
 from trace_erasure.pipeline import adapters, conditions
@@ -34,6 +34,9 @@ from trace_erasure.trace.training import OnStep
 
 log = logging.getLogger("trace_erasure")
 
+OfPreset = Literal["of the preset"]
+OF_PRESET: OfPreset = "of the preset"
+"""Stands for a setting that the preset decides."""
 CLOSED_FORM_ADAPTER = "trace_closed_form"
 
 
@@ -43,10 +46,11 @@ def erase(  # noqa: PLR0913 - a verb: its options are keyword-only
     *,
     surrogate: str | None = None,
     kind: str = "object",
-    closed_form: ClosedFormConfig | None = ClosedFormConfig(),
-    finetune: FinetuneConfig | None = None,
+    preset: str = "fast",
+    closed_form: ClosedFormConfig | OfPreset | None = OF_PRESET,
+    finetune: FinetuneConfig | OfPreset | None = OF_PRESET,
     seed: int = 0,
-    hardening: str = "off",
+    hardening: str = OF_PRESET,
     captions: Sequence[str] | None = None,
     on_step: OnStep | None = None,
     workdir: str | Path | None = None,
@@ -58,6 +62,8 @@ def erase(  # noqa: PLR0913 - a verb: its options are keyword-only
         concepts: phrases without an article (``"fox"``), or ``Concept`` objects.
         surrogate: what to draw instead, for concepts given as phrases; None proposes one.
         kind: ``object``, ``style``, ``identity`` or ``explicit``, for concepts given as phrases.
+        preset: ``fast`` (stage 1), ``trace`` (both stages) or ``hardened``; see
+            ``config.PRESETS``. The three settings that follow are the preset's unless given.
         closed_form: settings of stage 1; None leaves it out.
         finetune: settings of stage 2, ``FinetuneConfig()`` for the usual ones; None leaves it out.
         seed: of every random choice; the same seed gives the same bytes.
@@ -87,7 +93,9 @@ def erase(  # noqa: PLR0913 - a verb: its options are keyword-only
     made = [
         c if isinstance(c, Concept) else Concept(c, surrogate=surrogate, kind=kind) for c in listed
     ]
-    spec = EraseConfig(tuple(made), closed_form, finetune, seed, hardening)
+    asked = {"closed_form": closed_form, "finetune": finetune, "hardening": hardening}
+    given = {name: value for name, value in asked.items() if value != OF_PRESET}
+    spec = EraseConfig(tuple(made), seed=seed, **preset_settings(preset, given))
     return run(pipe, spec, captions, on_step, workdir)
 
 
@@ -182,14 +190,12 @@ def _finetune(
 ) -> tuple[dict[str, LowRank], FinetuneRecord]:
     """Stage 2 on top of ``closed``, and its record; the network is left as it was."""
     seed = planned.spec.seed
-    concept_prompts, surrogate_prompts, _ = prompt_pairs(planned.concepts)
+    assert planned.steered is not None  # there is a stage 2
     retained = _retained_prompts(planned, settings.retain_trajectories)
     with adapters.frozen(denoiser, CLOSED_FORM_ADAPTER):
         if closed:
             adapters.attach(denoiser, closed, CLOSED_FORM_ADAPTER)
-        data = prepare_finetune_data(
-            denoiser, concept_prompts, surrogate_prompts, retained, settings, seed
-        )
+        data = prepare_finetune_data(denoiser, planned.steered, retained, settings, seed)
         adversarial = planned.spec.hardening == "adversarial"
         found = finetune_adapter(
             denoiser,

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from trace_erasure.config import FinetuneConfig
 from trace_erasure.math.lowrank import LowRank
@@ -25,6 +25,8 @@ ADAPTER = "trace_finetune"
 WARMUP = 10
 """Steps over which the learning rate rises to its peak."""
 MAX_GRAD_NORM = 1.0
+RELATIVE_RATE = 0.12
+"""Of a training whose learning rate is left open; see ``learning_rate_for``."""
 
 SwitchOff = Callable[[], AbstractContextManager[Any]]
 """Makes a context within which the closed-form edit has no effect."""
@@ -72,11 +74,13 @@ def finetune_adapter(
         InputError: the checkpoint is damaged or belongs to another training.
     """
     generator = torch.Generator().manual_seed(seed)
-    layers = None if switch_off is None else denoiser.family.behind_text(denoiser.pipe)
+    layers = trained_layers(denoiser, settings.layers)
+    if switch_off is not None:
+        layers = denoiser.family.behind_text(denoiser.pipe)
     parameters = adapters.attach_untrained(denoiser, ADAPTER, settings.rank, generator, layers)
     config = TrainingConfig(
         settings.steps,
-        settings.learning_rate,
+        settings.learning_rate or learning_rate_for(layers),
         {name: getattr(settings, name) for name in ("late", "early", "empty", "retain")},
         max_grad_norm=MAX_GRAD_NORM,
         warmup=WARMUP,
@@ -96,6 +100,29 @@ def finetune_adapter(
         adapters.detach(denoiser, ADAPTER)
 
 
+def trained_layers(denoiser: Denoiser, which: str) -> dict[str, nn.Linear]:
+    """The layers that ``FinetuneConfig.layers`` names, by module path."""
+    family = denoiser.family
+    patterns = {
+        "text": family.adapters,
+        "cross": family.attention.text,
+        "blocks": family.attention.all,
+    }
+    return family.linears(denoiser.pipe, patterns[which])
+
+
+def learning_rate_for(layers: Mapping[str, nn.Linear]) -> float:
+    """``RELATIVE_RATE`` in units of the layers' weights, shared among them.
+
+    A step of Adam moves every number by the learning rate, whatever the gradient's size. What it
+    moves of the network's output is in proportion to the number of layers, and small or large
+    beside the length of a layer's rows: with the same rate a few wide layers learn slowly, and
+    many narrow ones overshoot.
+    """
+    lengths = [layer.weight.detach().float().norm(dim=1).mean() for layer in layers.values()]
+    return RELATIVE_RATE * float(torch.stack(lengths).mean()) / len(layers)
+
+
 def loss_terms(
     denoiser: Denoiser,
     data: FinetuneData,
@@ -112,21 +139,22 @@ def loss_terms(
     batch = _draw_batch(data, settings.batch, generator, hold_all=switch_off is not None)
     states, times, conditioning = _inputs(data, batch)
     n = 0 if switch_off is None else len(batch.late)
-    output = denoiser.predict(states[n:], times[n:], conditioning[n:]).float()
+    told = settings.guidance_scale
+    output = denoiser.predict(states[n:], times[n:], conditioning[n:], told).float()
     if switch_off is not None and n:
         late = states[:n], times[:n]
         with switch_off():
-            attacked = regenerate(denoiser, *late, conditioning[:n], data.e_p[batch.late])
-            output = torch.cat([denoiser.predict(*late, attacked).float(), output])
+            goal = data.e_x[batch.late]
+            attacked = regenerate(denoiser, *late, conditioning[:n], goal, guidance=told)
+            output = torch.cat([denoiser.predict(*late, attacked, told).float(), output])
     e_late, e_early, e_empty, e_retain = output.split([len(part) for part in batch.parts])
     terms = {
         "empty": mean_square(e_empty - data.e_0[batch.empty]).mean(),
         "retain": mean_square(e_retain - data.e_r[batch.retain]).mean(),
     }
     if len(batch.late):
-        objective = OBJECTIVES[settings.objective]
-        targets = (data.e_p[batch.late], data.e_0[batch.late], data.e_s[batch.late])
-        terms["late"] = objective(e_late, *targets, settings.eta).mean()
+        objective = OBJECTIVES[settings.objective_name]
+        terms["late"] = objective(e_late, *data.outputs(batch.late), settings.eta).mean()
     if len(batch.early):
         terms["early"] = mean_square(e_early - data.e_ref[batch.early]).mean()
     return terms

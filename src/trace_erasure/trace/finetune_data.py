@@ -9,7 +9,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from trace_erasure.concepts.steered_prompts import SteeredPrompts
 from trace_erasure.config import FinetuneConfig
+from trace_erasure.errors import InputError
+from trace_erasure.math.objectives import Outputs, displaced
+from trace_erasure.math.parameterization import guide
 from trace_erasure.pipeline.denoiser import Denoiser
 from trace_erasure.pipeline.families.family import Conditioning
 from trace_erasure.pipeline.rollouts import (
@@ -21,8 +25,9 @@ from trace_erasure.pipeline.rollouts import (
     predict_at,
     trajectory_seeds,
 )
+from trace_erasure.trace.windows import Oracle, presence
 
-PROFILE_SHARE = 0.8
+PROFILE_SHARE = 0.45
 """Without a given noise level, late states reach up to this share of the guidance energy."""
 
 
@@ -31,13 +36,15 @@ class FinetuneData:
     """Cached states and targets of stage 2.
 
     Attributes:
-        concept_rollouts, retain_rollouts: states on the trajectories of the concept prompts and of
-            the retained prompts.
+        concept_rollouts, retain_rollouts: states on the trajectories of the steered prompts and
+            of the retained prompts.
         concept, empty, retained: embeddings of the prompts.
-        e_p, e_0, e_s: outputs of the frozen model at the concept's states for the concept prompt,
-            the empty prompt and the surrogate prompt.
-        e_ref: outputs of the model with the closed-form edit there, for the concept prompt.
+        e_x: outputs of the frozen model at the steered states for their own prompts.
+        e_p, e_0, e_s: its outputs there for the concept prompt, which is the states' own where
+            no state prompts are given, for the empty prompt and the surrogate prompt.
+        e_ref: outputs of the model with the closed-form edit there, for the states' own prompts.
         e_r: outputs of the frozen model at the retained states.
+        presence: (n,) how much of the state's trajectory is the concept, 0 to 1.
         profile: the concept's guidance energy by noise level.
         noise_level: τ, up to which states are late.
         window: ``late`` trains late states away from the concept and holds early ones; ``early``
@@ -49,11 +56,13 @@ class FinetuneData:
     concept: Conditioning
     empty: Conditioning
     retained: Conditioning
+    e_x: Tensor
     e_p: Tensor
     e_0: Tensor
     e_s: Tensor
     e_ref: Tensor
     e_r: Tensor
+    presence: Tensor
     profile: GuidanceProfile
     noise_level: float
     window: str = "late"
@@ -62,7 +71,7 @@ class FinetuneData:
     def _is_trained(self) -> Tensor:
         is_late = self.concept_rollouts.noise_levels <= self.noise_level
         windows = {"late": is_late, "early": ~is_late, "all": torch.ones_like(is_late)}
-        return windows[self.window]
+        return windows[self.window] & (self.presence > 0)
 
     @property
     def late(self) -> Tensor:
@@ -71,14 +80,20 @@ class FinetuneData:
 
     @property
     def early(self) -> Tensor:
-        """Indices of the concept states that are held."""
+        """Indices of the concept states that are held: outside the window, or without it."""
         return (~self._is_trained).nonzero()[:, 0]
+
+    def outputs(self, index: Tensor) -> Outputs:
+        """What the objective compares at the concept states ``index``."""
+        own = Outputs(self.e_p[index], self.e_0[index], self.e_s[index])
+        if self.e_x is self.e_p:
+            return own
+        return displaced(self.e_x[index], own, self.presence[index].to(self.e_x.device))
 
 
 def prepare_finetune_data(
     denoiser: Denoiser,
-    concept_prompts: Sequence[str],
-    surrogate_prompts: Sequence[str],
+    prompts: SteeredPrompts,
     retain_prompts: Sequence[str],
     settings: FinetuneConfig,
     seed: int,
@@ -87,46 +102,96 @@ def prepare_finetune_data(
 
     Args:
         denoiser: with the closed-form edit attached and switched on, where there is one.
-        surrogate_prompts: ``concept_prompts`` with the surrogate in the concept's place.
         seed: of the trajectories.
+
+    Raises:
+        InputError: no window of perfect steering removes the concept, where τ is asked of it.
     """
-    concept = denoiser.encode(concept_prompts)
-    surrogate = denoiser.encode(surrogate_prompts)
-    retained = denoiser.encode(retain_prompts)
+    state, named, retained = map(denoiser.encode, (prompts.state, prompts.named, retain_prompts))
     empty = denoiser.unconditional()
-    sampler: dict[str, Any] = dict(
-        steps=settings.sampler_steps, guidance_scale=settings.guidance_scale
-    )
+    told = settings.guidance_scale
+    sampler: dict[str, Any] = dict(steps=settings.sampler_steps, guidance_scale=told)
     seeds = trajectory_seeds(seed, settings.trajectories)
     retain_seeds = trajectory_seeds(seed, settings.retain_trajectories, RETAIN_OFFSET)
 
     def outputs(cached: Tensor | None, at: Rollouts, conditioning: Conditioning) -> Tensor:
         """The outputs that the rollout has computed already, else computed now."""
-        return predict_at(denoiser, at, conditioning) if cached is None else cached
+        if cached is not None:
+            return cached
+        return predict_at(denoiser, at, conditioning, guidance=told)
 
     with denoiser.without_adapters():
-        own = collect_rollouts(denoiser, concept, seeds, **sampler, label="concept trajectories")
+        own = collect_rollouts(denoiser, state, seeds, **sampler, label="concept trajectories")
         retain = collect_rollouts(
             denoiser, retained, retain_seeds, **sampler, label="retain trajectories"
         )
-        e_p = outputs(own.conditional, own, concept)
+        e_x = outputs(own.conditional, own, state)
         e_0 = outputs(own.unconditional, own, empty)
-        e_s = predict_at(denoiser, own, surrogate)
+        e_p = e_x
+        if prompts.implied:
+            e_p = predict_at(denoiser, own, denoiser.encode(prompts.concept), guidance=told)
+        e_s = predict_at(denoiser, own, denoiser.encode(prompts.surrogate), guidance=told)
         e_r = outputs(retain.conditional, retain, retained)
-    e_ref = predict_at(denoiser, own, concept)
-    profile = guidance_profile(own, e_p, e_s)
+        shares = torch.ones(len(own))
+        by_oracle = settings.noise_level is None and settings.noise_level_by == "oracle"
+        oracle = None
+        if prompts.implied or by_oracle:
+            oracle = Oracle(denoiser, prompts, settings, seed)
+        if oracle is not None and prompts.implied:
+            last, clean = final_states(denoiser, own, e_x, e_0, told)
+            row = own.prompt[last]
+            found = presence(oracle, clean, named[row], state[row], prompts.state)
+            shares = _of_trajectories(own, last, found)
+        profile = guidance_profile(denoiser, own, e_p, e_s)
+        noise_level = settings.noise_level or profile.level_below(PROFILE_SHARE)
+        if oracle is not None and by_oracle:
+            noise_level = _level_by(oracle)
+    e_ref = predict_at(denoiser, own, state, guidance=told)
     return FinetuneData(
         concept_rollouts=own,
         retain_rollouts=retain,
-        concept=concept,
+        concept=state,
         empty=empty,
         retained=retained,
+        e_x=e_x,
         e_p=e_p,
         e_0=e_0,
         e_s=e_s,
         e_ref=e_ref,
         e_r=e_r,
+        presence=shares,
         profile=profile,
-        noise_level=settings.noise_level or profile.level_below(PROFILE_SHARE),
+        noise_level=noise_level,
         window=settings.window,
     )
+
+
+def final_states(
+    denoiser: Denoiser, rollouts: Rollouts, e_x: Tensor, e_0: Tensor, guidance: float
+) -> tuple[Tensor, Tensor]:
+    """Index of each trajectory's last state, and the clean latents (m, …) that it leads to."""
+    lowest = rollouts.noise_levels.min()
+    last = (rollouts.noise_levels == lowest).nonzero()[:, 0]
+    output = e_x[last]
+    if denoiser.needs_unconditional(guidance):
+        output = guide(e_0[last], output, guidance)
+    states = rollouts.states[last]
+    point = denoiser.noise_point(rollouts.timesteps[last]).expand(states)
+    return last, point.split(states, output)[0].to(states.dtype)
+
+
+def _of_trajectories(rollouts: Rollouts, last: Tensor, found: Tensor) -> Tensor:
+    """What is known of each trajectory by its last state, for all of its states."""
+    by_seed = dict(zip(rollouts.seeds[last].tolist(), found.tolist(), strict=True))
+    return torch.tensor([by_seed[seed] for seed in rollouts.seeds.tolist()])
+
+
+def _level_by(oracle: Oracle) -> float:
+    window = oracle.smallest()
+    if window is None:
+        raise InputError(
+            "no window of noise levels removes the concept, even with perfect steering, so that "
+            "τ cannot be found by the oracle. Choose another objective or a larger eta, or give "
+            "noise_level."
+        )
+    return window.noise_level

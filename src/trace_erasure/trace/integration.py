@@ -10,6 +10,7 @@ import torch
 from trace_erasure.artifact.record import Integration
 from trace_erasure.concepts.concept import ResolvedConcept
 from trace_erasure.concepts.resolve import prompt_pairs
+from trace_erasure.concepts.steered_prompts import SteeredPrompts
 from trace_erasure.config import FinetuneConfig
 from trace_erasure.math.lowrank import Delta, LowRank
 from trace_erasure.pipeline import adapters
@@ -51,7 +52,8 @@ def integrate(
     retained = list(ordinary[: settings.retain_trajectories])
     with adapters.frozen(denoiser, MERGED):
         adapters.attach(denoiser, whole, MERGED)
-        data = prepare_finetune_data(denoiser, asked, instead, retained, settings, seed)
+        prompts = SteeredPrompts.own(asked, instead)
+        data = prepare_finetune_data(denoiser, prompts, retained, settings, seed)
         adapters.detach(denoiser, MERGED)
         data.noise_level = 1.0
         owner = torch.tensor(
@@ -62,7 +64,12 @@ def integrate(
             if not len(index):
                 continue
             adapters.attach(denoiser, delta, MERGED, strength)
-            data.e_s[index] = predict_at(denoiser, data.concept_rollouts[index], data.concept)
+            data.e_s[index] = predict_at(
+                denoiser,
+                data.concept_rollouts[index],
+                data.concept,
+                guidance=settings.guidance_scale,
+            )
             adapters.detach(denoiser, MERGED)
         adapters.attach(denoiser, whole, MERGED)
         anchored = replace(settings, objective="anchor", eta=1.0)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from trace_erasure.concepts.captions import captions_or_broad
 from trace_erasure.concepts.concept import Concept, ResolvedConcept
 from trace_erasure.concepts.resolve import resolve_concepts
+from trace_erasure.concepts.steered_prompts import SteeredPrompts, steered_prompts
 from trace_erasure.config import ADVERSARIAL_FINETUNE, ClosedFormConfig, EraseConfig
 from trace_erasure.errors import InputError
 from trace_erasure.pipeline.denoiser import Denoiser
@@ -23,12 +24,14 @@ class ResolvedRequest:
         concepts: each with its surrogate.
         retain: prompts that stage 1 holds and reports on.
         captions: ordinary language without the concepts.
+        steered: prompts of stage 2, where there is one.
     """
 
     spec: EraseConfig
     concepts: tuple[ResolvedConcept, ...]
     retain: tuple[str, ...]
     captions: tuple[str, ...]
+    steered: SteeredPrompts | None = None
 
 
 def resolve(
@@ -39,7 +42,8 @@ def resolve(
 ) -> ResolvedRequest:
     """Fills in what ``spec`` leaves open; see ``resolve_concepts``.
 
-    Raises ``InputError`` for no captions at all, and as ``resolve_concepts`` does.
+    Raises ``InputError`` for no captions at all, for a state prompt that names a concept or is too
+    long, and as ``resolve_concepts`` does.
     """
     captions = captions_or_broad(captions)
     if not captions:
@@ -52,7 +56,11 @@ def resolve(
     in_context = spec.closed_form is not None and spec.closed_form.mode != "equality"
     found = resolve_concepts(denoiser, spec.concepts, captions, also_erased, in_context=in_context)
     spec = replace(spec, concepts=tuple(concept.plain() for concept in found.concepts))
-    return ResolvedRequest(spec, found.concepts, found.retain, found.captions)
+    steered = None
+    if spec.finetune is not None:
+        steered = steered_prompts(found.concepts, spec.finetune.state_prompts)
+        denoiser.check_length(steered.named)
+    return ResolvedRequest(spec, found.concepts, found.retain, found.captions, steered)
 
 
 def with_mode(settings: ClosedFormConfig, spec: EraseConfig, family: Family) -> ClosedFormConfig:

@@ -1,0 +1,166 @@
+"""Windows of noise levels, tried by perfect steering: what would be left of the concept."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from trace_erasure.concepts.steered_prompts import SteeredPrompts
+from trace_erasure.config import FinetuneConfig
+from trace_erasure.pipeline.denoiser import Denoiser
+from trace_erasure.pipeline.families.family import Conditioning
+from trace_erasure.pipeline.rollouts import trajectory_seeds
+from trace_erasure.trace.evidence import Scale, evidence
+from trace_erasure.trace.oracle import Steering, steered_rollout
+
+log = logging.getLogger("trace_erasure")
+
+PICTURES = 8
+SEED_OFFSET = 70_000
+"""Distance of the seeds of tried pictures from those of trajectories."""
+LOWEST = 0.5
+"""Below this noise level a window holds nothing but texture, and is not tried."""
+NOWHERE, EVERYWHERE = 0.0, 1.0
+
+
+@dataclass(frozen=True)
+class Window:
+    """What perfect steering at and below a noise level leaves of the concept.
+
+    Attributes:
+        noise_level: τ; 0 steers nowhere.
+        left: share of pictures that show the concept by the model's own evidence.
+        pictures: (n, …) their final states; equal seeds in every window.
+    """
+
+    noise_level: float
+    left: float
+    pictures: Tensor
+
+
+class Oracle:
+    """Perfect steering of a few pictures, and the model's own evidence on them.
+
+    Args:
+        denoiser: the frozen teacher, with all adapters off.
+        prompts: what is steered, in turn over the pictures.
+        settings: objective, η, and the sampler's.
+        seed: of the pictures.
+        count: of the pictures.
+    """
+
+    def __init__(
+        self,
+        denoiser: Denoiser,
+        prompts: SteeredPrompts,
+        settings: FinetuneConfig,
+        seed: int,
+        count: int = PICTURES,
+    ) -> None:
+        self.denoiser, self.settings, self.seed = denoiser, settings, seed
+        self.seeds = trajectory_seeds(seed, count, SEED_OFFSET)
+        row = torch.arange(count) % len(prompts.state)
+        state, concept, surrogate, named = (
+            denoiser.encode(asked)[row]
+            for asked in (prompts.state, prompts.concept, prompts.surrogate, prompts.named)
+        )
+        empty = denoiser.unconditional()
+        self.steering = Steering(
+            state, concept, surrogate, empty, settings.objective_name, settings.eta
+        )
+        self.named = named
+        # A prompt that names the concept is no account of a picture without it.
+        self.unnamed = state if prompts.implied else empty[[0] * count]
+        everywhere = self._steered(EVERYWHERE)
+        with_it = self._drawn(self.named)
+        self.scale = Scale.of(self._evidence(everywhere), self._evidence(with_it))
+
+    def at(self, noise_level: float) -> Window:
+        """The window up to ``noise_level``."""
+        pictures = self._steered(noise_level)
+        left = (self.scale.share(self._evidence(pictures)) > 0.5).float().mean()
+        return Window(noise_level, float(left), pictures)
+
+    def smallest(self) -> Window | None:
+        """The smallest window that leaves nothing of the concept; None where none does.
+
+        Levels are the sampler's own.
+        """
+        levels = self.denoiser.noise_levels(
+            self.denoiser.timesteps(self.settings.sampler_steps).cpu()
+        )
+        for level in sorted(level for level in levels.tolist() if level >= LOWEST):
+            window = self.at(level)
+            log.info("oracle at noise level %.2f: %.0f %% left", level, 100 * window.left)
+            if window.left == 0:
+                return window
+        return None
+
+    def _drawn(self, prompts: Conditioning) -> Tensor:
+        settings = self.settings
+        with torch.no_grad():
+            return self.denoiser.rollout(
+                prompts,
+                self.steering.empty,
+                self.seeds,
+                steps=settings.sampler_steps,
+                guidance=settings.guidance_scale,
+            )
+
+    def _steered(self, noise_level: float) -> Tensor:
+        settings = self.settings
+        return steered_rollout(
+            self.denoiser,
+            self.steering,
+            self.seeds,
+            torch.full((len(self.seeds),), noise_level),
+            steps=settings.sampler_steps,
+            guidance=settings.guidance_scale,
+        )
+
+    def _evidence(self, pictures: Tensor) -> Tensor:
+        return evidence(
+            self.denoiser,
+            pictures,
+            self.named,
+            self.unnamed,
+            seed=self.seed,
+            guidance=self.settings.guidance_scale,
+        )
+
+
+def presence(
+    oracle: Oracle,
+    clean: Tensor,
+    named: Conditioning,
+    state: Conditioning,
+    prompts: Sequence[str],
+) -> Tensor:
+    """How much of each picture is the concept, (n,) from 0 to 1, by the model's own evidence.
+
+    Args:
+        oracle: whose scale is used.
+        clean: (n, …) final states of trajectories.
+        named, state: their prompts with the concept named and without, one row each.
+        prompts: of the states, for the log.
+    """
+    if not oracle.scale.tells:
+        log.warning(
+            "the model does not tell pictures with the concept from those without it under %s; "
+            "all their states are steered",
+            ", ".join(map(repr, prompts)),
+        )
+        return torch.ones(len(clean))
+    found = evidence(
+        oracle.denoiser,
+        clean,
+        named,
+        state,
+        seed=oracle.seed,
+        guidance=oracle.settings.guidance_scale,
+    )
+    return oracle.scale.share(found)
