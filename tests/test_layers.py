@@ -30,6 +30,7 @@ LAYERS = (
     ("guarantees",),
     ("evaluation",),
     ("attacks",),
+    ("reproduce",),
     ("integrations",),
     ("demo",),
     ("testing",),

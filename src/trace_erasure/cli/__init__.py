@@ -24,6 +24,7 @@ from trace_erasure.cli import (  # noqa: F401
     ls,
     merge,
     report,
+    reproduce,
     validate,
 )
 from trace_erasure.cli.app import FAILED, app, say

@@ -41,11 +41,16 @@ def judges_of(
     if folders or clip is not None:
         judges: list[Evaluator] = [ImageClassifierJudge(folder) for folder in folders or ()]
         return [*judges, ClipJudge(clip)] if clip is not None else judges
+    return default_judges(task, model, paths_of_weights(weights))
+
+
+def paths_of_weights(weights: list[str] | None) -> dict[str, str]:
+    """Name to path, of ``NAME=PATH`` texts."""
     pairs = [text.partition("=") for text in weights or ()]
     for name, _, path in pairs:
         if not path:
             raise InputError(f"--weights {name} has no path. Give NAME=PATH.")
-    return default_judges(task, model, {name: path for name, _, path in pairs})
+    return {name: path for name, _, path in pairs}
 
 
 def request_of(

@@ -91,3 +91,17 @@ def cached_files(files: Sequence[Kept]) -> Table:
         own = [one.size for one in files if one.name == name]
         table.add_row(name or "left by a killed run", str(len(own)), f"{sum(own) / 1e6:.1f}")
     return table
+
+
+def recipes() -> Table:
+    """The published evaluations that can be reproduced, and what each needs."""
+    from trace_erasure.reproduce.recipe import load_recipe, recipe_names
+
+    table = make_table(
+        "Published evaluations; `reproduce NAME --check` has more", "name", "", "needs"
+    )
+    for name in recipe_names():
+        recipe = load_recipe(name)
+        needs = [*(["prompts"] if recipe.lists else []), *recipe.needs]
+        table.add_row(name, recipe.title, ", ".join(needs))
+    return table
