@@ -1,20 +1,24 @@
 """Published evaluations, run to the end on tiny pipelines."""
 
-import json
+from dataclasses import replace
 
 import pytest
 from typer.testing import CliRunner
 
 from support.evaluation import save_clip
 from support.public_lists import write_lists
+from trace_erasure.baselines.registry import METHODS
 from trace_erasure.cli import app
 from trace_erasure.errors import InputError
 from trace_erasure.evaluation.metrics.registry import METRICS
 from trace_erasure.evaluation.tasks.loader import list_tasks, load_task
 from trace_erasure.math.statistics import h_o
+from trace_erasure.pipeline.sampling import Sampling
 from trace_erasure.reproduce.checks import prepare
 from trace_erasure.reproduce.erased import concepts_of, names_in
+from trace_erasure.reproduce.page import page_of
 from trace_erasure.reproduce.recipe import load_recipe, recipe_names
+from trace_erasure.reproduce.run import Reproduction
 from trace_erasure.testing import tiny_flux, tiny_stable_diffusion
 
 RUN = CliRunner()
@@ -80,18 +84,19 @@ def test_each_style_and_object_of_unlearncanvas_has_its_kind():
 @pytest.mark.slow
 @pytest.mark.parametrize("make", [tiny_stable_diffusion, tiny_flux])
 def test_from_start_to_end_on_a_tiny_pipeline(make, clip, tmp_path):
-    make().save_pretrained(tmp_path / "model")
-    out = tmp_path / "out"
-    command = ["reproduce", "mace-objects", "--model", str(tmp_path / "model")]
-    command += ["--weights", f"clip={clip}", "--concept", "airplane", "--method", "uce"]
-    command += ["--per-group", "1", "--out", str(out), "--quiet"]
-    first = RUN.invoke(app, command)
-    assert first.exit_code == 0, first.output
-    page = json.loads((out / "report" / "report.json").read_text())
-    assert {row["method"] for row in page["rows"]} >= {"base", "uce"}
-    markdown = (out / "report" / "report.md").read_text()
-    assert "Published and measured" in markdown and "92.0" in markdown
-    # The same command finds everything done.
-    files = {file: file.stat().st_mtime_ns for file in out.glob("erasures/*")}
-    assert files and RUN.invoke(app, command).exit_code == 0
-    assert files == {file: file.stat().st_mtime_ns for file in out.glob("erasures/*")}
+    recipe = load_recipe("mace-objects")
+    task, judges = prepare(recipe, "paper", {"clip": clip}, None, ["airplane"])
+    task = replace(task.subset(per_group=1), sampling=Sampling(steps=2, guidance_scale=2.0))
+    work = Reproduction(recipe, task, judges, make(), "tiny", tmp_path)
+    verdicts = work.run({"uce": METHODS["uce"]})
+    page = page_of(work, verdicts)
+    assert {row.method for row in page.rows} == {"base", "uce"}
+    # The published row of the concept that was run has figures beside it.
+    table = page.markdown().split("## ")[1]
+    assert table.startswith("Published and measured")
+    line = next(line for line in table.splitlines() if "uce | airplane" in line)
+    assert "64.1" in line and "–" not in line
+    # The same call finds everything done.
+    made = {file: file.stat().st_mtime_ns for file in tmp_path.glob("erasures/*")}
+    assert made and work.run({"uce": METHODS["uce"]}) == verdicts
+    assert made == {file: file.stat().st_mtime_ns for file in tmp_path.glob("erasures/*")}

@@ -1,1 +1,1 @@
-"""Published evaluations from start to end: erasures, pictures, judges, and the published figures."""
+"""Published evaluations from start to end, with the published figures beside."""

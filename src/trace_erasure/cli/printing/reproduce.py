@@ -34,6 +34,6 @@ def cost_of(task: Task, methods: int) -> str:
     drawn = pictures + methods * of_methods
     passes = 2 * drawn * task.sampling.steps
     return (
-        f"{erasures} erasures, {drawn:,} pictures of {task.sampling.steps} steps: {passes:,} passes "
-        "of the network, with guidance. Seconds a pass on your device times these is the time."
+        f"{erasures} erasures, {drawn:,} pictures of {task.sampling.steps} steps: {passes:,} "
+        "passes of the network, with guidance. The time is these times a pass on your device."
     )
