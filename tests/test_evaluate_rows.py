@@ -155,7 +155,7 @@ def test_a_failed_append_leaves_the_file_alone(tmp_path):
 def test_a_damaged_file_is_named_with_its_line(tmp_path):
     path = tmp_path / "rows.jsonl"
     append_jsonl(path, summarise(verdicts(FLAGS)))
-    with pytest.raises(InputError, match="line 1: not a verdict"):
+    with pytest.raises(InputError, match="line 1 is not a verdict"):
         read_jsonl(path, Verdict)
     path.write_text(path.read_text() + "{")
     with pytest.raises(InputError, match="is not JSON"):

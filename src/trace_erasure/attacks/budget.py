@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
 
-from trace_erasure.errors import InputError
+from trace_erasure.utils.numbers import check_integer
 
 
 class ExhaustedError(Exception):
@@ -27,8 +27,7 @@ class Budget:
 
     def __post_init__(self) -> None:
         for name, value in asdict(self).items():
-            if value < 1:
-                raise InputError(f"budget {name} is {value}; allowed: 1 or more.")
+            check_integer(f"budget.{name}", value, 1)
 
 
 @dataclass

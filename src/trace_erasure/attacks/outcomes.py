@@ -10,6 +10,7 @@ from pathlib import Path
 from trace_erasure.attacks.budget import Budget
 from trace_erasure.errors import InputError
 from trace_erasure.utils.atomic import atomic
+from trace_erasure.utils.json_file import as_kind, read_json_lines
 
 
 @dataclass(frozen=True)
@@ -39,17 +40,18 @@ class Outcome:
 def read_outcomes(file: Path, budget: Budget) -> dict[tuple[str, str, int], Outcome]:
     """The outcomes in ``file`` by setting, prompt and seed; none where there is no file.
 
-    Raises ``InputError`` where they were found under another budget.
+    Raises ``InputError`` where they were found under another budget, or the file is damaged.
     """
     if not file.exists():
         return {}
-    head, *lines = file.read_text("utf-8").splitlines()
-    if json.loads(head) != asdict(budget):
+    lines = read_json_lines(file)
+    _, head = next(lines, ("", None))
+    if head != asdict(budget):
         raise InputError(
-            f"{file} was made with the budget {head}, not {json.dumps(asdict(budget))}. "
-            "Give the same budget, or another folder."
+            f"{file} was made with the budget {json.dumps(head)}, not "
+            f"{json.dumps(asdict(budget))}. Give the same budget, or another folder."
         )
-    outcomes = [Outcome(**json.loads(line)) for line in lines]
+    outcomes = [as_kind(Outcome, value, place) for place, value in lines]
     return {(o.setting, o.prompt, o.seed): o for o in outcomes}
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import time
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,7 @@ from trace_erasure.pipeline.sampling import Sampling
 from trace_erasure.trace.erase import run
 from trace_erasure.trace.training import StepRecord
 from trace_erasure.utils.atomic import atomic
+from trace_erasure.utils.json_file import as_kind, read_json
 from trace_erasure.utils.sequences import evenly_spaced
 from trace_erasure.world import load_world
 
@@ -194,13 +196,14 @@ def erased(pipe: Any, target: DemoConcept, out: Path, console: Console) -> tuple
             current = not difference(erasure.base, fingerprint(pipe))
             if current and record_of(erasure).asked == target.spec:
                 console.print(f"{file} is there already", markup=False)
-                return erasure, Training(**json.loads(records.read_text("utf-8")))
+                return erasure, as_kind(Training, read_json(records), str(records))
             console.print(f"{file} is of another model or other settings: made again", markup=False)
         except InputError as error:
             console.print(f"{error} It is made again.", markup=False)
     training = Training([])
     if records.exists():
-        training = Training(**json.loads(records.read_text("utf-8")))
+        with suppress(InputError):  # a damaged record is begun again, as its message above says
+            training = as_kind(Training, read_json(records), str(records))
     earlier, started = training.seconds, time.perf_counter()
 
     def on_step(step: StepRecord) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +14,9 @@ from PIL import Image
 
 from trace_erasure.errors import InputError
 from trace_erasure.utils.atomic import atomic
+from trace_erasure.utils.picture_file import check_picture, read_picture
+
+log = logging.getLogger("trace_erasure")
 
 
 class ImageStore:
@@ -26,17 +30,26 @@ class ImageStore:
         return self.folder / f"{image_id}.png"
 
     def __contains__(self, image_id: str) -> bool:
-        return self.path(image_id).exists()
+        """Whether the picture is there and whole; a damaged one is to be drawn again."""
+        path = self.path(image_id)
+        if not path.exists():
+            return False
+        try:
+            check_picture(path)
+        except InputError as error:
+            log.warning("%s It is drawn again.", error)
+            return False
+        return True
 
     def load(self, image_id: str) -> Image.Image:
-        """The stored picture. Raises ``InputError`` when there is none."""
-        if image_id not in self:
+        """The stored picture. Raises ``InputError`` when there is none, or none that is whole."""
+        path = self.path(image_id)
+        if not path.exists():
             raise InputError(
                 f"no picture {image_id} in {self.folder}. Generate it again, or point to the "
                 "folder that the verdicts were made with."
             )
-        with Image.open(self.path(image_id)) as image:
-            return image.convert("RGB")
+        return read_picture(path)
 
     def save(self, image_id: str, image: Image.Image) -> None:
         """Writes a complete file or none. Raises ``InputError`` where it cannot."""

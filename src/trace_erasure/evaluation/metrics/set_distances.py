@@ -27,6 +27,7 @@ from trace_erasure.evaluation.tasks.task import KEPT
 from trace_erasure.math.frechet import frechet, jackknife_interval, kernel_distance
 from trace_erasure.pipeline.image_store import ImageStore
 from trace_erasure.utils.atomic import atomic
+from trace_erasure.utils.picture_file import read_picture
 
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
 BATCH = 64
@@ -54,19 +55,20 @@ class Reference:
 
     @classmethod
     def of_folder(cls, folder: str | os.PathLike[str], extractor: Extractor) -> Reference:
-        """Of every picture in a folder, by name. Raises ``InputError`` without any."""
+        """Of every picture in a folder, by name.
+
+        Raises ``InputError`` without any, and for one that cannot be read.
+        """
         place = Path(folder)
         paths = sorted(path for path in place.glob("*") if path.suffix.lower() in PICTURES)
         if not paths:
             raise InputError(f"no pictures in {folder}. Give the folder of the reference pictures.")
         digest, parts = hashlib.sha256(), []
         for i in tqdm(range(0, len(paths), BATCH), desc="reference", delay=2):
-            images = []
-            for path in paths[i : i + BATCH]:
+            batch = paths[i : i + BATCH]
+            for path in batch:
                 digest.update(file_hash(path).encode())
-                with Image.open(path) as image:
-                    images.append(image.convert("RGB"))
-            parts.append(extractor.features(images))
+            parts.append(extractor.features([read_picture(path) for path in batch]))
         name = f"{place.resolve().name}:{len(paths)}@{digest.hexdigest()[:12]}"
         return cls(name, torch.cat(parts), extractor.id)
 
@@ -82,11 +84,18 @@ class Reference:
         try:
             with safe_open(path, "pt") as file:
                 about = file.metadata() or {}
-            return cls(about["id"], load_file(path)["features"], about["extractor"])
+            features = load_file(path)["features"]
+            reference = cls(about["id"], features, about["extractor"])
         except (OSError, SafetensorError, KeyError) as error:
             raise InputError(
                 f"no reference features at {path}. Make them with Reference.of_folder(…).save(…)."
             ) from error
+        if features.dim() != 2 or not features.is_floating_point() or features.isinf().any():
+            raise InputError(
+                f"the features at {path} are damaged. Make them again with "
+                "Reference.of_folder(…).save(…)."
+            )
+        return reference
 
 
 def set_distances(

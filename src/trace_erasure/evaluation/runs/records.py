@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from trace_erasure.errors import InputError
 from trace_erasure.evaluation.tasks.task import JudgingProtocol
 from trace_erasure.utils.atomic import atomic
+from trace_erasure.utils.json_file import as_kind, read_json_lines
 
 
 @dataclass(frozen=True)
@@ -102,34 +103,30 @@ def to_json(record: Verdict | Row) -> dict[str, Any]:
     }
 
 
-def from_json(kind: type[Record], data: dict[str, Any]) -> Record:
-    """The inverse of ``to_json``. Raises ``InputError`` for missing or unknown fields."""
+def from_json(kind: type[Record], data: Any, source: str = "this") -> Record:
+    """The inverse of ``to_json``. Raises ``InputError`` for missing, unknown or mistyped fields.
+
+    ``source`` is what messages call it.
+    """
     names = {field.name for field in fields(kind)}
-    if set(data) != names:
+    if not isinstance(data, dict) or set(data) != names:
+        given = set(data) if isinstance(data, dict) else set()
         raise InputError(
-            f"not a {kind.__name__.lower()}: the fields {', '.join(sorted(set(data) ^ names))} "
-            "are missing or unknown. Make the file again with this version."
+            f"{source} is not a {kind.__name__.lower()}: the fields "
+            f"{', '.join(sorted(map(str, given ^ names)))} are missing or unknown. Make the file "
+            "again with this version."
         )
     data = {key: tuple(v) if isinstance(v, list) else v for key, v in data.items()}
     if kind is Row:
         data |= {key: math.nan for key in ("value", "low", "high") if data[key] is None}
-    return kind(**data)
+    return as_kind(kind, data, source)
 
 
 def read_jsonl(path: str | os.PathLike[str], kind: type[Record]) -> list[Record]:
     """The records of a file, one JSON object a line. Raises ``InputError`` with the line."""
-    path = Path(path)
-    if not path.is_file():
+    if not Path(path).is_file():
         raise InputError(f"no file at {path}. Run the evaluation first, or correct the path.")
-    records = []
-    for number, line in enumerate(path.read_text("utf-8").splitlines(), start=1):
-        try:
-            records.append(from_json(kind, json.loads(line)))
-        except json.JSONDecodeError as error:
-            raise InputError(f"{path}, line {number} is not JSON: {error}.") from error
-        except InputError as error:
-            raise InputError(f"{path}, line {number}: {error}") from error
-    return records
+    return [from_json(kind, value, place) for place, value in read_json_lines(path)]
 
 
 def append_jsonl(path: str | os.PathLike[str], records: Iterable[Verdict | Row]) -> Path:

@@ -23,6 +23,7 @@ from trace_erasure.pipeline.content_digest import weights_digest
 from trace_erasure.pipeline.fingerprint import digest_of
 from trace_erasure.pipeline.image_store import ImageStore
 from trace_erasure.utils.atomic import atomic
+from trace_erasure.utils.json_file import as_kind, read_json
 from trace_erasure.utils.sharding import Shard
 
 
@@ -119,7 +120,8 @@ class RunFolder:
     def notes(self) -> list[dict[str, Any]]:
         """What ``note`` kept, oldest first."""
         files = (self.folder / "runs").glob("*.json")
-        return sorted((json.loads(f.read_text("utf-8")) for f in files), key=lambda n: n["made"])
+        notes = [as_kind(dict[str, Any], read_json(file), str(file)) for file in files]
+        return sorted(notes, key=lambda note: str(note.get("made", "")))
 
 
 def task_remarks(task: Task) -> dict[str, Any]:

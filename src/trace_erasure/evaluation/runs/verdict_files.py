@@ -16,6 +16,9 @@ from trace_erasure.evaluation.tasks.task import JudgingProtocol
 from trace_erasure.utils.atomic import atomic
 from trace_erasure.utils.sharding import Shard
 
+MOST = 1_000_000
+"""Verdicts of a file."""
+
 
 def write_verdicts(path: str | os.PathLike[str], verdicts: Iterable[Verdict]) -> Path:
     """Replaces a Parquet file, one line a verdict; all of them or nothing is written."""
@@ -29,7 +32,7 @@ def write_verdicts(path: str | os.PathLike[str], verdicts: Iterable[Verdict]) ->
         {"trace-erasure": __version__}
     )
     with atomic(path) as partial:
-        pyarrow.parquet.write_table(table, partial, compression="zstd")
+        pyarrow.parquet.write_table(table, partial, compression="zstd", write_page_checksum=True)
     return path
 
 
@@ -48,10 +51,19 @@ def read_verdicts(path: str | os.PathLike[str]) -> list[Verdict]:
     if not path.is_file():
         raise InputError(f"no file at {path}. Run the evaluation first, or correct the path.")
     try:
-        lines = pyarrow.parquet.read_table(path).to_pylist()
-        return [from_json(Verdict, line) for line in lines]
-    except (pyarrow.ArrowInvalid, InputError) as error:
-        raise InputError(f"{path}: {error}") from error
+        with pyarrow.parquet.ParquetFile(path, page_checksum_verification=True) as file:
+            if file.metadata.num_rows > MOST:
+                raise InputError(f"{path} has more than {MOST:,} verdicts. Divide the file.")
+            if file.schema_arrow.remove_metadata() != _schema():
+                raise InputError(f"{path} holds no verdicts. Make it again with this version.")
+            lines = file.read().to_pylist()
+    except InputError:
+        raise
+    except Exception as error:  # pyarrow raises whatever it stumbles over
+        raise InputError(
+            f"{path} cannot be read ({error}). Delete it and run the evaluation again."
+        ) from error
+    return [from_json(Verdict, line, str(path)) for line in lines]
 
 
 @dataclass(frozen=True)
