@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from trace_erasure.artifact.erasure import Erasure
-from trace_erasure.concepts.captions import broad_captions
+from trace_erasure.concepts.captions import world_captions
 from trace_erasure.concepts.concept import Concept
 from trace_erasure.concepts.steered_prompts import SteeredPrompts
 from trace_erasure.config import ADVERSARIAL_FINETUNE, EraseConfig, FinetuneConfig
@@ -119,7 +119,7 @@ def test_an_adversary_without_stage_1_meets_the_surrogate_and_others_notice_litt
     stage_1 = erase(pipe, "fox", surrogate="dog").closed_form
     adapters.attach(denoiser, stage_1, "stage_1")
     prompts = SteeredPrompts.own(asked, instead)
-    data = prepare_finetune_data(denoiser, prompts, broad_captions()[:8], settings, seed=0)
+    data = prepare_finetune_data(denoiser, prompts, world_captions()[:8], settings, seed=0)
     switch_off = partial(adapters.switched_off, denoiser, "stage_1")
     found = stage2.finetune_adapter(denoiser, data, settings, 0, switch_off=switch_off)
     assert len(found.losses) == settings.steps

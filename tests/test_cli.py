@@ -43,7 +43,8 @@ def model(tmp_path_factory):
 def small_world(monkeypatch, tmp_path):
     """Short captions, and a cache that ends with the test."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr("trace_erasure.concepts.captions.broad_captions", lambda: CAPTIONS)
+    for name in ("world_captions", "photo_captions"):
+        monkeypatch.setattr(f"trace_erasure.concepts.captions.{name}", lambda: CAPTIONS)
 
 
 @pytest.fixture

@@ -47,7 +47,8 @@ def tiny_world(monkeypatch, tmp_path):
     monkeypatch.setattr(demo.loading, "load_pipeline", lambda name: tiny_stable_diffusion())
     monkeypatch.setattr(demo.shipped, "path", judges.__getitem__)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr("trace_erasure.concepts.captions.broad_captions", lambda: CAPTIONS)
+    for name in ("world_captions", "photo_captions"):
+        monkeypatch.setattr(f"trace_erasure.concepts.captions.{name}", lambda: CAPTIONS)
     cases = tuple(
         replace(
             case, spec=replace(case.spec, closed_form=ClosedFormConfig(keep=2), finetune=FINETUNE)

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from trace_erasure.attacks.methods.typo import misspell
 from trace_erasure.concepts.alignment import concept_columns
-from trace_erasure.concepts.captions import captions_or_broad
+from trace_erasure.concepts.captions import world_captions
 from trace_erasure.concepts.concept import KINDS, Concept, ResolvedConcept
-from trace_erasure.concepts.templates import TEMPLATES, TOGETHER
+from trace_erasure.concepts.templates import HELD_OUT, TEMPLATES, TOGETHER
 from trace_erasure.concepts.typos import TYPO_KINDS as SLIPS
 from trace_erasure.concepts.typos import typos_by_position, with_typo
 from trace_erasure.evaluation import Item, detector_for, shipped_classifiers
@@ -21,7 +21,6 @@ from trace_erasure.pipeline.denoiser import Denoiser
 from trace_erasure.pipeline.generate import generate
 from trace_erasure.pipeline.loading import load_pipeline
 from trace_erasure.testing import tiny_flux, tiny_stable_diffusion
-from trace_erasure.trace.closed_form import HELD_OUT
 from trace_erasure.trace.erase import erase
 from trace_erasure.trace.hardening_typos import caption_words, typo_columns
 from trace_erasure.utils.words import mentions
@@ -116,7 +115,7 @@ def test_a_hardened_erasure_covers_typos():
     """The original draws foxes for many typos; at most one in five of these may be left."""
     pipe = load_pipeline("emoji-sd")
     pipe.set_progress_bar_config(disable=True)
-    words = caption_words(captions_or_broad(None))
+    words = caption_words(world_captions())
     prompts = [
         f"a {text}" for part in typos_by_position("fox") for text in part if text not in words
     ][::2]

@@ -486,7 +486,8 @@ def test_the_command_line_merges_and_says_what_fits(tmp_path, monkeypatch, pipe)
     monkeypatch.setattr(
         "trace_erasure.pipeline.loading.load_pipeline", lambda model, **options: pipe
     )
-    monkeypatch.setattr("trace_erasure.concepts.captions.broad_captions", lambda: tuple(CAPTIONS))
+    for name in ("world_captions", "photo_captions"):
+        monkeypatch.setattr(f"trace_erasure.concepts.captions.{name}", lambda: tuple(CAPTIONS))
     files = [
         single(pipe, word, surrogate).save(tmp_path / word)
         for word, surrogate in (("fox", "dog"), ("cat", "bird"))

@@ -3,7 +3,7 @@
 import pytest
 
 from trace_erasure.concepts import candidates
-from trace_erasure.concepts.captions import broad_captions
+from trace_erasure.concepts.captions import world_captions
 from trace_erasure.concepts.concept import Concept
 from trace_erasure.concepts.prediction_similarity import prediction_sketches
 from trace_erasure.config import EraseConfig
@@ -71,7 +71,7 @@ def test_what_words_draw_is_computed_once(denoiser, monkeypatch):
 
 
 def test_phrases_are_nouns_with_what_describes_them():
-    found = candidates.caption_phrases(broad_captions(), "object")
+    found = candidates.caption_phrases(world_captions(), "object")
     assert "round thing with a lit fuse" in found and "fox" in found
     assert not [text for text in found if "picture" in text or "style" in text]
 

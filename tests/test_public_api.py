@@ -27,7 +27,8 @@ def made():
 @pytest.fixture(autouse=True)
 def few_captions(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr("trace_erasure.concepts.captions.broad_captions", lambda: CAPTIONS)
+    for name in ("world_captions", "photo_captions"):
+        monkeypatch.setattr(f"trace_erasure.concepts.captions.{name}", lambda: CAPTIONS)
 
 
 @pytest.mark.slow

@@ -11,7 +11,7 @@ from trace_erasure.baselines.base import BaselineContext, refuse_joint
 from trace_erasure.baselines.lora_fusion import fuse_loras
 from trace_erasure.baselines.mace import MACE
 from trace_erasure.baselines.uce import UCE
-from trace_erasure.concepts.captions import captions_or_broad
+from trace_erasure.concepts.captions import captions_for
 from trace_erasure.concepts.concept import Concept
 from trace_erasure.config import EraseConfig, MergeConfig
 from trace_erasure.math.lowrank import LowRank, add
@@ -34,7 +34,7 @@ def mace_fusion(pipe: Any, parts: Sequence[Erasure]) -> Erasure:
     context = BaselineContext(
         denoiser,
         ResolvedRequest(EraseConfig(concepts), concepts, (), ()),
-        captions_or_broad(None),
+        captions_for(denoiser),
         0,
         None,
     )

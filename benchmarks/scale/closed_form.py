@@ -30,7 +30,7 @@ import torch
 from benchmarks.core.meter import in_new_process, peak_mib
 from benchmarks.core.rows import replace_rows
 from benchmarks.scale.shapes import RANDOM, SIZES, build
-from trace_erasure.concepts.captions import broad_captions
+from trace_erasure.concepts.captions import photo_captions
 from trace_erasure.concepts.concept import ResolvedConcept, fill_template
 from trace_erasure.concepts.context_templates import caption_templates
 from trace_erasure.concepts.second_moment import second_moment
@@ -49,7 +49,7 @@ MOMENT, STAGE = CASES = ("second moment", "stage 1 only")
 def case(family: str, name: str, captions: int) -> dict[str, float]:
     """One case, in this process."""
     denoiser = Denoiser(build(SIZES[family]))
-    texts = broad_captions()[:captions]
+    texts = photo_captions()[:captions]
     streams = [stream.name for stream in denoiser.family.streams]
     loaded, started, used = peak_mib(), time.perf_counter(), time.process_time()
     maps = {}
@@ -61,7 +61,7 @@ def case(family: str, name: str, captions: int) -> dict[str, float]:
         concept = CONCEPT
         settings = with_mode(ClosedFormConfig(), EraseConfig((concept,)), denoiser.family)
         if settings.mode == "ridge":
-            lent = caption_templates(broad_captions(), concept.kind)
+            lent = caption_templates(photo_captions(), concept.kind)
             concept = replace(concept, templates=(*concept.sentences, *lent))
         result = closed_form_edit(denoiser, [concept], retain, settings, texts)
         maps = {"maps": len(result.delta), "loaded_mib": loaded}
@@ -91,7 +91,7 @@ def rows_of(family: str, captions: int) -> list[Row]:
 
 def add_options(parser: ArgumentParser) -> None:
     parser.add_argument("--families", nargs="+", default=[*SIZES], choices=[*SIZES])
-    parser.add_argument("--captions", type=int, default=len(broad_captions()))
+    parser.add_argument("--captions", type=int, default=len(photo_captions()))
 
 
 def run(options: Namespace) -> None:

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, TypeAdapt
 
 from trace_erasure.artifact.capacity import Capacity
 from trace_erasure.artifact.certificate import Certificate
+from trace_erasure.concepts.caption_source import CaptionSource
 from trace_erasure.concepts.concept import Concept
 from trace_erasure.config import EraseConfig, MergeConfig
 
@@ -111,12 +112,14 @@ class TraceRecord(_RecordBase):
         spec: the settings as they were used, surrogates and synonyms named.
         asked: the settings as they were given.
         finetune: what stage 2 did, where there was one.
+        captions: which ordinary language was used; None in files that do not say.
     """
 
     kind: Literal["trace"] = TRACE
     spec: EraseConfig
     asked: EraseConfig
     finetune: FinetuneRecord | None = None
+    captions: CaptionSource | None = None
 
     @property
     def concepts(self) -> tuple[Concept, ...]:

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Protocol
 from trace_erasure.artifact.erasure import Erasure
 from trace_erasure.artifact.provenance import versions
 from trace_erasure.artifact.record import BaselineRecord, MethodRecord
-from trace_erasure.concepts.captions import captions_or_broad
+from trace_erasure.concepts.captions import captions_for
 from trace_erasure.concepts.concept import Concept, ResolvedConcept, fill_template
 from trace_erasure.config import EraseConfig
 from trace_erasure.errors import InputError
@@ -155,7 +155,8 @@ class Baseline:
         if workdir is not None:
             decides = [settings, named, planned.retain, planned.captions, base, seed]
             checkpoint = Path(workdir) / f"{self.NAME}-{digest_of(decides)}"
-        context = BaselineContext(denoiser, planned, captions_or_broad(captions), seed, checkpoint)
+        ordinary = captions_for(denoiser, captions)
+        context = BaselineContext(denoiser, planned, ordinary, seed, checkpoint)
         with adapters.frozen(denoiser):
             change = self.solve(context)
         files: list[Path] = []

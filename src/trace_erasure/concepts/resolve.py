@@ -17,6 +17,7 @@ from trace_erasure.concepts.concept import (
     single_mention_prompts,
 )
 from trace_erasure.concepts.context_templates import caption_templates
+from trace_erasure.concepts.templates import usual_templates
 from trace_erasure.errors import InputError
 from trace_erasure.pipeline.denoiser import Denoiser
 from trace_erasure.pipeline.prompts import unknown_words
@@ -195,10 +196,11 @@ def _with_templates(
     """``concept`` with ``contexts`` beside its default templates, without those too long."""
     if concept.templates:
         return concept
-    usual = concept.sentences
-    templates = usual
+    usual = templates = concept.sentences
+    if concept.only_with is None:
+        templates = concept.fit(usual_templates(concept.kind, denoiser.shipped))
     if contexts is not None and concept.only_with is None:
-        templates = tuple(dict.fromkeys((*usual, *without_mentions(contexts, everything))))
+        templates = tuple(dict.fromkeys((*templates, *without_mentions(contexts, everything))))
     phrases = (*concept.phrases, *concept.descriptions, concept.surrogate)
 
     def fits(template: str) -> bool:

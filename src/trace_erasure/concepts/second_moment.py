@@ -9,7 +9,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from trace_erasure.concepts.alignment import PADDING_WEIGHT
-from trace_erasure.concepts.captions import captions_or_broad, that_fit
+from trace_erasure.concepts.captions import captions_for, that_fit
 from trace_erasure.errors import InputError
 from trace_erasure.math.second_moment import SecondMoment
 from trace_erasure.pipeline.content_digest import text_digest
@@ -30,7 +30,7 @@ def second_moment(
     counts one. Depends on the text encoders alone, so it is computed once and cached on disk by
     the hash of their weights, of the tokenizers and of the captions.
     """
-    captions = that_fit(denoiser, captions_or_broad(captions))
+    captions = that_fit(denoiser, captions_for(denoiser, captions))
     if not captions:
         raise InputError("no caption fits the positions of this model. Pass shorter captions.")
     # The probe stands for what no weight says, such as the device and its arithmetic.

@@ -1,4 +1,4 @@
-"""Templates for prompts of a concept, by its kind."""
+"""Templates for prompts of a concept, by its kind: of the embedded world, and of photographs."""
 
 from __future__ import annotations
 
@@ -34,6 +34,37 @@ TEMPLATES: dict[str, tuple[str, ...]] = {
     ),
 }
 TEMPLATES["explicit"] = TEMPLATES["object"]
+
+PHOTO_TEMPLATES: dict[str, tuple[str, ...]] = {
+    "object": (
+        "{x}",
+        "a {x}",
+        "a photo of a {x}",
+        "a picture of a {x} in the street",
+        "a {x} and a tree",
+        "a person next to a {x}",
+        "a painting of a {x}",
+        "a close up of a {x} on a table",
+    ),
+    "style": (
+        "{x}",
+        "a house, {x} style",
+        "a cat in {x} style",
+        "a {x} style painting of a tree",
+        "a street with cars in {x} style",
+        "a portrait of a woman in the style of {x}",
+    ),
+    "identity": (
+        "{x}",
+        "a photo of {x}",
+        "a portrait of {x} in the street",
+        "a painting of {x}",
+        "{x} sitting next to a tree",
+        "this is {x} with a dog",
+    ),
+}
+"""The same for models of the real world."""
+PHOTO_TEMPLATES["explicit"] = PHOTO_TEMPLATES["object"]
 
 # Sentences for a concept that is erased beside {y} only. In both orders: an encoder that looks
 # backwards puts what is said of the two together behind the later one.
@@ -72,3 +103,38 @@ NAMED_IN: dict[str, str] = {
     "identity": "{y} with {x}",
 }
 NAMED_IN["explicit"] = NAMED_IN["object"]
+
+HELD_OUT: dict[str, tuple[str, ...]] = {
+    "object": (
+        "this is a {x}",
+        "a {x} next to a house",
+        "a drawing of a {x} on a green background",
+    ),
+    "style": ("a bird in {x} style", "a {x} style picture of a boat"),
+    "identity": ("this is {x}", "an image of {x} on a green background"),
+}
+"""Templates that no solve sees; they measure how far the edit generalizes."""
+HELD_OUT["explicit"] = HELD_OUT["object"]
+PHOTO_HELD_OUT: dict[str, tuple[str, ...]] = {
+    "object": ("this is a {x}", "a {x} in front of a building", "a man looking at a {x}"),
+    "style": ("a bird in {x} style", "a {x} style picture of a boat"),
+    "identity": ("this is {x}", "{x} standing in a kitchen"),
+}
+PHOTO_HELD_OUT["explicit"] = PHOTO_HELD_OUT["object"]
+HELD_OUT_COMBINED: dict[str, tuple[str, ...]] = {
+    "object": ("this is a {y} and a {x}", "an image of a {x} next to a {y}"),
+    "style": ("a drawing of a {y}, {x} style", "a {y} in {x} style on a green background"),
+    "identity": ("this is {x} and a {y}", "a drawing of a {y} next to {x}"),
+}
+"""The same for a concept that is erased beside another thing only."""
+HELD_OUT_COMBINED["explicit"] = HELD_OUT_COMBINED["object"]
+
+
+def usual_templates(kind: str, shipped: bool) -> tuple[str, ...]:
+    """Templates of the shipped models, or of models of the real world."""
+    return (TEMPLATES if shipped else PHOTO_TEMPLATES)[kind]
+
+
+def held_out_templates(kind: str, shipped: bool, combined: bool = False) -> tuple[str, ...]:
+    """The same, of those that no solve sees; ``combined`` for a concept beside another thing."""
+    return (HELD_OUT_COMBINED if combined else HELD_OUT if shipped else PHOTO_HELD_OUT)[kind]

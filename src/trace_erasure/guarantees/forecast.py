@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 from trace_erasure.concepts import candidates
 from trace_erasure.concepts.alignment import concept_columns
-from trace_erasure.concepts.captions import captions_or_broad
+from trace_erasure.concepts.captions import captions_for
 from trace_erasure.concepts.concept import Concept, ResolvedConcept, fill_template
 from trace_erasure.concepts.second_moment import second_moment
 from trace_erasure.config import ClosedFormConfig, EraseConfig
@@ -254,7 +254,7 @@ def forecast(
     resolved, settings = planned.concepts[0], planned.spec.closed_form or settings
     kind = resolved.kind
     if names is None:
-        names = list(candidates.caption_names(captions_or_broad(captions), kind))
+        names = list(candidates.caption_names(captions_for(denoiser, captions), kind))
     others = [name for name in dict.fromkeys(names) if not mentions(name, resolved.phrases)]
     prompts = [fill_template(candidates.PROBE_TEMPLATES[kind], name) for name in others]
 

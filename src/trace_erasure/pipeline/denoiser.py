@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import torch
@@ -15,6 +16,7 @@ from trace_erasure.math.parameterization import NoisePoint, guide
 from trace_erasure.pipeline.families.family import TOKENS, Conditioning, Family
 from trace_erasure.pipeline.families.registry import family_of
 from trace_erasure.pipeline.prompts import expand_prompt
+from trace_erasure.pipeline.shipped import reads_as_shipped
 
 EMPTY = ""
 
@@ -84,6 +86,11 @@ class Denoiser:
     def distilled(self) -> bool:
         """Whether guidance is built into the network: it never sees the empty prompt."""
         return self.family.distilled(self.pipe)
+
+    @cached_property
+    def shipped(self) -> bool:
+        """Whether its words are those of a shipped model: see ``shipped.reads_as_shipped``."""
+        return reads_as_shipped(self.pipe)
 
     # Where text enters --------------------------------------------------------------------
 

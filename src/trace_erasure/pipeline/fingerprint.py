@@ -58,7 +58,7 @@ def fingerprint(pipe: Any) -> Fingerprint:
         for stream in denoiser.family.streams
         for path, linear in denoiser.maps(stream.name).items()
     }
-    weights["token_embedding"] = _original_rows(pipe)
+    weights["token_embedding"] = original_rows(pipe)
     own = str(denoiser.dtype).removeprefix("torch.")
     dtypes = (own,) if own in HALVES else HALVES
     hashes: dict[str, str] = {}
@@ -75,7 +75,7 @@ def fingerprint(pipe: Any) -> Fingerprint:
     }
 
 
-def _original_rows(pipe: Any) -> Tensor:
+def original_rows(pipe: Any) -> Tensor:
     """The token embedding without the rows that textual inversions have added at its end."""
     if pipe.text_encoder is None or pipe.tokenizer is None:
         raise InputError(

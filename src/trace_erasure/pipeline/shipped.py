@@ -5,7 +5,9 @@ Their weights are a distribution of their own, ``trace-erasure-world``.
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
+from typing import Any
 
 from trace_erasure.errors import InputError
 
@@ -15,6 +17,11 @@ CLIP = "judges/clip"
 STEPS = 20
 GUIDANCE = 3.5
 LATENT_SIDE = 16
+TOKEN_EMBEDDINGS = {
+    (1087, 256): ("e59f6a9b21b631e4", "2c189df38649b75c"),
+    (1087, 128): ("4d453389ff375090", "569fbd51a8cc879b"),
+}
+"""Shape of a shipped model's token embedding to its digests in float16 and bfloat16."""
 
 
 def models_folder() -> Path:
@@ -47,3 +54,23 @@ def path(name: str) -> Path:
             f"judges: {', '.join((*CLASSIFIERS, CLIP))}."
         )
     return folder
+
+
+def reads_as_shipped(pipe: Any) -> bool:
+    """Whether the pipeline's first text encoder has the token embedding of a shipped model.
+
+    Whatever is attached to its network or baked into it, such a model speaks of the embedded world.
+    """
+    import torch
+
+    from trace_erasure.pipeline.fingerprint import original_rows, tensor_bytes
+
+    if pipe.text_encoder is None or pipe.tokenizer is None:
+        return False
+    rows = original_rows(pipe).detach()
+    known = TOKEN_EMBEDDINGS.get(tuple(rows.shape))
+    if known is None or rows.is_meta:
+        return False
+    halves = (torch.float16, torch.bfloat16)
+    found = (hashlib.sha256(tensor_bytes(rows.to(half))).hexdigest()[:16] for half in halves)
+    return any(digest in known for digest in found)

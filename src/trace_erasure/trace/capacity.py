@@ -7,7 +7,7 @@ from typing import Any
 
 from trace_erasure.artifact.capacity import Capacity
 from trace_erasure.artifact.erasure import Erasure
-from trace_erasure.concepts.captions import captions_or_broad
+from trace_erasure.concepts.captions import captions_for
 from trace_erasure.concepts.concept import Concept
 from trace_erasure.config import EraseConfig, MergeConfig
 from trace_erasure.errors import InputError
@@ -35,7 +35,7 @@ def capacity(
         InputError: for nothing at all, or for artifacts that ``merge`` would refuse.
     """
     denoiser = Denoiser(pipe)
-    captions = captions_or_broad(captions)
+    captions = captions_for(denoiser, captions)
     artifacts = [one for one in what if isinstance(one, Erasure)]
     concepts = [one for one in what if isinstance(one, Concept)]
     if not what:

@@ -8,9 +8,10 @@ from dataclasses import dataclass, field, replace
 from trace_erasure.artifact.certificate import Certificate, StreamCertificate
 from trace_erasure.artifact.merge_statistics import StreamStatistics
 from trace_erasure.concepts.alignment import Columns, join
-from trace_erasure.concepts.captions import captions_or_broad
+from trace_erasure.concepts.captions import captions_for
 from trace_erasure.concepts.concept import ResolvedConcept
 from trace_erasure.concepts.stream_columns import stream_columns
+from trace_erasure.concepts.templates import held_out_templates
 from trace_erasure.config import ClosedFormConfig
 from trace_erasure.errors import InputError
 from trace_erasure.math.closed_form import Edit
@@ -29,25 +30,6 @@ from trace_erasure.trace.stream_problem import (
     pose_problem,
     solve_equality,
 )
-
-HELD_OUT = {
-    "object": (
-        "this is a {x}",
-        "a {x} next to a house",
-        "a drawing of a {x} on a green background",
-    ),
-    "style": ("a bird in {x} style", "a {x} style picture of a boat"),
-    "identity": ("this is {x}", "an image of {x} on a green background"),
-}
-"""Templates that no solve sees; they measure how far the edit generalizes."""
-HELD_OUT["explicit"] = HELD_OUT["object"]
-HELD_OUT_COMBINED = {
-    "object": ("this is a {y} and a {x}", "an image of a {x} next to a {y}"),
-    "style": ("a drawing of a {y}, {x} style", "a {y} in {x} style on a green background"),
-    "identity": ("this is {x} and a {y}", "a drawing of a {y} next to {x}"),
-}
-"""The same for a concept that is erased beside another thing only."""
-HELD_OUT_COMBINED["explicit"] = HELD_OUT_COMBINED["object"]
 
 INEXACT = 1e-4
 """Residual above which an untruncated solve needs more dimensions than there are."""
@@ -126,8 +108,9 @@ def closed_form_edit(
 
 def held_out_columns(denoiser: Denoiser, concept: ResolvedConcept, stream: str) -> Columns:
     """Columns of ``concept`` in templates that no solve sees."""
-    templates = HELD_OUT if concept.only_with is None else HELD_OUT_COMBINED
-    return stream_columns(denoiser, concept, stream, concept.fit(templates[concept.kind])).moved
+    combined = concept.only_with is not None
+    templates = held_out_templates(concept.kind, denoiser.shipped, combined)
+    return stream_columns(denoiser, concept, stream, concept.fit(templates)).moved
 
 
 def _solve(problem: StreamProblem, settings: ClosedFormConfig, hardened: bool) -> StreamSolution:
@@ -151,7 +134,7 @@ def _hardening_prompts(
             f"closed_form.mode is {settings.mode!r}, and only 'equality' can be hardened. "
             "Choose it, or set hardening to 'off'."
         )
-    words = caption_words([*captions_or_broad(captions), *retain])
+    words = caption_words([*captions_for(denoiser, captions), *retain])
     return HardeningPrompts(words, [search_prompts(denoiser, concept) for concept in concepts])
 
 

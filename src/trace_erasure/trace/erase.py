@@ -18,6 +18,7 @@ from trace_erasure.artifact.erasure import Erasure
 from trace_erasure.artifact.merge_statistics import MergeStatistics
 from trace_erasure.artifact.provenance import heading, versions
 from trace_erasure.artifact.record import FinetuneRecord, TraceRecord, TrajectoryProfile
+from trace_erasure.concepts.captions import caption_source, captions_for
 from trace_erasure.concepts.concept import Concept
 from trace_erasure.config import ClosedFormConfig, EraseConfig, FinetuneConfig
 from trace_erasure.config import preset as preset_settings
@@ -68,7 +69,8 @@ def erase(  # noqa: PLR0913 - a verb: its options are keyword-only
         finetune: settings of stage 2, ``FinetuneConfig()`` for the usual ones; None leaves it out.
         seed: of every random choice; the same seed gives the same bytes.
         hardening: ``off``, ``closed_form`` or ``adversarial``, which trains; see ``EraseConfig``.
-        captions: ordinary language of the model's domain; default: the package's list.
+        captions: ordinary language of the model's domain; default: the embedded world's for a
+            shipped model, photographs' for any other.
         on_step: called after every training step.
         workdir: an existing folder that keeps a checkpoint of stage 2, from which a killed run
             with the same settings resumes. ``Erasure.save`` deletes the checkpoint.
@@ -119,6 +121,9 @@ def run(
     conditions.log_adapters(pipe)
     denoiser = Denoiser(pipe)
     base = fingerprint(pipe)
+    captions = captions_for(denoiser, captions)
+    source = caption_source(captions)
+    log.info("captions: %s (%d)", source["list"], source["count"])
     planned = resolve(denoiser, spec, captions, beside)
     closed: dict[str, LowRank] = {}
     certificate: Certificate | None = None
@@ -149,6 +154,7 @@ def run(
             asked=spec,
             certificate=certificate,
             finetune=record,
+            captions=source,
             retain=tuple(planned.retain),
             versions=versions(),
         ),

@@ -18,7 +18,7 @@ from trace_erasure.artifact.record import (
     MergeDetails,
     MergedRecord,
 )
-from trace_erasure.concepts.captions import captions_or_broad
+from trace_erasure.concepts.captions import captions_for
 from trace_erasure.config import MergeConfig
 from trace_erasure.math.lowrank import LowRank, add, scaled
 from trace_erasure.pipeline import conditions
@@ -81,7 +81,7 @@ def merge(
     strengths = [1.0] * len(artifacts) if strengths is None else list(strengths)
     conflicts.check(artifacts, base)
     conflicts.check_strengths(artifacts, strengths)
-    captions = captions_or_broad(captions)
+    captions = captions_for(denoiser, captions)
     # An artifact of several concepts has statistics for each, and one trained part for all.
     owners = [i for i, artifact in enumerate(artifacts) for _ in artifact.merge_statistics]
     statistics = [part for artifact in artifacts for part in artifact.merge_statistics]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from trace_erasure.concepts.captions import captions_or_broad
+from trace_erasure.concepts.captions import captions_for
 from trace_erasure.concepts.concept import Concept, ResolvedConcept
 from trace_erasure.concepts.resolve import resolve_concepts
 from trace_erasure.concepts.steered_prompts import SteeredPrompts, steered_prompts
@@ -45,7 +45,7 @@ def resolve(
     Raises ``InputError`` for no captions at all, for a state prompt that names a concept or is too
     long, and as ``resolve_concepts`` does.
     """
-    captions = captions_or_broad(captions)
+    captions = captions_for(denoiser, captions)
     if not captions:
         raise InputError("captions is empty. Pass sentences of the model's domain, or None.")
     if spec.hardening == "adversarial" and spec.finetune is None:

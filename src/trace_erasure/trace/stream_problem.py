@@ -10,7 +10,7 @@ from torch import Tensor
 
 from trace_erasure.artifact.merge_statistics import StreamStatistics
 from trace_erasure.concepts.alignment import Columns, join, keep_columns
-from trace_erasure.concepts.captions import captions_or_broad
+from trace_erasure.concepts.captions import captions_for
 from trace_erasure.concepts.concept import ResolvedConcept
 from trace_erasure.concepts.second_moment import second_moment
 from trace_erasure.concepts.stream_columns import StreamColumns, stream_columns
@@ -133,7 +133,7 @@ def pose_problem(
     empty = keep_columns(denoiser, [EMPTY], stream)
     named: Mapping[str, Tensor] = {}
     if settings.mode != "equality":
-        named = named_columns(denoiser, concepts, captions_or_broad(captions), stream, root)
+        named = named_columns(denoiser, concepts, captions_for(denoiser, captions), stream, root)
     return StreamProblem(
         stream=stream,
         segments=len(denoiser.segments(stream)),
