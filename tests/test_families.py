@@ -28,7 +28,8 @@ from trace_erasure.math.parameterization import NoisePoint
 from trace_erasure.pipeline import adapters
 from trace_erasure.pipeline.denoiser import Denoiser
 from trace_erasure.pipeline.families import flux
-from trace_erasure.pipeline.families.chat import Chat
+from trace_erasure.pipeline.families.reading import Reader
+from trace_erasure.pipeline.families.reading import chat as chat_template
 from trace_erasure.pipeline.families.registry import family_of
 from trace_erasure.pipeline.fingerprint import fingerprint
 from trace_erasure.pipeline.sampler import to_pictures, to_states
@@ -289,11 +290,9 @@ def test_words_paired_with_words_are_not_exact_where_positions_are_told_apart():
 # Prompts in a chat template ----------------------------------------------------------------
 
 
-def chat(**changes: Any) -> Chat:
+def chat() -> Reader:
     tokenizer = tiny_flux2_klein().tokenizer
-    for name, value in changes.items():
-        setattr(tokenizer, name, value)
-    return Chat(tokenizer)
+    return Reader(tokenizer, chat_template(tokenizer, thinking=False))
 
 
 @pytest.mark.parametrize("prompt", ["a photo of a user", "user", "assistant fox", "a fox\n", ""])
@@ -321,8 +320,10 @@ def test_a_phrase_of_the_template_is_found_in_the_prompt_alone():
 
 
 def test_prompts_whose_tokens_move_with_their_padding_are_refused():
+    pipe = tiny_flux2_klein()
+    pipe.tokenizer.padding_side = "left"
     with pytest.raises(InputError, match="pads on the left"):
-        chat(padding_side="left")
+        Denoiser(pipe).segments()
 
 
 def test_padding_of_flux_2_says_what_the_prompt_says_and_is_heard():
@@ -472,7 +473,7 @@ def test_states_become_the_pipeline_s_own_pictures(case):
     assert to_states(denoiser, [picture]).shape == last["states"].shape
 
 
-@pytest.mark.parametrize("name", ["Flux2Pipeline", "Flux2KleinKVPipeline"])
+@pytest.mark.parametrize("name", ["Flux2KleinKVPipeline", "Flux2KleinInpaintPipeline"])
 def test_other_pipelines_of_flux_2_are_refused(name):
     with pytest.raises(InputError, match=rf"{name} is not a supported .*Flux2KleinPipeline"):
         family_of(type(name, (), {})())

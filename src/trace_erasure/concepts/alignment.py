@@ -11,7 +11,7 @@ from torch import Tensor
 
 from trace_erasure.concepts.concept import fill_template
 from trace_erasure.errors import InputError
-from trace_erasure.pipeline.denoiser import Denoiser
+from trace_erasure.pipeline.denoiser import EMPTY, Denoiser
 from trace_erasure.pipeline.families.family import TOKENS
 from trace_erasure.pipeline.prompts import expand_prompt
 from trace_erasure.utils.words import find_phrase
@@ -173,7 +173,10 @@ def concept_columns(
             if tokenizer is None:
                 pairs = [(0, 0, "pooled")]
             else:
-                pairs = pair(locate(tokenizer, text, phrase, length), spans[other])
+                span = locate(tokenizer, text, phrase, length)
+                pairs = pair(span, spans[other])
+                if denoiser.family.padding != "heard":  # behind the prompt there is nothing to move
+                    pairs = [one for one in pairs if one[0] <= span.eos]
             padding = sum(role == "padding" for _, _, role in pairs)
             for i, j, role in pairs:
                 concept.append(c[k, i])
@@ -233,6 +236,18 @@ def _spans(tokenizer: Any, prompts: Iterable[str], phrase: str, length: int) -> 
 def keep_columns(denoiser: Denoiser, prompts: Sequence[str], stream: str = TOKENS) -> Tensor:
     """All distinct embeddings of ``prompts`` in a stream, (d, n) float64, in balanced sizes."""
     return torch.unique(_kept(denoiser, prompts, stream).flatten(0, 1), dim=0).mT
+
+
+def empty_columns(denoiser: Denoiser, stream: str = TOKENS) -> Tensor:
+    """The columns that guidance subtracts: of the empty prompt, and of what a pipeline has in its
+    place. Zeros, which no edit moves, are left out."""
+    found = keep_columns(denoiser, [EMPTY], stream)
+    if denoiser.family.unconditional is None:
+        return found
+    parts = denoiser.parts(denoiser.unconditional(), stream)
+    others = torch.cat([part.flatten(0, 1) for part in parts])
+    others = others[others.norm(dim=-1) > 0]
+    return torch.unique(torch.cat([found.mT, others]), dim=0).mT
 
 
 def keep_columns_each(

@@ -10,6 +10,7 @@ from types import MethodType
 from typing import Any
 
 import torch
+from diffusers.loaders import PeftAdapterMixin
 from peft import LoraConfig
 from peft.tuners.lora import LoraLayer
 from peft.tuners.tuners_utils import BaseTunerLayer
@@ -73,6 +74,7 @@ def attach(target: Any, delta: Delta, name: str, strength: float = 1.0) -> None:
         target_modules="|".join(map(re.escape, delta)),
         init_lora_weights=False,
     )
+    _give_adapters(network)
     active = _active(network)
     try:
         # The factors get random values for a moment; the caller's random stream must not notice.
@@ -131,6 +133,15 @@ def detach(target: Any, name: str) -> None:
             "Call pipe.unfuse_lora() first."
         )
     _remove(network, name, [other for other in _active(network) if other != name])
+
+
+def _give_adapters(network: Any) -> None:
+    """Lets networks hold adapters to whose class diffusers gives none, PixArt's among them."""
+    kind = type(network)
+    if not isinstance(network, PeftAdapterMixin):
+        # The name stays, by which diffusers saves and loads it.
+        space = {"__module__": kind.__module__, "__qualname__": kind.__qualname__}
+        network.__class__ = type(kind.__name__, (kind, PeftAdapterMixin), space)
 
 
 def _remove(network: Any, name: str, active: list[str]) -> None:

@@ -12,7 +12,7 @@ from diffusers import DDIMScheduler, FlowMatchEulerDiscreteScheduler
 from torch import Tensor, nn
 
 from trace_erasure.errors import InputError
-from trace_erasure.math.parameterization import NoisePoint, guide
+from trace_erasure.math.parameterization import NoisePoint
 from trace_erasure.pipeline.families.family import TOKENS, Conditioning, Family
 from trace_erasure.pipeline.families.registry import family_of
 from trace_erasure.pipeline.prompts import expand_prompt
@@ -57,6 +57,10 @@ class Denoiser:
             self.scheduler = DDIMScheduler.from_config(config, clip_sample=False)
         elif "shift" in config:
             self.scheduler = FlowMatchEulerDiscreteScheduler.from_config(config)
+        elif config.get("use_flow_sigmas", False):  # a solver of several steps, of the same flow
+            self.scheduler = FlowMatchEulerDiscreteScheduler(
+                config.num_train_timesteps, shift=config.flow_shift
+            )
         else:
             raise InputError(
                 f"{type(pipe.scheduler).__name__} does not say the schedule of a rectified flow. "
@@ -116,8 +120,9 @@ class Denoiser:
 
     def parts(self, conditioning: Conditioning, stream: str = TOKENS) -> list[Tensor]:
         """What a stream carries, (n, positions, d) float64 on the CPU for each segment."""
-        values = getattr(conditioning, stream).cpu().double()
-        found = self.family.stream(stream).segments
+        row = self.family.stream(stream)
+        values = row.columns(self.network, getattr(conditioning, stream)).detach().cpu().double()
+        found = row.segments
         if not found:
             return [values[:, None]]
         parts = values.split([p.length(self.pipe) for p in found], dim=1)
@@ -207,7 +212,18 @@ class Denoiser:
             guidance: guidance scale, an input of networks with distilled guidance only.
         """
         timesteps = torch.as_tensor(timesteps, device=states.device).expand(len(states))
-        return self.family.predict(self.pipe, states, timesteps, conditioning, guidance)
+        if self.family.padding != "cut" or conditioning.lengths is None:
+            return self.family.predict(self.pipe, states, timesteps, conditioning, guidance)
+        # Prompts of one length at a time, so that no padding is there to be masked.
+        rows, outputs = [], []
+        for length in conditioning.lengths.unique().tolist():
+            own = (conditioning.lengths == length).nonzero()[:, 0]
+            rows.append(own)
+            part = conditioning[own].cut(length)
+            outputs.append(
+                self.family.predict(self.pipe, states[own], timesteps[own], part, guidance)
+            )
+        return torch.cat(outputs)[torch.cat(rows).argsort()]
 
     def needs_unconditional(self, guidance: float) -> bool:
         """Whether this guidance scale takes a second pass, for the empty prompt."""
@@ -238,7 +254,7 @@ class Denoiser:
         both = Conditioning.cat([empty[[0] * n], conditioning])
         outputs = self.predict(torch.cat([states] * 2), timesteps, both)
         unconditional, conditional = outputs.chunk(2)
-        output = guide(unconditional, conditional, guidance)
+        output = self.family.guide(self.pipe, unconditional, conditional, guidance)
         return GuidedPrediction(output, unconditional, conditional)
 
     def initial_states(

@@ -125,15 +125,17 @@ def _draw(
     pipe: Any, prompts: Sequence[str], seeds: Sequence[int], part: range, sampling: Sampling
 ) -> list[Image.Image]:
     """The pictures at the positions ``part``, each from a generator of its own."""
-    return pipe(
+    family = family_of(pipe)
+    answer = pipe(
         prompt=[prompts[i] for i in part],
         num_inference_steps=sampling.steps,
-        guidance_scale=sampling.guidance_scale,
         height=sampling.height,
         width=sampling.width,
         generator=[torch.Generator().manual_seed(seeds[i]) for i in part],
-        **family_of(pipe).call_options(pipe),
-    ).images
+        **family.guided_by(sampling.guidance_scale, len(part)),
+        **family.call_options(pipe),
+    )
+    return family.pictures(answer)
 
 
 def _stored(

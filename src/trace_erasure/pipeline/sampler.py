@@ -114,9 +114,8 @@ def fresh(states: Tensor, generators: Sequence[torch.Generator]) -> Tensor:
 @torch.no_grad()
 def to_pictures(denoiser: Denoiser, states: Tensor) -> list[Image.Image]:
     """Decodes final states (n, …)."""
-    vae = denoiser.pipe.vae
-    latents = denoiser.family.to_latents(denoiser.pipe, states)
-    pixels = vae.decode(latents.to(vae.dtype)).sample.float().clamp(-1, 1)
+    family, pipe = denoiser.family, denoiser.pipe
+    pixels = family.decode(pipe, family.to_latents(pipe, states)).float().clamp(-1, 1)
     values = ((pixels + 1) * 127.5).round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
     return [Image.fromarray(row) for row in values]
 
@@ -130,5 +129,5 @@ def to_states(denoiser: Denoiser, pictures: Sequence[Image.Image]) -> Tensor:
     size = tuple(side * pipe.vae_scale_factor for side in reversed(shape[-2:]))
     arrays = [np.asarray(p.convert("RGB").resize(size), np.float32) / 127.5 - 1 for p in pictures]
     pixels = torch.from_numpy(np.stack(arrays)).permute(0, 3, 1, 2).to(vae.device, vae.dtype)
-    states = family.to_states(pipe, vae.encode(pixels).latent_dist.mode())
+    states = family.to_states(pipe, family.view(pipe, pixels))
     return states.to(denoiser.device, denoiser.dtype)

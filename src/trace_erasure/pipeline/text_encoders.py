@@ -46,9 +46,11 @@ class Encoder:
         return self.tokenizer(text, add_special_tokens=False, verbose=False).input_ids
 
     def positions(self, text: str, start: int, end: int) -> list[int]:
-        """Positions in the whole prompt of the tokens that overlap characters start to end."""
+        """Positions in the encoder's input of the tokens that overlap characters start to end."""
         offsets = self.tokenizer(text, return_offsets_mapping=True, verbose=False)["offset_mapping"]
-        return [i for i, (a, b) in enumerate(offsets) if b > a and a < end and b > start]
+        found = [i for i, (a, b) in enumerate(offsets) if b > a and a < end and b > start]
+        shift = getattr(self.tokenizer, "shift", 0)
+        return [i + shift for i in found]
 
 
 def encoders(denoiser: Denoiser) -> list[Encoder]:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from trace_erasure.artifact.merge_statistics import StreamStatistics
-from trace_erasure.concepts.alignment import Columns, join, keep_columns
+from trace_erasure.concepts.alignment import Columns, empty_columns, join, keep_columns
 from trace_erasure.concepts.captions import captions_for
 from trace_erasure.concepts.concept import ResolvedConcept
 from trace_erasure.concepts.second_moment import second_moment
@@ -27,7 +27,7 @@ from trace_erasure.math.closed_form import (
 from trace_erasure.math.column_pairs import concatenated
 from trace_erasure.math.subspaces import gram_root, leading_columns
 from trace_erasure.math.weighted_ridge import ORDINARY, PENALTY, reweighted
-from trace_erasure.pipeline.denoiser import EMPTY, Denoiser
+from trace_erasure.pipeline.denoiser import Denoiser
 from trace_erasure.trace.gather_statistics import (
     HALVES,
     named_columns,
@@ -130,7 +130,7 @@ def pose_problem(
     materials = [stream_columns(denoiser, concept, stream) for concept in concepts]
     if hardening is not None:
         materials = _hardened(denoiser, concepts, materials, hardening, stream)
-    empty = keep_columns(denoiser, [EMPTY], stream)
+    empty = empty_columns(denoiser, stream)
     named: Mapping[str, Tensor] = {}
     if settings.mode != "equality":
         named = named_columns(denoiser, concepts, captions_for(denoiser, captions), stream, root)

@@ -41,11 +41,16 @@ def concepts() -> Table:
 
 def families() -> Table:
     """The supported architectures."""
-    from trace_erasure.pipeline.families.registry import FAMILIES
+    from trace_erasure.pipeline.families.registry import CHECKS, FAMILIES, verified
 
-    table = make_table("Model families", "family", "pipelines", "LoRA keys")
+    table = make_table("Model families", "family", "pipelines", "passed on as", "verified")
+    claims = verified()
     for family in FAMILIES:
-        table.add_row(family.name, ", ".join(family.pipelines), family.lora_keys)
+        passed_on = f"LoRA, {family.lora_keys} keys" if family.mixin else "merged checkpoint"
+        found = claims[family.name]
+        own = "everything" if found == list(CHECKS) else ", ".join(found)
+        table.add_row(family.name, ", ".join(family.pipelines), passed_on, own)
+    table.caption = "everything: " + ", ".join(CHECKS) + "; on small random pipelines"
     return table
 
 

@@ -8,132 +8,34 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
+
+from trace_erasure.pipeline.families import pictures
+from trace_erasure.pipeline.families.conditioning import POOLED, TOKENS, Conditioning
+from trace_erasure.pipeline.families.stream import Attention, Stream, TokenSegment
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-TOKENS, POOLED = "tokens", "pooled"
+__all__ = [
+    "POOLED",
+    "TOKENS",
+    "Attention",
+    "Conditioning",
+    "Family",
+    "Stream",
+    "TokenSegment",
+    "encoded",
+    "labelled",
+    "latent_shape",
+]
 
 
-@dataclass(frozen=True)
-class Conditioning:
-    """What a prompt is to the denoiser.
+def extrapolated(pipe: Any, unconditional: Tensor, conditional: Tensor, scale: float) -> Tensor:
+    """Plain classifier-free guidance."""
+    from trace_erasure.math.parameterization import guide
 
-    Attributes:
-        tokens: (n, positions, width), one row a token, padding included.
-        pooled: (n, pooled width), for families that have a pooled path.
-    """
-
-    tokens: Tensor
-    pooled: Tensor | None = None
-
-    def __len__(self) -> int:
-        return self.tokens.shape[0]
-
-    def __getitem__(self, index: Any) -> Conditioning:
-        return Conditioning(self.tokens[index], None if self.pooled is None else self.pooled[index])
-
-    @staticmethod
-    def cat(parts: list[Conditioning]) -> Conditioning:
-        import torch
-
-        pooled = [part.pooled for part in parts if part.pooled is not None]
-        return Conditioning(
-            torch.cat([part.tokens for part in parts]), torch.cat(pooled) if pooled else None
-        )
-
-
-@dataclass(frozen=True)
-class TokenSegment:
-    """Neighbouring positions of the token stream that one tokenizer fills, padding included.
-
-    Attributes:
-        tokenizer: the pipeline's attribute that holds it. Where two text encoders share the
-            positions, their embeddings side by side, their tokenizers share one vocabulary.
-        longest: the most positions that the pipeline asks for; None: the tokenizer's own limit.
-        reader: the tokenizer to one that reads a prompt as the text encoder gets it, where the
-            pipeline puts prompts into something, such as a chat template.
-    """
-
-    tokenizer: str = "tokenizer"
-    longest: int | None = None
-    reader: Callable[[Any], Any] | None = None
-
-    def loaded(self, pipe: Any) -> bool:
-        """Whether ``pipe`` has this text encoder; without it the positions are zeros."""
-        return getattr(pipe, self.tokenizer) is not None
-
-    def read(self, pipe: Any) -> Any:
-        """The tokenizer of whole prompts; its offsets are characters of the prompt alone."""
-        tokenizer = getattr(pipe, self.tokenizer)
-        return tokenizer if self.reader is None else self.reader(tokenizer)
-
-    def length(self, pipe: Any) -> int:
-        """How many positions there are."""
-        limits = [self.longest] if self.longest is not None else []
-        if self.loaded(pipe):
-            limits.append(getattr(pipe, self.tokenizer).model_max_length)
-        return min(limits)
-
-
-@dataclass(frozen=True)
-class Stream:
-    """One way by which a prompt enters the network.
-
-    Attributes:
-        name: the attribute of ``Conditioning`` that it carries, ``TOKENS`` or ``POOLED``.
-        maps: pattern of the linear layers that read it directly. Their first input columns are
-            its own; what they read besides, such as SDXL's image sizes, comes after.
-        segments: of the token stream, in the order of positions.
-    """
-
-    name: str
-    maps: re.Pattern[str]
-    segments: tuple[TokenSegment, ...] = ()
-
-
-@dataclass(frozen=True)
-class Attention:
-    """Where the network attends to text, and which of its layers are on which side of it.
-
-    Patterns match whole module paths. Layers inside the blocks only: what embeds the noise level
-    or the image's size belongs to no side.
-
-    Attributes:
-        modules: the attention modules that read text.
-        text: their linear layers; where text and image attend jointly, those on the text's side.
-        image: every other linear layer of the blocks.
-        text_queries_keys: of ``text``, the layers that give the text's queries and keys.
-        values: the text-facing maps that give values; where a single layer feeds keys and values
-            alike, that layer.
-        joint: whether text and image attend jointly, so that past the first layer nothing reads
-            the prompt alone; else the image attends to the prompt's own embeddings.
-    """
-
-    modules: re.Pattern[str]
-    text: re.Pattern[str]
-    image: re.Pattern[str]
-    text_queries_keys: re.Pattern[str]
-    values: re.Pattern[str]
-    joint: bool
-
-    @property
-    def all(self) -> re.Pattern[str]:
-        """The linear layers on both sides."""
-        return re.compile(f"{self.text.pattern}|{self.image.pattern}")
-
-
-def unscaled(pipe: Any, states: Tensor) -> Tensor:
-    """The latents that the VAE decodes to pictures of ``states``, same shape."""
-    config = pipe.vae.config
-    return states / config.scaling_factor + (getattr(config, "shift_factor", None) or 0.0)
-
-
-def scaled(pipe: Any, latents: Tensor) -> Tensor:
-    """The states of ``latents`` as the VAE encodes them, same shape."""
-    config = pipe.vae.config
-    return (latents - (getattr(config, "shift_factor", None) or 0.0)) * config.scaling_factor
+    return guide(unconditional, conditional, scale)
 
 
 @dataclass(frozen=True)
@@ -148,6 +50,8 @@ class Family:
         adapters: pattern of the layers that stage 2 trains by default.
         attention: where it attends to text.
         lora_keys: the key format of exported files, ``kohya`` or ``diffusers``.
+        mixin: the diffusers class by which its pipelines load LoRA files; "" where they cannot, so
+            that an erasure is passed on as a merged checkpoint.
         labels: (width of a token embedding or None, prediction type) to the header entries by
             which other tools tell the base model.
         encode: (pipe, prompts) to Conditioning.
@@ -165,8 +69,19 @@ class Family:
             every position; else it sums over them and any bijection of them will do.
         bidirectional: whether a text encoder attends in both directions, so that every token of a
             sentence depends on the concept.
+        padding: what becomes of the positions behind a prompt. The network may hear what the text
+            encoder says there (``heard``), a zero (``zeros``), or not have them (``cut``). In the
+            latter two it tells how long a prompt is, and only prompts of as many tokens can be
+            redirected exactly.
+        guide: (pipe, unconditional, conditional, guidance scale) to the guided output.
+        guided_by: (guidance scale, number of prompts) to the arguments by which the pipeline is
+            guided so.
+        options: further arguments of a call of the pipeline, with which it draws what is asked.
         to_latents: (pipe, states) to the latents that the VAE decodes.
         to_states: the inverse of ``to_latents``.
+        decode: (pipe, latents) to pixels (n, 3, height, width) in -1..1.
+        view: (pipe, pixels) to latents, without the encoder's noise.
+        pictures: the pipeline's answer to its pictures.
     """
 
     name: str
@@ -176,6 +91,7 @@ class Family:
     adapters: re.Pattern[str]
     attention: Attention
     lora_keys: str
+    mixin: str
     labels: Callable[[int | None, str], dict[str, str]]
     encode: Callable[[Any, list[str]], Conditioning]
     predict: Callable[[Any, Tensor, Tensor, Conditioning, float], Tensor]
@@ -187,8 +103,17 @@ class Family:
     schedule: Callable[[Any, int, tuple[int, ...]], dict[str, Any]] | None = None
     ordered: bool = False
     bidirectional: bool = False
-    to_latents: Callable[[Any, Tensor], Tensor] = unscaled
-    to_states: Callable[[Any, Tensor], Tensor] = scaled
+    padding: Literal["heard", "zeros", "cut"] = "heard"
+    guide: Callable[[Any, Tensor, Tensor, float], Tensor] = extrapolated
+    guided_by: Callable[[float, int], dict[str, Any]] = lambda scale, count: {
+        "guidance_scale": scale
+    }
+    options: Mapping[str, Any] = field(default_factory=dict)
+    to_latents: Callable[[Any, Tensor], Tensor] = pictures.unscaled
+    to_states: Callable[[Any, Tensor], Tensor] = pictures.scaled
+    decode: Callable[[Any, Tensor], Tensor] = pictures.decoded
+    view: Callable[[Any, Tensor], Tensor] = pictures.viewed
+    pictures: Callable[[Any], list[Any]] = pictures.images
 
     def stream(self, name: str) -> Stream:
         """The stream called ``name``. Raises ``KeyError`` where the family has none."""
@@ -201,7 +126,8 @@ class Family:
     def call_options(self, pipe: Any) -> dict[str, Any]:
         """Options of a call of ``pipe`` with which it encodes prompts as ``encode`` does."""
         found = [p for stream in self.streams for p in stream.segments if p.longest is not None]
-        return {"max_sequence_length": found[0].length(pipe)} if found else {}
+        asked = {p.asked: p.length(pipe) for p in found[:1] if p.asked}
+        return {**asked, **self.options}
 
     def behind_text(self, pipe: Any) -> dict[str, nn.Linear]:
         """Linear layers of the blocks but the text-facing maps, which stage 1 edits: what sees a

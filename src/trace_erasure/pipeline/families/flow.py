@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from trace_erasure.pipeline.families.family import POOLED, TOKENS, Attention, Stream, TokenSegment
+from trace_erasure.pipeline.families.conditioning import POOLED, TOKENS
+from trace_erasure.pipeline.families.stream import Attention, Stream, TokenSegment
+
+TIMESTEPS = 1000
+"""Of the schedules that these networks were trained with."""
+MAX_SHIFT = 1.15
 
 TOKEN_MAP = re.compile(r"context_embedder")
 POOLED_MAP = re.compile(r"time_text_embed\.text_embedder\.linear_1")
@@ -42,3 +47,17 @@ def shift(config: Mapping[str, Any], shape: tuple[int, ...], patch: int, greates
     few, many = config.get("base_image_seq_len", 256), config.get("max_image_seq_len", 4096)
     low, high = config.get("base_shift", 0.5), config.get("max_shift", greatest)
     return low + (high - low) * (patches - few) / (many - few)
+
+
+def dynamic_schedule(patch: int) -> Callable[[Any, int, tuple[int, ...]], dict[str, Any]]:
+    """``Family.schedule`` of pipelines that name the noise levels and shift them by ``shift``."""
+
+    def schedule(pipe: Any, steps: int, shape: tuple[int, ...]) -> dict[str, Any]:
+        import numpy as np
+
+        return {
+            "sigmas": np.linspace(1.0, 1 / steps, steps),
+            "mu": shift(pipe.scheduler.config, shape, patch, MAX_SHIFT),
+        }
+
+    return schedule

@@ -12,15 +12,19 @@ from trace_erasure.pipeline.families.family import (
     labelled,
     latent_shape,
 )
-from trace_erasure.pipeline.families.flow import JOINT_ATTENTION, TEXT_ATTENTION, shift, streams
+from trace_erasure.pipeline.families.flow import (
+    JOINT_ATTENTION,
+    TEXT_ATTENTION,
+    TIMESTEPS,
+    dynamic_schedule,
+    streams,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 T5 = TokenSegment("tokenizer_2", longest=512)
 PATCH = 2
-TIMESTEPS = 1000
-MAX_SHIFT = 1.15
 
 
 def encode(pipe: Any, prompts: list[str]) -> Conditioning:
@@ -44,18 +48,24 @@ def unpack(rows: Tensor, height: int, width: int) -> Tensor:
     return F.pixel_shuffle(rows.mT.unflatten(2, (height // PATCH, width // PATCH)), PATCH)
 
 
+def patch_positions(states: Tensor) -> Tensor:
+    """Position ids (0, row, column) of the patches of ``states``, (h/2 · w/2, 3)."""
+    import torch
+    import torch.nn.functional as F
+
+    rows, columns = (torch.arange(side // PATCH) for side in states.shape[-2:])
+    return F.pad(torch.cartesian_prod(rows, columns), (1, 0)).to(states)
+
+
 def predict(
     pipe: Any, states: Tensor, timesteps: Tensor, conditioning: Conditioning, guidance: float
 ) -> Tensor:
     """States are latents (n, c, h, w): the sampler moves every number by itself, so that it makes
     no difference whether they are packed, and unpacked ones know their height and width."""
     import torch
-    import torch.nn.functional as F
 
     height, width = states.shape[-2:]
     network = pipe.transformer
-    rows, columns = (torch.arange(side // PATCH) for side in (height, width))
-    positions = F.pad(torch.cartesian_prod(rows, columns), (1, 0)).to(states)
     scale = None
     if network.config.guidance_embeds:
         scale = torch.full((len(states),), guidance, device=states.device)
@@ -66,7 +76,7 @@ def predict(
         pooled_projections=conditioning.pooled,
         encoder_hidden_states=conditioning.tokens,
         txt_ids=states.new_zeros(conditioning.tokens.shape[1], 3),
-        img_ids=positions,
+        img_ids=patch_positions(states),
     ).sample
     return unpack(output, height, width)
 
@@ -77,15 +87,6 @@ def state_shape(pipe: Any, height: int | None, width: int | None) -> tuple[int, 
     return (channels, *(side // PATCH * PATCH for side in shape[1:]))
 
 
-def schedule(pipe: Any, steps: int, shape: tuple[int, ...]) -> dict[str, Any]:
-    import numpy as np
-
-    return {
-        "sigmas": np.linspace(1.0, 1 / steps, steps),
-        "mu": shift(pipe.scheduler.config, shape, PATCH, MAX_SHIFT),
-    }
-
-
 FLUX = Family(
     name="flux",
     pipelines=("FluxPipeline",),
@@ -94,6 +95,7 @@ FLUX = Family(
     adapters=TEXT_ATTENTION,
     attention=JOINT_ATTENTION,
     lora_keys="diffusers",
+    mixin="FluxLoraLoaderMixin",
     labels=labelled("flux-1", "flux1"),
     encode=encode,
     predict=predict,
@@ -101,5 +103,5 @@ FLUX = Family(
     flow=True,
     bidirectional=True,
     distilled=lambda pipe: True,
-    schedule=schedule,
+    schedule=dynamic_schedule(PATCH),
 )

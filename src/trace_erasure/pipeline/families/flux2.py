@@ -1,5 +1,6 @@
-"""FLUX.2 [klein]: one layer reads the tokens of Qwen3, nothing reads a pooled vector; the network
-predicts a rectified flow, guided by the empty prompt (base) or distilled without any guidance.
+"""FLUX.2: one layer reads the tokens of Qwen3 ([klein]) or Mistral 3 ([dev]), nothing reads a
+pooled vector; the network predicts a rectified flow. [klein] base is guided by the empty prompt,
+[klein] is distilled without any guidance, and [dev] takes the guidance scale as an input.
 
 A token's embedding is what three layers of the encoder say of it, side by side. The encoder looks
 backwards only and sees no padding, but padding looks at the prompt, each position of it from its
@@ -15,7 +16,6 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from trace_erasure.pipeline.families.chat import Chat
 from trace_erasure.pipeline.families.family import (
     TOKENS,
     Conditioning,
@@ -25,14 +25,19 @@ from trace_erasure.pipeline.families.family import (
     labelled,
     latent_shape,
 )
-from trace_erasure.pipeline.families.flow import JOINT_ATTENTION, TEXT_ATTENTION, TOKEN_MAP
+from trace_erasure.pipeline.families.flow import (
+    JOINT_ATTENTION,
+    TEXT_ATTENTION,
+    TIMESTEPS,
+    TOKEN_MAP,
+)
+from trace_erasure.pipeline.families.reading import Reader, chat, padded_on_the_right
+from trace_erasure.pipeline.families.stream import text_tokenizer
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-QWEN3 = TokenSegment("tokenizer", longest=512, reader=Chat)
 PATCH = 2
-TIMESTEPS = 1000
 # FLUX.1's, but for the names of the layers on the image's side.
 ATTENTION = replace(
     JOINT_ATTENTION,
@@ -43,9 +48,40 @@ ATTENTION = replace(
 )
 
 
+def read_klein(pipe: Any) -> Reader:
+    tokenizer = padded_on_the_right(pipe.tokenizer)
+    return Reader(tokenizer, chat(tokenizer, thinking=False))
+
+
+QWEN3 = TokenSegment(longest=512, reader=read_klein)
+
+
 def encode(pipe: Any, prompts: list[str]) -> Conditioning:
     tokens, _ = pipe.encode_prompt(
         prompts, device=pipe.device, max_sequence_length=QWEN3.length(pipe)
+    )
+    return Conditioning(tokens)
+
+
+def read_dev(pipe: Any) -> Reader:
+    from diffusers.pipelines.flux2.pipeline_flux2 import format_input
+
+    tokenizer = text_tokenizer(pipe.tokenizer)
+
+    def wrap(prompt: str) -> str:
+        (message,) = format_input([prompt], pipe.system_message)
+        return pipe.tokenizer.apply_chat_template(message, tokenize=False)
+
+    left = tokenizer.padding_side == "left"
+    return Reader(tokenizer, wrap, multiple=MISTRAL3.length(pipe) if left else 1, special=False)
+
+
+MISTRAL3 = TokenSegment(longest=512, reader=read_dev)
+
+
+def encode_dev(pipe: Any, prompts: list[str]) -> Conditioning:
+    tokens, _ = pipe.encode_prompt(
+        prompts, device=pipe.device, max_sequence_length=MISTRAL3.length(pipe)
     )
     return Conditioning(tokens)
 
@@ -67,11 +103,15 @@ def image_positions(height: int, width: int) -> Tensor:
 
 
 def predict(
-    pipe: Any, states: Tensor, timesteps: Tensor, conditioning: Conditioning, _: float
+    pipe: Any, states: Tensor, timesteps: Tensor, conditioning: Conditioning, guidance: float
 ) -> Tensor:
     """States are patches (n, 4c, h/2, w/2), which the pipeline moves as rows."""
     shape = states.shape[-2:]
+    scale = None
+    if pipe.transformer.config.guidance_embeds:
+        scale = states.new_full((len(states),), guidance)
     rows = pipe.transformer(
+        guidance=scale,
         hidden_states=states.flatten(2).mT,
         timestep=timesteps.to(states.dtype) / TIMESTEPS,
         encoder_hidden_states=conditioning.tokens,
@@ -130,6 +170,7 @@ FLUX_2 = Family(
     adapters=TEXT_ATTENTION,
     attention=ATTENTION,
     lora_keys="diffusers",
+    mixin="Flux2LoraLoaderMixin",
     labels=labelled("flux-2-klein", "flux2"),
     encode=encode,
     predict=predict,
@@ -140,4 +181,14 @@ FLUX_2 = Family(
     ordered=True,
     to_latents=to_latents,
     to_states=to_states,
+)
+
+FLUX_2_DEV = replace(
+    FLUX_2,
+    name="flux-2-dev",
+    pipelines=("Flux2Pipeline",),
+    streams=(Stream(TOKENS, TOKEN_MAP, (MISTRAL3,)),),
+    labels=labelled("flux-2-dev", "flux2"),
+    encode=encode_dev,
+    distilled=lambda pipe: True,
 )

@@ -68,6 +68,7 @@ STABLE_DIFFUSION = Family(
     adapters=CROSS_ATTENTION,
     attention=UNET_ATTENTION,
     lora_keys="kohya",
+    mixin="StableDiffusionLoraLoaderMixin",
     labels=labels,
     encode=encode,
     predict=predict,

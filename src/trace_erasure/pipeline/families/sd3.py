@@ -58,6 +58,7 @@ STABLE_DIFFUSION_3 = Family(
     adapters=TEXT_ATTENTION,
     attention=JOINT_ATTENTION,
     lora_keys="diffusers",
+    mixin="SD3LoraLoaderMixin",
     labels=labelled("stable-diffusion-3", "sd3"),
     encode=encode,
     predict=predict,

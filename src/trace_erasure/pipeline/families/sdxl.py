@@ -66,6 +66,7 @@ STABLE_DIFFUSION_XL = Family(
     adapters=CROSS_ATTENTION,
     attention=UNET_ATTENTION,
     lora_keys="kohya",
+    mixin="StableDiffusionXLLoraLoaderMixin",
     labels=labelled("stable-diffusion-xl-v1-base", "sdxl_base_v1-0"),
     encode=encode,
     predict=predict,
