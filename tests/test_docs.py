@@ -121,8 +121,12 @@ def check_command(words: list[str]) -> None:
     elif words[0] == "trace-erasure" and len(words) > 1 and words[1] != "--help":
         verbs = get_command(app).commands  # type: ignore[attr-defined]
         assert words[1] in verbs, f"no verb {words[1]}"
-        options = {name for param in verbs[words[1]].params for name in param.opts}
-        options |= {name for param in verbs[words[1]].params for name in param.secondary_opts}
+        verb = verbs[words[1]]
+        if hasattr(verb, "commands") and len(words) > 2:
+            assert words[2] in verb.commands, f"no verb {words[1]} {words[2]}"
+            verb = verb.commands[words[2]]
+        options = {name for param in verb.params for name in param.opts}
+        options |= {name for param in verb.params for name in param.secondary_opts}
         used = {word.split("=")[0] for word in words[2:] if word.startswith("--")}
         assert used <= options | {"--help"}, f"{' '.join(words)}: {used - options}"
 

@@ -32,6 +32,7 @@ LAYERS = (
     ("attacks",),
     ("reproduce",),
     ("integrations",),
+    ("takedown",),
     ("demo",),
     ("testing",),
     ("cli",),

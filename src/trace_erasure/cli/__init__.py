@@ -25,6 +25,8 @@ from trace_erasure.cli import (  # noqa: F401
     merge,
     report,
     reproduce,
+    takedown,
+    takedown_files,
     validate,
 )
 from trace_erasure.cli.app import FAILED, app, say

@@ -12,6 +12,7 @@ from tqdm import tqdm
 from trace_erasure.artifact.erasure import Erasure
 from trace_erasure.artifact.record import TraceRecord
 from trace_erasure.artifact.storage import SUFFIX
+from trace_erasure.concepts.concept import Concept
 from trace_erasure.config import EraseConfig
 from trace_erasure.config_file import slug
 from trace_erasure.trace.erase import run
@@ -41,13 +42,26 @@ def erase_each(
     files = [folder / (slug(one.concepts[0].name) + SUFFIX) for one in wanted]
     mine = list(zip(wanted, files, strict=True))[shard[0] :: shard[1]]
     for one, file in tqdm(mine, desc="concepts", leave=False, disable=None):
-        if file.exists() and _asked(file) == one:
-            continue
-        run(pipe, one, captions, workdir=folder, beside=spec.concepts).save(file)
+        make_one(pipe, one, file, captions, spec.concepts)
     return [file for _, file in mine]
 
 
-def _asked(file: Path) -> EraseConfig | None:
-    """The spec that the artifact in ``file`` was made with; None where TRACE did not make it."""
-    record = Erasure.load(file).record
-    return record.asked if isinstance(record, TraceRecord) else None
+def make_one(
+    pipe: Any,
+    spec: EraseConfig,
+    file: Path,
+    captions: Sequence[str] | None = None,
+    beside: Sequence[Concept] = (),
+) -> Erasure:
+    """The erasure of ``spec`` in ``file``: the one that is there, if it was made with ``spec``,
+    else a new one.
+
+    ``beside`` as in ``run``. A checkpoint of stage 2 lies beside the file until it is done.
+    """
+    if file.exists():
+        found = Erasure.load(file)
+        if isinstance(found.record, TraceRecord) and found.record.asked == spec:
+            return found
+    made = run(pipe, spec, captions, workdir=file.parent, beside=beside)
+    made.save(file)
+    return made
