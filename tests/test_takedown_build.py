@@ -320,7 +320,7 @@ def a_thousand_parts(ledger, base, erasure):
 
 def test_the_verbs_from_init_to_verify(pipe, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("trace_erasure.concepts.captions.broad_captions", lambda: CAPTIONS)
+    monkeypatch.setattr("trace_erasure.concepts.captions.photo_captions", lambda: CAPTIONS)
     pipe.save_pretrained("tiny")
     (tmp_path / "list.csv").write_text("concept,surrogate\nfox,dog\nhorse,dog\n", "utf-8")
 
