@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -35,16 +35,17 @@ PICKLES = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
 # Tensors ----------------------------------------------------------------------------------
 
 
-def state_dict(delta: Delta, family: Family) -> dict[str, Tensor]:
-    """``delta`` under the names of the family's LoRA format: float32, on the CPU.
+def state_dict(delta: Delta, family: Family, spelling: str | None = None) -> dict[str, Tensor]:
+    """``delta`` under the names of ``spelling``, one of ``SPELLINGS``: float32, on the CPU.
 
-    Ranks are zero-padded to the largest: loaders disagree on files of mixed ranks.
+    None is the family's own. Ranks are zero-padded to the largest: loaders disagree on files of
+    mixed ranks.
     """
     rank = max(change.rank for change in delta.values())
     tensors: dict[str, Tensor] = {}
     for path, change in sorted(delta.items()):
         change = change.pad(rank).to("cpu", torch.float32)
-        down, up, alpha = _keys(path, family)
+        down, up, alpha = _keys(path, family, spelling)
         tensors[down], tensors[up] = change.down.contiguous(), change.up.contiguous()
         if alpha:
             tensors[alpha] = torch.tensor(float(rank))
@@ -52,7 +53,10 @@ def state_dict(delta: Delta, family: Family) -> dict[str, Tensor]:
 
 
 def delta_of(
-    tensors: Mapping[str, Tensor], family: Family, paths: Iterable[str]
+    tensors: Mapping[str, Tensor],
+    family: Family,
+    paths: Iterable[str],
+    spelling: str | None = None,
 ) -> dict[str, LowRank]:
     """The inverse of ``state_dict``, padding included.
 
@@ -61,13 +65,16 @@ def delta_of(
     """
     delta: dict[str, LowRank] = {}
     for path in paths:
-        down, up, _ = _keys(path, family)
+        down, up, _ = _keys(path, family, spelling)
         delta[path] = LowRank(tensors[down], tensors[up])
     return delta
 
 
 def check_tensors(
-    tensors: Mapping[str, Tensor], family: Family, ranks: Mapping[str, tuple[int, int]]
+    tensors: Mapping[str, Tensor],
+    family: Family,
+    ranks: Mapping[str, tuple[int, int]],
+    spelling: str | None = None,
 ) -> None:
     """Raises ``InputError`` unless a file holds exactly the tensors that its ``ranks`` promise.
 
@@ -75,7 +82,7 @@ def check_tensors(
     tensor, no rank beyond the promised one, no other scale.
     """
     rank = max(map(sum, ranks.values()))
-    keys = {path: _keys(path, family) for path in ranks}
+    keys = {path: _keys(path, family, spelling) for path in ranks}
     expected = {key for names in keys.values() for key in names if key}
     for key in sorted(expected ^ tensors.keys()):
         problem = "lacks" if key in expected else "has"
@@ -96,16 +103,36 @@ def check_tensors(
             raise InputError(f"{alpha!r} is not {rank}, the rank")
 
 
-def _keys(path: str, family: Family) -> tuple[str, str, str | None]:
-    """Names of the (down, up, alpha) tensors of one module; peft's format has no alpha."""
-    match family.lora_keys:
-        case "kohya":
-            stem = f"lora_unet_{family.kohya_names.get(path, path.replace('.', '_'))}"
-            return f"{stem}.lora_down.weight", f"{stem}.lora_up.weight", f"{stem}.alpha"
-        case "diffusers":
-            stem = f"{family.denoiser}.{path}"
-            return f"{stem}.lora_A.weight", f"{stem}.lora_B.weight", None
-    raise ValueError(f"unknown LoRA key format {family.lora_keys!r}; known: kohya, diffusers")
+Names = tuple[str, str, str | None]
+"""Of the (down, up, alpha) tensors of one module; peft's format has no alpha."""
+
+
+def _kohya(stem: str) -> Names:
+    stem = f"lora_unet_{stem}"
+    return f"{stem}.lora_down.weight", f"{stem}.lora_up.weight", f"{stem}.alpha"
+
+
+def _peft(stem: str) -> Names:
+    return f"{stem}.lora_A.weight", f"{stem}.lora_B.weight", None
+
+
+SPELLINGS: Mapping[str, Callable[[str, Family], Names]] = {
+    "kohya": lambda path, family: _kohya(family.kohya_names.get(path, path.replace(".", "_"))),
+    "kohya-diffusers": lambda path, family: _kohya(path.replace(".", "_")),
+    "diffusers": lambda path, family: _peft(f"{family.denoiser}.{path}"),
+    "peft": lambda path, family: _peft(f"base_model.model.{path}"),
+}
+"""A module's path to the names of its tensors, by format. ``kohya-diffusers`` is kohya's with the
+paths of diffusers throughout."""
+SPELLING = "trace_erasure.spelling"
+"""The header entry of a file that is not spelled as its family's are."""
+
+
+def _keys(path: str, family: Family, spelling: str | None = None) -> Names:
+    name = spelling or family.lora_keys
+    if name not in SPELLINGS:
+        raise ValueError(f"unknown LoRA key format {name!r}; known: {', '.join(SPELLINGS)}")
+    return SPELLINGS[name](path, family)
 
 
 # Header -----------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from trace_erasure.artifact.header import MERGE_STATISTICS
 from trace_erasure.artifact.merge_statistics import MergeStatistics, from_text, to_text
 from trace_erasure.artifact.provenance import FORMAT, PROVENANCE, Provenance, parse
 from trace_erasure.errors import InputError
-from trace_erasure.math.lowrank import LowRank
+from trace_erasure.math.lowrank import Delta, LowRank
 from trace_erasure.pipeline.families import registry
 from trace_erasure.pipeline.families.family import TOKENS, Family
 
@@ -27,9 +27,16 @@ def with_suffix(path: str | os.PathLike[str]) -> Path:
     return path if path.suffix == SUFFIX else path.with_name(path.name + SUFFIX)
 
 
-def write(erasure: Erasure, path: Path) -> None:
-    """Writes ``erasure``; see ``Erasure.save``."""
-    delta = erasure.delta
+def write(
+    erasure: Erasure, path: Path, spelling: str | None = None, unchanged: Delta | None = None
+) -> None:
+    """Writes ``erasure``; see ``Erasure.save``.
+
+    Args:
+        spelling: of the tensors' names, one of ``lora_file.SPELLINGS``; None is the family's.
+        unchanged: layers that get factors of rank 0, where a reader asks for their names.
+    """
+    delta = {**erasure.delta, **(unchanged or {})}
     parts = (erasure.closed_form, erasure.finetuned)
     provenance = Provenance(
         format=FORMAT,
@@ -56,7 +63,9 @@ def write(erasure: Erasure, path: Path) -> None:
     )
     if erasure.merge_statistics:
         metadata[MERGE_STATISTICS] = to_text(erasure.merge_statistics)
-    lora_file.write(path, lora_file.state_dict(delta, family), metadata)
+    if spelling not in (None, family.lora_keys):
+        metadata[lora_file.SPELLING] = spelling
+    lora_file.write(path, lora_file.state_dict(delta, family, spelling), metadata)
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -68,11 +77,14 @@ def read(path: Path) -> dict[str, Any]:
         statistics = from_text(metadata[MERGE_STATISTICS], path)
     try:
         family = _family(provenance.family)
-        lora_file.check_tensors(tensors, family, provenance.ranks)
+        spelling = metadata.get(lora_file.SPELLING, family.lora_keys)
+        if spelling not in lora_file.SPELLINGS:
+            raise InputError(f"its header names the unknown spelling {spelling!r}")
+        lora_file.check_tensors(tensors, family, provenance.ranks, spelling)
         _check_streams(statistics, family)
     except InputError as error:
         raise InputError(f"{path}: {error}. Copy it again from its source.") from error
-    delta = lora_file.delta_of(tensors, family, provenance.ranks)
+    delta = lora_file.delta_of(tensors, family, provenance.ranks, spelling)
     closed_form, finetuned = {}, {}
     for module, (first, second) in provenance.ranks.items():
         down, up = delta[module].down, delta[module].up

@@ -18,6 +18,7 @@ from trace_erasure.cli import (  # noqa: F401
     doctor,
     erase,
     evaluate,
+    export,
     forecast,
     generate,
     info,
