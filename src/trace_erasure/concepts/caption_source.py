@@ -11,7 +11,7 @@ class CaptionSource(TypedDict):
     """Which captions were used.
 
     Attributes:
-        list: ``embedded world``, ``photographs`` or ``given``.
+        list: ``embedded world``, ``emoji-scenes``, ``photographs`` or ``given``.
         count: of captions.
         sha256: of the captions, a line each.
     """

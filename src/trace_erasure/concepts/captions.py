@@ -11,12 +11,14 @@ from importlib.resources import files
 from trace_erasure.concepts.caption_source import GIVEN, PHOTOS, WORLD, CaptionSource
 from trace_erasure.concepts.lexicon import DATA
 from trace_erasure.pipeline.denoiser import Denoiser
+from trace_erasure.pipeline.shipped import SCENES, SD
 
 
 @cache
-def world_captions() -> tuple[str, ...]:
-    """Captions of the embedded world, for the shipped models alone."""
-    text = files("trace_erasure.world").joinpath("captions.txt").read_text("utf-8")
+def world_captions(model: str = SD) -> tuple[str, ...]:
+    """Captions of the embedded world, for the shipped models alone; emoji-scenes has its own."""
+    name = "scenes_captions.txt" if model == SCENES else "captions.txt"
+    text = files("trace_erasure.world").joinpath(name).read_text("utf-8")
     return tuple(text.splitlines())
 
 
@@ -31,13 +33,13 @@ def captions_for(denoiser: Denoiser, captions: Sequence[str] | None = None) -> t
     """``captions`` where they are given, else the package's list for this model."""
     if captions is not None:
         return tuple(captions)
-    return world_captions() if denoiser.shipped else photo_captions()
+    return world_captions(denoiser.shipped) if denoiser.shipped else photo_captions()
 
 
 def caption_source(captions: tuple[str, ...]) -> CaptionSource:
     """Which list ``captions`` are."""
-    known = {world_captions: WORLD, photo_captions: PHOTOS}
-    name = next((name for load, name in known.items() if captions == load()), GIVEN)
+    known = {WORLD: world_captions(), SCENES: world_captions(SCENES), PHOTOS: photo_captions()}
+    name = next((name for name, listed in known.items() if captions == listed), GIVEN)
     digest = hashlib.sha256("\n".join(captions).encode()).hexdigest()
     return {"list": name, "count": len(captions), "sha256": digest}
 

@@ -198,7 +198,7 @@ def _with_templates(
         return concept
     usual = templates = concept.sentences
     if concept.only_with is None:
-        templates = concept.fit(usual_templates(concept.kind, denoiser.shipped))
+        templates = concept.fit(usual_templates(concept.kind, bool(denoiser.shipped)))
     if contexts is not None and concept.only_with is None:
         templates = tuple(dict.fromkeys((*templates, *without_mentions(contexts, everything))))
     phrases = (*concept.phrases, *concept.descriptions, concept.surrogate)

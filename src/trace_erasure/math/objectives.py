@@ -123,15 +123,14 @@ class Outputs(NamedTuple):
     e_s: Tensor
 
 
-def displaced(
-    e_x: Float[Tensor, " n *shape"], outputs: Outputs, share: Float[Tensor, " n"]
-) -> Outputs:
+def displaced(e_x: Float[Tensor, " n *shape"], outputs: Outputs, share: Tensor) -> Outputs:
     """``outputs`` moved to states whose own prompt is another one, and steered by a share.
 
     At e_x, the teacher's output for the state's own prompt, stands e_p; the steps to e_0 and e_s
     are ``share`` times as long. Share 1 at e_x = e_p changes nothing; share 0 leaves one point.
+    ``share`` is (n,), or of as many dimensions as e_x, to steer a part of each state.
     """
-    part = share.reshape(-1, *(1,) * (e_x.ndim - 1))
+    part = share if share.ndim == e_x.ndim else share.reshape(-1, *(1,) * (e_x.ndim - 1))
     e_p, e_0, e_s = outputs
     return Outputs(e_x, e_x + part * (e_0 - e_p), e_x + part * (e_s - e_p))
 

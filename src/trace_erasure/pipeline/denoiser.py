@@ -16,7 +16,7 @@ from trace_erasure.math.parameterization import NoisePoint
 from trace_erasure.pipeline.families.family import TOKENS, Conditioning, Family
 from trace_erasure.pipeline.families.registry import family_of
 from trace_erasure.pipeline.prompts import expand_prompt
-from trace_erasure.pipeline.shipped import reads_as_shipped
+from trace_erasure.pipeline.shipped import model_by_words
 
 EMPTY = ""
 
@@ -92,9 +92,9 @@ class Denoiser:
         return self.family.distilled(self.pipe)
 
     @cached_property
-    def shipped(self) -> bool:
-        """Whether its words are those of a shipped model: see ``shipped.reads_as_shipped``."""
-        return reads_as_shipped(self.pipe)
+    def shipped(self) -> str | None:
+        """The shipped model whose words it reads, or None: see ``shipped.model_by_words``."""
+        return model_by_words(self.pipe)
 
     # Where text enters --------------------------------------------------------------------
 

@@ -11,17 +11,21 @@ from typing import Any
 
 from trace_erasure.errors import InputError
 
-PIPELINES = ("emoji-sd", "emoji-flux")
+SD, FLUX, SCENES = "emoji-sd", "emoji-flux", "emoji-scenes"
+PIPELINES = (SD, FLUX, SCENES)
 CLASSIFIERS = ("judges/resnet", "judges/regnet")
 CLIP = "judges/clip"
 STEPS = 20
 GUIDANCE = 3.5
 LATENT_SIDE = 16
 TOKEN_EMBEDDINGS = {
-    (1087, 256): ("e59f6a9b21b631e4", "2c189df38649b75c"),
-    (1087, 128): ("4d453389ff375090", "569fbd51a8cc879b"),
+    SD: ("e59f6a9b21b631e4", "2c189df38649b75c"),
+    FLUX: ("4d453389ff375090", "569fbd51a8cc879b"),
+    SCENES: ("", ""),
 }
-"""Shape of a shipped model's token embedding to its digests in float16 and bfloat16."""
+"""Digests of each shipped model's token embedding in float16 and bfloat16."""
+LARGEST_VOCABULARY = 4096
+"""Rows of a token embedding: a larger one is of no shipped model, and is not hashed."""
 
 
 def models_folder() -> Path:
@@ -56,8 +60,8 @@ def path(name: str) -> Path:
     return folder
 
 
-def reads_as_shipped(pipe: Any) -> bool:
-    """Whether the pipeline's first text encoder has the token embedding of a shipped model.
+def model_by_words(pipe: Any) -> str | None:
+    """The shipped model whose token embedding the pipeline's first text encoder has, or None.
 
     Whatever is attached to its network or baked into it, such a model speaks of the embedded world.
     """
@@ -66,11 +70,10 @@ def reads_as_shipped(pipe: Any) -> bool:
     from trace_erasure.pipeline.fingerprint import original_rows, tensor_bytes
 
     if pipe.text_encoder is None or pipe.tokenizer is None:
-        return False
+        return None
     rows = original_rows(pipe).detach()
-    known = TOKEN_EMBEDDINGS.get(tuple(rows.shape))
-    if known is None or rows.is_meta:
-        return False
+    if len(rows) > LARGEST_VOCABULARY or rows.is_meta:
+        return None
     halves = (torch.float16, torch.bfloat16)
-    found = (hashlib.sha256(tensor_bytes(rows.to(half))).hexdigest()[:16] for half in halves)
-    return any(digest in known for digest in found)
+    found = {hashlib.sha256(tensor_bytes(rows.to(half))).hexdigest()[:16] for half in halves}
+    return next((name for name, known in TOKEN_EMBEDDINGS.items() if found & {*known}), None)

@@ -109,7 +109,7 @@ def closed_form_edit(
 def held_out_columns(denoiser: Denoiser, concept: ResolvedConcept, stream: str) -> Columns:
     """Columns of ``concept`` in templates that no solve sees."""
     combined = concept.only_with is not None
-    templates = held_out_templates(concept.kind, denoiser.shipped, combined)
+    templates = held_out_templates(concept.kind, bool(denoiser.shipped), combined)
     return stream_columns(denoiser, concept, stream, concept.fit(templates)).moved
 
 

@@ -25,6 +25,7 @@ from trace_erasure.pipeline.rollouts import (
     predict_at,
     trajectory_seeds,
 )
+from trace_erasure.trace.evidence import regions
 from trace_erasure.trace.windows import Oracle, presence
 
 PROFILE_SHARE = 0.45
@@ -45,6 +46,8 @@ class FinetuneData:
         e_ref: outputs of the model with the closed-form edit there, for the states' own prompts.
         e_r: outputs of the frozen model at the retained states.
         presence: (n,) how much of the state's trajectory is the concept, 0 to 1.
+        regions: (n, …) where in each state the concept is, 0 to 1, with one channel; None:
+            everywhere.
         profile: the concept's guidance energy by noise level.
         noise_level: τ, up to which states are late.
         window: ``late`` trains late states away from the concept and holds early ones; ``early``
@@ -66,6 +69,7 @@ class FinetuneData:
     profile: GuidanceProfile
     noise_level: float
     window: str = "late"
+    regions: Tensor | None = None
 
     @property
     def _is_trained(self) -> Tensor:
@@ -88,7 +92,10 @@ class FinetuneData:
         own = Outputs(self.e_p[index], self.e_0[index], self.e_s[index])
         if self.e_x is self.e_p:
             return own
-        return displaced(self.e_x[index], own, self.presence[index].to(self.e_x.device))
+        share = self.presence[index].reshape(-1, *(1,) * (self.e_x.ndim - 1))
+        if self.regions is not None:
+            share = share * self.regions[index].to(share)
+        return displaced(self.e_x[index], own, share.to(self.e_x.device))
 
 
 def prepare_finetune_data(
@@ -134,14 +141,16 @@ def prepare_finetune_data(
         e_r = outputs(retain.conditional, retain, retained)
         shares = torch.ones(len(own))
         by_oracle = settings.noise_level is None and settings.noise_level_by == "oracle"
-        oracle = None
+        oracle, where = None, None
         if prompts.implied or by_oracle:
             oracle = Oracle(denoiser, prompts, settings, seed)
         if oracle is not None and prompts.implied:
             last, clean = final_states(denoiser, own, e_x, e_0, told)
             row = own.prompt[last]
             found = presence(oracle, clean, named[row], state[row], prompts.state)
-            shares = _of_trajectories(own, last, found)
+            trajectory = _trajectory_of(own, last)
+            shares = found[trajectory]
+            where = regions(denoiser, own, clean[trajectory], e_p, e_0)
         profile = guidance_profile(denoiser, own, e_p, e_s)
         noise_level = settings.noise_level or profile.level_below(PROFILE_SHARE)
         if oracle is not None and by_oracle:
@@ -163,6 +172,7 @@ def prepare_finetune_data(
         profile=profile,
         noise_level=noise_level,
         window=settings.window,
+        regions=where,
     )
 
 
@@ -180,10 +190,10 @@ def final_states(
     return last, point.split(states, output)[0].to(states.dtype)
 
 
-def _of_trajectories(rollouts: Rollouts, last: Tensor, found: Tensor) -> Tensor:
-    """What is known of each trajectory by its last state, for all of its states."""
-    by_seed = dict(zip(rollouts.seeds[last].tolist(), found.tolist(), strict=True))
-    return torch.tensor([by_seed[seed] for seed in rollouts.seeds.tolist()])
+def _trajectory_of(rollouts: Rollouts, last: Tensor) -> Tensor:
+    """For each state, the position of its trajectory among the last states ``last``, (n,)."""
+    position = {seed: i for i, seed in enumerate(rollouts.seeds[last].tolist())}
+    return torch.tensor([position[seed] for seed in rollouts.seeds.tolist()])
 
 
 def _level_by(oracle: Oracle) -> float:
