@@ -71,6 +71,9 @@ BENCHMARKS = {
         "guarantees.certificates", "certified bounds against rates of detectors"
     ),
     "forecast": Benchmark("guarantees.forecast", "forecast collateral against paired pictures"),
+    "verdict": Benchmark(
+        "verdicts.bench", "the verdict on good and careless erasures, by pictures"
+    ),
     "scale-closed-form": Benchmark(
         "scale.closed_form", "the closed form at the true sizes of published models", ("out",)
     ),

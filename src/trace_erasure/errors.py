@@ -9,3 +9,7 @@ class InputError(ValueError):
 
 class NonFiniteError(ArithmeticError):
     """A value stopped being finite. The message names the step and the module or loss term."""
+
+
+class FailedErasureWarning(UserWarning):
+    """An erasure that its own figures call failed. The message says why and what to do next."""

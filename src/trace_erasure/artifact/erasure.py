@@ -9,7 +9,7 @@ import os
 import warnings
 from collections.abc import Callable, Mapping
 from copy import copy, deepcopy
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from trace_erasure.artifact import hub, storage
 from trace_erasure.artifact.merge_statistics import MergeStatistics
 from trace_erasure.artifact.provenance import invalid
 from trace_erasure.artifact.record import RECORD, Record
+from trace_erasure.artifact.verdict import ErasureVerdict
 from trace_erasure.errors import InputError
 from trace_erasure.math.lowrank import Delta, LowRank, add, scaled
 from trace_erasure.pipeline.families.registry import family_of
@@ -32,7 +33,7 @@ log = logging.getLogger("trace_erasure")
 # file needs neither.
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Erasure:
     """A change to a denoising network that removes concepts, and where it comes from.
 
@@ -52,11 +53,11 @@ class Erasure:
 
     family: str
     base: Fingerprint
-    closed_form: Delta = field(repr=False)
-    finetuned: Delta = field(repr=False)
-    record: Record = field(repr=False)
-    merge_statistics: tuple[MergeStatistics, ...] = field(default=(), repr=False)
-    checkpoints: tuple[Path, ...] = field(default=(), repr=False)
+    closed_form: Delta
+    finetuned: Delta
+    record: Record
+    merge_statistics: tuple[MergeStatistics, ...] = ()
+    checkpoints: tuple[Path, ...] = ()
 
     def __post_init__(self) -> None:
         if not any(change.rank for change in self.delta.values()):
@@ -99,6 +100,26 @@ class Erasure:
         )
         return self.merge_statistics
 
+    @property
+    def verdict(self) -> ErasureVerdict | None:
+        """What the erasure is worth by its figures, in a word; see ``artifact.verdict``.
+
+        None where the file has none: it is older, of another method, or at a strength other than 1.
+        """
+        return self.record.verdict
+
+    @property
+    def complaint(self) -> str:
+        """What is wrong with an erasure that failed, and what to do next; else empty."""
+        if self.verdict is None or not self.verdict.failed:
+            return ""
+        return " ".join([f"{self.record.title}: {self.verdict}.", *self.verdict.advice])
+
+    def __repr__(self) -> str:
+        verdict = "" if self.verdict is None else f", {self.verdict.word}"
+        rank = max(change.rank for change in self.delta.values())
+        return f"<Erasure {self.record.title!r} of {self.family}, rank {rank}{verdict}>"
+
     def scaled(self, strength: float) -> Erasure:
         """The erasure at ``strength``, 0 to 2, for good: a file of it acts so at weight 1.
 
@@ -109,7 +130,12 @@ class Erasure:
             self,
             closed_form=scaled(self.closed_form, strength),
             finetuned=scaled(self.finetuned, strength),
-            record=self.record.model_copy(update={"strength": self.strength * strength}),
+            record=self.record.model_copy(
+                update={
+                    "strength": self.strength * strength,
+                    "verdict": self.verdict if strength == 1 else None,
+                }
+            ),
         )
 
     # On a pipeline ------------------------------------------------------------------------

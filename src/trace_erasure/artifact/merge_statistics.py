@@ -17,7 +17,7 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from trace_erasure.artifact.provenance import invalid
-from trace_erasure.artifact.record import Typed
+from trace_erasure.artifact.typed import Typed
 from trace_erasure.concepts.concept import Concept, ResolvedConcept
 from trace_erasure.errors import InputError
 from trace_erasure.math.column_pairs import Pairs

@@ -21,6 +21,7 @@ def model_card(erasure: Erasure) -> str:
         for concept in record.concepts
     ]
     figures = [f"| {name} | {value:.3g} |" for name, value in _figures(erasure)]
+    verdict = [] if record.verdict is None else ["", f"Verdict: {_inline(str(record.verdict))}."]
     table = ["", "## Figures", "", "| figure | value |", "|---|---|", *figures] if figures else []
     return "\n".join(
         [
@@ -40,6 +41,7 @@ def model_card(erasure: Erasure) -> str:
             "## Erased",
             "",
             *(concepts or ["- not recorded"]),
+            *verdict,
             *table,
             "",
             "## Use",

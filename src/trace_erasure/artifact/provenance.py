@@ -13,7 +13,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from typing_extensions import TypedDict
 
 from trace_erasure import __version__
-from trace_erasure.artifact.record import Record, Typed
+from trace_erasure.artifact.record import Record
+from trace_erasure.artifact.typed import Typed
 from trace_erasure.concepts.concept import Concept
 from trace_erasure.errors import InputError
 from trace_erasure.pipeline.fingerprint import Fingerprint

@@ -10,10 +10,12 @@ import warnings
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, TypeAdapter
+from pydantic import Discriminator, Field, Tag, TypeAdapter
 
 from trace_erasure.artifact.capacity import Capacity
 from trace_erasure.artifact.certificate import Certificate
+from trace_erasure.artifact.typed import Typed
+from trace_erasure.artifact.verdict import ErasureVerdict
 from trace_erasure.concepts.caption_source import CaptionSource
 from trace_erasure.concepts.concept import Concept
 from trace_erasure.config import EraseConfig, MergeConfig
@@ -22,12 +24,6 @@ SCHEMA_VERSION = 1
 TRACE, BASELINE, MERGE, CUSTOM = "trace", "baseline", "merge", "custom"
 MARKS = ((TRACE, {"spec", "asked"}), (MERGE, {"merged"}), (BASELINE, {"method"}))
 """Kind and the keys of which a record of version 0.1.0 has at least one."""
-
-
-class Typed(BaseModel):
-    """Data that a file holds: read strictly, never changed; unknown keys of later versions stay."""
-
-    model_config = ConfigDict(frozen=True, extra="allow", strict=True, allow_inf_nan=False)
 
 
 class _RecordBase(Typed):
@@ -41,6 +37,7 @@ class _RecordBase(Typed):
         strength: the factor that is in the factors already; see ``Erasure.scaled``.
         retain: the prompts that were retained.
         certificate: the figures of stage 1, where there was one.
+        verdict: what the figures of stage 1 make of it; None in files that have none.
         guarantee: what ``certify`` found.
         versions: package name to version.
     """
@@ -52,8 +49,9 @@ class _RecordBase(Typed):
     strength: Annotated[float, Field(ge=0)] = 1.0
     retain: tuple[str, ...] = ()
     certificate: Certificate | None = None
+    verdict: ErasureVerdict | None = None
     guarantee: dict[str, Any] | None = None
-    versions: dict[str, str] = {}
+    versions: dict[str, str] = Field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """The record as JSON holds it."""
@@ -149,7 +147,7 @@ class BaselineRecord(_RecordBase):
     method: MethodRecord
     concepts: tuple[Concept, ...]
     seed: int = 0
-    figures: dict[str, Any] = {}
+    figures: dict[str, Any] = Field(default_factory=dict)
 
 
 class CrossTalk(Typed):
@@ -218,7 +216,7 @@ class CustomRecord(_RecordBase):
 
     kind: Literal["custom"] = CUSTOM
     concepts: tuple[Concept, ...] = ()
-    details: dict[str, Any] = {}
+    details: dict[str, Any] = Field(default_factory=dict)
 
 
 def _kind(value: Any) -> str | None:

@@ -6,19 +6,25 @@ import errno
 import logging
 import os
 import sys
-from collections.abc import Iterator
+import warnings
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Annotated, Any, TextIO
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 from typer.core import TyperGroup
 
 from trace_erasure import __version__
-from trace_erasure.errors import InputError, NonFiniteError
+from trace_erasure.errors import FailedErasureWarning, InputError, NonFiniteError
 from trace_erasure.utils.terminal import printable
 
-FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
+if TYPE_CHECKING:
+    from trace_erasure.artifact.erasure import Erasure
+
+FAILED, BAD_INPUT, NO_GOOD, INTERRUPTED = 1, 2, 3, 130
+"""Exit codes: the machine or the training failed; bad input; an erasure whose verdict is *failed*;
+Ctrl-C."""
 
 
 class Verbs(TyperGroup):
@@ -69,6 +75,14 @@ def say(message: str) -> None:
     typer.secho(line, fg=colour, err=True)
 
 
+def refuse_failed(erasures: Iterable[Erasure], force: bool) -> None:
+    """Ends the program with one line and ``NO_GOOD`` where an erasure failed, unless ``force``."""
+    said = [one.complaint for one in erasures if one.complaint]
+    if said and not force:
+        say(" ".join([*said, "Nothing was written; --force writes it all the same."]))
+        raise typer.Exit(NO_GOOD)
+
+
 def _print_version(wanted: bool) -> None:
     if wanted:
         typer.echo(f"trace-erasure {__version__}")
@@ -100,7 +114,10 @@ def narration(quiet: bool) -> Iterator[None]:
         log.addHandler(handler)
         log.setLevel(logging.INFO)
     try:
-        yield
+        with warnings.catch_warnings():
+            # A verb says so itself, with what to do next.
+            warnings.simplefilter("ignore", FailedErasureWarning)
+            yield
     finally:
         log.removeHandler(handler)
         log.setLevel(level)

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from trace_erasure.cli import options
-from trace_erasure.cli.app import app, narration, note_replaced, output_folder
+from trace_erasure.cli.app import app, narration, note_replaced, output_folder, refuse_failed
+from trace_erasure.cli.dry_run import show_plan
 from trace_erasure.cli.selection import request_of
 from trace_erasure.concepts.concept import KINDS
 from trace_erasure.errors import InputError
@@ -70,8 +71,10 @@ def erase(
         ),
     ] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show what would be done, and write nothing.")
+        bool,
+        typer.Option("--dry-run", help="Show what would be done, and its verdict; write nothing."),
     ] = False,
+    force: options.Force = False,
     quiet: options.Quiet = False,
 ) -> None:
     """Erase concepts and write one small LoRA file.
@@ -89,10 +92,10 @@ def erase(
     with narration(quiet):
         pipe = options.Loading(dtype, device, variant, revision).load(asked.model)
         if dry_run:
-            _show_plan(pipe, asked)
+            show_plan(pipe, asked)
             return
         with output_folder(out):
-            record, file = _erase_to(out, pipe, asked)
+            record, file = _erase_to(out, pipe, asked, force)
     if not quiet:
         print_table(about_erasure(record, file, time.perf_counter() - started))
 
@@ -136,8 +139,11 @@ def _with_states(
     return replace(config, finetune=replace(settings, state_prompts=tuple(prompts)))
 
 
-def _erase_to(out: Path, pipe: Any, asked: RunConfig) -> tuple[TraceRecord, Path]:
-    """Erases, and writes the LoRA file and its resolved spec into ``out``."""
+def _erase_to(out: Path, pipe: Any, asked: RunConfig, force: bool) -> tuple[TraceRecord, Path]:
+    """Erases, and writes the LoRA file and its resolved spec into ``out``.
+
+    Ends the program where the erasure failed, unless ``force``.
+    """
     from trace_erasure.artifact.record import TraceRecord
     from trace_erasure.config_file import RunConfig, dump_config
     from trace_erasure.trace.erase import run
@@ -148,21 +154,10 @@ def _erase_to(out: Path, pipe: Any, asked: RunConfig) -> tuple[TraceRecord, Path
         kept = any(out.glob("finetune-*.safetensors"))
         then = f" The same command goes on from the checkpoint in {out}." if kept else ""
         raise KeyboardInterrupt(f"Interrupted; nothing was written.{then}") from error
+    refuse_failed([erasure], force)
     note_replaced(out / f"{asked.name}.safetensors")
     file = erasure.save(out / asked.name)
     record = erasure.record
     assert isinstance(record, TraceRecord)  # `run` makes no other
     dump_config(RunConfig(asked.model, record.spec), file.with_suffix(".yaml"))
     return record, file
-
-
-def _show_plan(pipe: Any, asked: RunConfig) -> None:
-    """What ``erase`` would do: the resolved spec as YAML on stdout, the rest on stderr."""
-    from trace_erasure.config_file import to_yaml
-    from trace_erasure.pipeline.denoiser import Denoiser
-    from trace_erasure.trace.request import resolve
-
-    planned = resolve(Denoiser(pipe), asked.erase)
-    typer.echo(to_yaml(replace(asked, erase=planned.spec)), nl=False)
-    typer.echo(f"retained: {'; '.join(planned.retain) or 'nothing named'}", err=True)
-    typer.echo(f"ordinary captions: {len(planned.captions)}. Nothing was written.", err=True)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from trace_erasure.cli import options
-from trace_erasure.cli.app import app, narration, note_replaced, output_folder
+from trace_erasure.cli.app import app, narration, note_replaced, output_folder, refuse_failed
 from trace_erasure.cli.selection import model_of, spec_among
 from trace_erasure.errors import InputError
 
@@ -44,6 +44,7 @@ def merge(
     dense: Annotated[
         bool, typer.Option("--dense", help="Write a whole pipeline with changed weights.")
     ] = False,
+    force: options.Force = False,
     quiet: options.Quiet = False,
 ) -> None:
     """Put erasures together: solved jointly, nothing trained again, one LoRA file.
@@ -69,7 +70,7 @@ def merge(
                 typer.echo("\n".join(map(str, files)))
                 return
             parts = [(file, 1.0) for file in files]
-        record, file = _merge_to(out, pipe, parts, strength, rank, dense)
+        record, file = _merge_to(out, pipe, parts, strength, rank, dense, force)
     if not quiet:
         print_table(about_merged(record, file, time.perf_counter() - started))
 
@@ -81,8 +82,12 @@ def _merge_to(
     strength: float,
     rank: int | None,
     dense: bool,
+    force: bool,
 ) -> tuple[MergedRecord, Path]:
-    """Merges files, each at its own strength times ``strength``, and writes the result."""
+    """Merges files, each at its own strength times ``strength``, and writes the result.
+
+    Ends the program where it failed, unless ``force``.
+    """
     from trace_erasure.artifact.erasure import Erasure
     from trace_erasure.config import MergeConfig
     from trace_erasure.config_file import slug
@@ -94,6 +99,7 @@ def _merge_to(
         strengths=[own * strength for _, own in parts],
         settings=MergeConfig(rank=rank),
     )
+    refuse_failed([merged], force)
     name = slug(" ".join(concept.phrase for concept in merged.record.concepts))
     if dense:
         merged.fuse(pipe).save_pretrained(out / name)

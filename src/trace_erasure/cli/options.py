@@ -61,6 +61,9 @@ Prompts = Annotated[
 Bfloat16 = Annotated[bool, typer.Option("--bfloat16", help="Draw in bfloat16.")]
 Runs = Annotated[list[Path], typer.Argument(help="Folders that `evaluate` wrote into.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Everything, for programs.")]
+Force = Annotated[
+    bool, typer.Option("--force", help="Write the file even where the verdict is failed.")
+]
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress and no summary.")]
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
+from torch import Tensor
+
 from trace_erasure.artifact.certificate import Certificate, StreamCertificate
 from trace_erasure.artifact.merge_statistics import StreamStatistics
 from trace_erasure.concepts.alignment import Columns, join
@@ -44,6 +46,7 @@ class ClosedFormEdit:
         delta: the change of every map, by module path.
         certificate: figures of what the edits do.
         statistics: for each concept, stream to what a joint solve with other artifacts takes.
+        roots: G^½ of each stream's maps, as it was used.
         margins: recovery margins of each hardened stream, before the adversarial rounds and after
             each that was kept.
     """
@@ -52,6 +55,7 @@ class ClosedFormEdit:
     delta: dict[str, LowRank]
     certificate: Certificate
     statistics: list[dict[str, StreamStatistics]]
+    roots: dict[str, Tensor] = field(default_factory=dict, repr=False)
     margins: dict[str, tuple[float, ...]] = field(default_factory=dict)
 
 
@@ -86,6 +90,7 @@ def closed_form_edit(
     edits: dict[str, Edit] = {}
     delta: dict[str, LowRank] = {}
     figures: dict[str, StreamCertificate] = {}
+    roots: dict[str, Tensor] = {}
     margins: dict[str, tuple[float, ...]] = {}
     statistics: list[dict[str, StreamStatistics]] = [{} for _ in concepts]
     for stream in streams:
@@ -94,7 +99,7 @@ def closed_form_edit(
         held_out = join([held_out_columns(denoiser, concept, stream) for concept in concepts])
         figures[stream] = measure_edit(denoiser, problem, solution.edit, held_out, retain)
         _check_exact(problem, settings, figures[stream])
-        edits[stream] = solution.edit
+        edits[stream], roots[stream] = solution.edit, problem.root
         if hardened:
             margins[stream] = solution.margins
         for own, found in zip(statistics, problem.statistics, strict=True):
@@ -103,7 +108,8 @@ def closed_form_edit(
             change = solution.edit.change(problem.weights[path])
             delta[path] = change.widen(layer.in_features)
     pooled = "none" if POOLED not in names else "edited" if POOLED in edits else "open"
-    return ClosedFormEdit(edits, delta, Certificate.over(figures, pooled), statistics, margins)
+    certificate = Certificate.over(figures, pooled)
+    return ClosedFormEdit(edits, delta, certificate, statistics, roots, margins)
 
 
 def held_out_columns(denoiser: Denoiser, concept: ResolvedConcept, stream: str) -> Columns:

@@ -18,6 +18,7 @@ from trace_erasure.artifact.erasure import Erasure
 from trace_erasure.artifact.merge_statistics import MergeStatistics
 from trace_erasure.artifact.provenance import heading, versions
 from trace_erasure.artifact.record import FinetuneRecord, TraceRecord, TrajectoryProfile
+from trace_erasure.artifact.verdict import ErasureVerdict
 from trace_erasure.concepts.captions import caption_source, captions_for
 from trace_erasure.concepts.concept import Concept
 from trace_erasure.config import ClosedFormConfig, EraseConfig, FinetuneConfig
@@ -32,6 +33,7 @@ from trace_erasure.trace.finetune import finetune_adapter
 from trace_erasure.trace.finetune_data import prepare_finetune_data
 from trace_erasure.trace.request import ResolvedRequest, resolve
 from trace_erasure.trace.training import OnStep
+from trace_erasure.trace.verdict import judge, warn_if_failed
 
 log = logging.getLogger("trace_erasure")
 
@@ -76,7 +78,8 @@ def erase(  # noqa: PLR0913 - a verb: its options are keyword-only
             with the same settings resumes. ``Erasure.save`` deletes the checkpoint.
 
     Returns:
-        The erasure: ``attach`` it, ``save`` it.
+        The erasure: ``attach`` it, ``save`` it. Its ``verdict`` says what it is worth; a failed
+        one is warned of with ``FailedErasureWarning``.
 
     Raises:
         InputError: for bad settings, a concept the tokenizer cannot place, an unknown pipeline, a
@@ -98,7 +101,9 @@ def erase(  # noqa: PLR0913 - a verb: its options are keyword-only
     asked = {"closed_form": closed_form, "finetune": finetune, "hardening": hardening}
     given = {name: value for name, value in asked.items() if value != OF_PRESET}
     spec = EraseConfig(tuple(made), seed=seed, **preset_settings(preset, given))
-    return run(pipe, spec, captions, on_step, workdir)
+    erasure = run(pipe, spec, captions, on_step, workdir)
+    warn_if_failed(erasure, stacklevel=3)
+    return erasure
 
 
 @torch.enable_grad()  # a caller under no_grad may train all the same
@@ -127,10 +132,13 @@ def run(
     planned = resolve(denoiser, spec, captions, beside)
     closed: dict[str, LowRank] = {}
     certificate: Certificate | None = None
+    verdict: ErasureVerdict | None = None
     statistics: tuple[MergeStatistics, ...] = ()
     if planned.spec.closed_form is not None:
-        edit = _closed_form(denoiser, planned, planned.spec.closed_form, captions)
+        settings = planned.spec.closed_form
+        edit = _closed_form(denoiser, planned, settings, captions)
         closed, certificate = edit.delta, edit.certificate
+        verdict = judge(denoiser, spec.concepts, planned.concepts, edit, settings.mode, captions)
         statistics = tuple(map(MergeStatistics, planned.concepts, edit.statistics))
         log.info("closed form: %.1f s", time.perf_counter() - started)
     tuned: dict[str, LowRank] = {}
@@ -153,6 +161,7 @@ def run(
             spec=planned.spec,
             asked=spec,
             certificate=certificate,
+            verdict=verdict,
             finetune=record,
             captions=source,
             retain=tuple(planned.retain),

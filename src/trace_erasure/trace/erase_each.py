@@ -16,6 +16,7 @@ from trace_erasure.concepts.concept import Concept
 from trace_erasure.config import EraseConfig
 from trace_erasure.config_file import slug
 from trace_erasure.trace.erase import run
+from trace_erasure.trace.verdict import warn_if_failed
 from trace_erasure.utils.sharding import check_shard
 
 
@@ -29,7 +30,8 @@ def erase_each(
     """One artifact for each concept of ``spec`` in ``folder``; those that are there are kept.
 
     Concepts are independent, so that a killed run goes on, a longer list adds to a shorter one,
-    and ``shard`` (i, n) makes only every n-th, for workers side by side.
+    and ``shard`` (i, n) makes only every n-th, for workers side by side. One that failed is warned
+    of and saved all the same, with its verdict.
 
     Raises:
         InputError: for a shard that does not exist, and as ``erase`` does.
@@ -63,5 +65,6 @@ def make_one(
         if isinstance(found.record, TraceRecord) and found.record.asked == spec:
             return found
     made = run(pipe, spec, captions, workdir=file.parent, beside=beside)
+    warn_if_failed(made)
     made.save(file)
     return made

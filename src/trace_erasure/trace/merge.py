@@ -18,6 +18,7 @@ from trace_erasure.artifact.record import (
     MergeDetails,
     MergedRecord,
 )
+from trace_erasure.artifact.verdict import worst_of
 from trace_erasure.concepts.captions import captions_for
 from trace_erasure.config import MergeConfig
 from trace_erasure.math.lowrank import LowRank, add, scaled
@@ -27,6 +28,7 @@ from trace_erasure.pipeline.fingerprint import fingerprint
 from trace_erasure.trace import conflicts, joint
 from trace_erasure.trace.integration import integrate
 from trace_erasure.trace.isolation import isolate
+from trace_erasure.trace.verdict import warn_if_failed
 
 log = logging.getLogger("trace_erasure")
 
@@ -118,9 +120,15 @@ def merge(
         base=base,
         closed_form=closed,
         finetuned=tuned,
-        record=MergedRecord(**heading(concepts), merged=details, versions=versions()),
+        record=MergedRecord(
+            **heading(concepts),
+            merged=details,
+            verdict=worst_of({part.record.title: part.verdict for part in artifacts}),
+            versions=versions(),
+        ),
     )
     log.info("merged %d concepts: %.1f s", len(concepts), time.perf_counter() - started)
+    warn_if_failed(erasure)
     return erasure.fuse(pipe) if dense else erasure
 
 

@@ -92,6 +92,10 @@ def _add_record(table: Table, record: Record) -> None:
     for concept in record.concepts:
         also = f" (and {', '.join(concept.synonyms)})" if concept.synonyms else ""
         table.add_row(concept.kind, f"{concept.name}{also} → {concept.surrogate}")
+    if record.verdict is not None:
+        table.add_row("verdict", str(record.verdict))
+        for text in record.verdict.advice:
+            table.add_row("", text)
     for name, value in _figures(record):
         table.add_row(name, value)
 
