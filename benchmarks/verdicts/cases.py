@@ -10,7 +10,7 @@ from benchmarks.verdicts.words import ARTICLES, CATEGORIES, COLOURS, NONSENSE, O
 from trace_erasure.concepts.concept import Concept
 from trace_erasure.config import ClosedFormConfig
 from trace_erasure.pipeline.fingerprint import digest_of
-from trace_erasure.utils.words import indefinite_article
+from trace_erasure.utils.words import indefinite_article, mentions
 from trace_erasure.world import load_world
 from trace_erasure.world.vocabulary import World
 
@@ -112,22 +112,32 @@ def _one_object(
     return made
 
 
-def _other(name: str, random: Random) -> str:
-    names = [t.name for t in load_world().objects if t.article and t.group != "weapons"]
-    return random.choice([one for one in names if one != name])
+def _other(name: str, random: Random, kind: str = "object") -> str:
+    """A name of ``kind`` that has no word of ``name``: doubtful names are erased only with one."""
+    world = load_world()
+    names = {
+        "object": [t.name for t in world.objects if t.article and t.group != "weapons"],
+        "style": [world.styles[key] for key in world.named_styles],
+        "identity": list(world.people),
+    }
+    return random.choice([one for one in names[kind] if not mentions(name, [one])])
+
+
+def _doubtful(phrase: str, random: Random, kind: str = "object") -> Concept:
+    return Concept(phrase, surrogate=_other(phrase, random, kind), kind=kind)
 
 
 def _wrong_kind(world: World, random: Random) -> Iterator[Case]:
     objects = random.sample([t.name for t in world.objects if t.article], 10)
     for i, name in enumerate(objects):
         kind = ("style", "identity")[i % 2]
-        yield Case("wrong kind", (Concept(name, kind=kind),), (subject(name),), name)
+        yield Case("wrong kind", (_doubtful(name, random, kind),), (subject(name),), name)
     for key in world.named_styles:
         words = world.styles[key]
-        yield Case("wrong kind", (Concept(words),), (f"style/{key}",), words)
+        yield Case("wrong kind", (_doubtful(words, random),), (f"style/{key}",), words)
     for i, name in enumerate(random.sample(list(world.people), 9)):
         kind = ("object", "object", "style")[i % 3]
-        yield Case("wrong kind", (Concept(name, kind=kind),), (subject(name),), name)
+        yield Case("wrong kind", (_doubtful(name, random, kind),), (subject(name),), name)
 
 
 def _near_surrogates(world: World, random: Random) -> Iterator[Case]:
@@ -141,7 +151,7 @@ def _conjunctions(world: World, random: Random) -> Iterator[Case]:
     names = random.sample([t.name for t in world.objects if t.article], 20)
     for one, other in zip(names[::2], names[1::2], strict=True):
         meant = (subject(one), subject(other))
-        yield Case("conjunction", (Concept(f"{one} and {other}"),), meant, one)
+        yield Case("conjunction", (_doubtful(f"{one} and {other}", random),), meant, one)
 
 
 def _adjectives(world: World, random: Random) -> Iterator[Case]:
@@ -149,28 +159,31 @@ def _adjectives(world: World, random: Random) -> Iterator[Case]:
     for i, name in enumerate(names):
         phrase = f"{COLOURS[i % len(COLOURS)]} {name}"
         wording = f"a {phrase}"
-        yield Case("adjective", (Concept(phrase),), (subject(name),), name, wording=wording)
+        yield Case(
+            "adjective", (_doubtful(phrase, random),), (subject(name),), name, wording=wording
+        )
 
 
 def _without_class(world: World, random: Random) -> Iterator[Case]:
     for word in UNKNOWN:
-        yield Case("unknown noun", (Concept(word),), (), word)
+        yield Case("unknown noun", (_doubtful(word, random),), (), word)
     for word in ORDINARY:
-        yield Case("ordinary word", (Concept(word),), (), word)
+        yield Case("ordinary word", (_doubtful(word, random),), (), word)
     for word, group in CATEGORIES.items():
         meant = tuple(subject(thing.name) for thing in world.group(group))
-        yield Case("category", (Concept(word),), meant, word, wording=world.categories[group])
+        given = (_doubtful(word, random),)
+        yield Case("category", given, meant, word, wording=world.categories[group])
 
 
 SORTS: tuple[Callable[[World, Random], Iterator[Case]], ...] = (
     _plain,
     _one_object("surrogate given", 8, lambda x, r: Concept(x, surrogate=_other(x, r))),
-    _one_object("typo", 16, lambda x, r: Concept(typo(x, r))),
-    _one_object("plural", 10, lambda x, _: Concept(plural(x))),
+    _one_object("typo", 16, lambda x, r: _doubtful(typo(x, r), r)),
+    _one_object("plural", 10, lambda x, r: _doubtful(plural(x), r)),
     _one_object(
         "article",
         8,
-        lambda x, r: Concept(f"{r.choice([indefinite_article(x), *ARTICLES])} {x}"),
+        lambda x, r: _doubtful(f"{r.choice([indefinite_article(x), *ARTICLES])} {x}", r),
     ),
     _wrong_kind,
     _one_object("nonsense surrogate", 12, lambda x, r: Concept(x, surrogate=r.choice(NONSENSE))),
