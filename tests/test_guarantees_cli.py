@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+from PIL import Image
 from typer.testing import CliRunner
 
 from trace_erasure.artifact.erasure import Erasure
@@ -56,3 +57,22 @@ def test_forecast_sorts_names_and_says_what_it_costs(made):
     found = CliRunner().invoke(app, [*options, *names, "--json"])
     rows = json.loads(found.stdout[found.stdout.index("{") :])["names"]
     assert [row["network"] for row in rows] == sorted((r["network"] for r in rows), reverse=True)
+
+
+@pytest.mark.slow
+def test_forecast_shows_what_perfect_steering_would_leave_in_each_window(made, tmp_path):
+    model, _ = made
+    picture = tmp_path / "oracle.png"
+    options = ["forecast", "--model", str(model), "--concept", "fox", "--surrogate", "dog"]
+    options += ["--oracle", "--out", str(picture)]
+    shown = CliRunner().invoke(app, options)
+    assert shown.exit_code == 0, shown.output
+    assert "Perfect steering of fox (anchor)" in shown.output
+    states = CliRunner().invoke(app, [*options, "--state-prompt", "a house", "--json"])
+    found = json.loads(states.stdout[states.stdout.index("{") :])
+    assert found["objective"] == "without_guidance" and found["prompts"] == ["a house"]
+    levels = [window["noise_level"] for window in found["windows"]]
+    assert levels == sorted(levels) and levels[0] == 0
+    with Image.open(picture) as sheet:
+        assert sheet.height > len(levels) * sheet.width // 12
+    assert CliRunner().invoke(app, [*options[:-3], "--state-prompt", "a house"]).exit_code == 2

@@ -54,13 +54,7 @@ def erase(
         bool | None,
         typer.Option(help="Train the LoRA of stage 2, too. Default: the spec's, or not."),
     ] = None,
-    state_prompt: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="A prompt whose pictures show the concept though no word names it, such as 'a "
-            "kitchen'; stage 2 is trained on them. Repeatable."
-        ),
-    ] = None,
+    state_prompt: options.StatePrompts = None,
     no_closed_form: Annotated[
         bool, typer.Option("--no-closed-form", help="With --finetune: training only.")
     ] = False,

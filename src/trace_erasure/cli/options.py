@@ -35,6 +35,13 @@ Revision = Annotated[
 Concepts = Annotated[
     list[str] | None, typer.Option(help="What to erase, without an article; repeatable.")
 ]
+StatePrompts = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="A prompt whose pictures show the concept though no word names it, such as 'a "
+        "kitchen'; stage 2 steers them. Repeatable."
+    ),
+]
 Artifact = Annotated[Path, typer.Argument(help="A file that `erase` wrote.")]
 Seed = Annotated[
     int, typer.Option(help="Of the first picture of every prompt.", min=0, max=MAX_SEED)

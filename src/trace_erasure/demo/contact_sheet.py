@@ -42,11 +42,28 @@ def contact_sheet(groups: Sequence[tuple[str, Sequence[Column]]]) -> Image.Image
             caption = _shortened(column.caption, draw, font)
             draw.text((left, STRIP + STRIP // 2), caption, SOFT, font, anchor="lm")
             for row, image in enumerate((column.before, column.after)):
-                image = image.convert("RGB").resize((CELL, CELL), Image.Resampling.NEAREST)
-                sheet.paste(image, (left, top + row * (CELL + GAP)))
+                sheet.paste(_cell(image), (left, top + row * (CELL + GAP)))
             left += CELL + GAP
         left += 3 * GAP
     return sheet
+
+
+def picture_rows(rows: Sequence[tuple[str, Sequence[Image.Image]]]) -> Image.Image:
+    """Rows of pictures, each with its title on the left."""
+    font = ImageFont.load_default(FONT_SIZE)
+    width = MARGIN + max(len(pictures) for _, pictures in rows) * (CELL + GAP)
+    sheet = Image.new("RGB", (width, GAP + len(rows) * (CELL + GAP)), PAPER)
+    draw = ImageDraw.Draw(sheet)
+    for row, (title, pictures) in enumerate(rows):
+        top = GAP + row * (CELL + GAP)
+        draw.text((GAP, top + CELL // 2), title, SOFT, font, anchor="lm")
+        for column, image in enumerate(pictures):
+            sheet.paste(_cell(image), (MARGIN + column * (CELL + GAP), top))
+    return sheet
+
+
+def _cell(image: Image.Image) -> Image.Image:
+    return image.convert("RGB").resize((CELL, CELL), Image.Resampling.NEAREST)
 
 
 def stacked(sheets: Sequence[Image.Image]) -> Image.Image:

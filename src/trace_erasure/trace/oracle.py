@@ -1,4 +1,4 @@
-"""Perfect steering: pictures in which the teacher emits an objective's target at late levels.
+"""Perfect steering: the teacher itself emits an objective's target at late levels.
 
 Needs no training. It tells whether an objective and a window can work at all: no student does
 better than the target that it is trained towards.

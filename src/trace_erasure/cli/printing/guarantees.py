@@ -11,6 +11,7 @@ from trace_erasure.cli.printing.console import make_table
 if TYPE_CHECKING:
     from trace_erasure.guarantees.certify import Guarantee
     from trace_erasure.guarantees.forecast import Forecast
+    from trace_erasure.guarantees.oracle_forecast import OracleForecast
     from trace_erasure.guarantees.path_kl import PathKL
 
 
@@ -109,3 +110,17 @@ def about_forecast(found: Forecast, most: int) -> list[Table]:
     for line in found.warnings:
         notes.add_row("·", line)
     return [names, plans, curve, notes]
+
+
+def about_oracle(found: OracleForecast) -> Table:
+    """What perfect steering would leave, a row a window."""
+    title = f"Perfect steering of {found.concept.phrase} ({found.objective})"
+    table = make_table(title, "τ", "still shown")
+    for window in found.windows:
+        level = f"{window.noise_level:.2f}" if window.noise_level else "not steered"
+        table.add_row(level, f"{window.left:.0%}" if found.tells else "cannot be told")
+    smallest = found.smallest
+    if found.tells:
+        none = "none removes it: choose another objective or a larger eta"
+        table.add_row("smallest", none if smallest is None else f"{smallest:.2f}")
+    return table
