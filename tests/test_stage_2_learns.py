@@ -25,6 +25,7 @@ OTHERS = (
 )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_short_training_meets_most_of_its_late_targets():
     """A twentieth of the usual training; at a rate of 1e-3 most would be unmet."""
     denoiser = Denoiser(load_pipeline("emoji-sd"))
