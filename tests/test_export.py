@@ -94,8 +94,8 @@ def test_back_from_keys(family):
 
 
 def test_unknown_key_format():
-    with pytest.raises(ValueError, match="kohya, diffusers"):
-        lora_file.state_dict(make_delta(), replace(STABLE_DIFFUSION, lora_keys="peft"))
+    with pytest.raises(ValueError, match=r"'other'; known: kohya, .*diffusers"):
+        lora_file.state_dict(make_delta(), replace(STABLE_DIFFUSION, lora_keys="other"))
 
 
 # Headers and bytes ------------------------------------------------------------------------

@@ -251,3 +251,10 @@ def test_every_family_names_the_loader_that_its_pipelines_have():
 def test_what_cannot_be_edited_is_refused_with_the_reason(name):
     with pytest.raises(InputError, match=rf"{name} cannot be edited: "):
         family_of(type(name, (), {})())
+
+
+def test_wan_with_a_second_network_is_refused():
+    pipe = tiny("wan")
+    pipe.register_modules(transformer_2=pipe.transformer)
+    with pytest.raises(InputError, match="WanPipeline cannot be edited: it has a second network"):
+        family_of(pipe)

@@ -14,6 +14,7 @@ from diffusers import (
     AutoencoderKL,
     AutoencoderKLFlux2,
     AutoencoderKLQwenImage,
+    AutoencoderKLWan,
     ChromaPipeline,
     ChromaTransformer2DModel,
     DPMSolverMultistepScheduler,
@@ -28,6 +29,9 @@ from diffusers import (
     QwenImageTransformer2DModel,
     SanaPipeline,
     SanaTransformer2DModel,
+    UniPCMultistepScheduler,
+    WanPipeline,
+    WanTransformer3DModel,
     ZImagePipeline,
     ZImageTransformer2DModel,
 )
@@ -293,6 +297,32 @@ def aura_flow(width: int = 32, positions: int = POSITIONS) -> Any:
     return assembled(AuraFlowPipeline, parts, scheduler, tokenizer=tokenizer)
 
 
+def wan(width: int = 32, positions: int = POSITIONS) -> Any:
+    tokenizer = t5_tokenizer(positions)
+    network = {
+        **HEADS,
+        "in_channels": 4,
+        "out_channels": 4,
+        "text_dim": width,
+        "freq_dim": 16,
+        "ffn_dim": 32,
+        "num_layers": 1,
+        "rope_max_seq_len": 32,
+    }
+    vae = {**WAN_VAE, "scale_factor_spatial": 2, "scale_factor_temporal": 2}
+    parts = {
+        "text_encoder": encoders.umt5(tokenizer, width),
+        "vae": AutoencoderKLWan.from_config(vae),
+        "transformer": encoders.spread(WanTransformer3DModel.from_config(network)),
+    }
+    scheduler = UniPCMultistepScheduler(
+        prediction_type="flow_prediction", use_flow_sigmas=True, flow_shift=3.0
+    )
+    pipe = assembled(WanPipeline, parts, scheduler, tokenizer=tokenizer)
+    pipe.default_size = (16, 16)
+    return pipe
+
+
 BUILDERS: dict[str, Callable[..., Any]] = {
     "stable-diffusion": tiny_stable_diffusion,
     "stable-diffusion-xl": tiny_sdxl,
@@ -307,6 +337,7 @@ BUILDERS: dict[str, Callable[..., Any]] = {
     "pixart-sigma": pixart_sigma,
     "lumina-2": lumina_2,
     "aura-flow": aura_flow,
+    "wan": wan,
 }
 """A tiny pipeline for each row of the table, by the family's name."""
 

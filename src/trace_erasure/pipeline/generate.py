@@ -131,6 +131,7 @@ def _draw(
         num_inference_steps=sampling.steps,
         height=sampling.height,
         width=sampling.width,
+        output_type="pil",
         generator=[torch.Generator().manual_seed(seeds[i]) for i in part],
         **family.guided_by(sampling.guidance_scale, len(part)),
         **family.call_options(pipe),

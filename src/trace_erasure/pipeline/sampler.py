@@ -16,6 +16,7 @@ from trace_erasure.math.parameterization import NoisePoint
 from trace_erasure.math.path_divergence import SamplerStep
 from trace_erasure.pipeline.denoiser import Denoiser
 from trace_erasure.pipeline.families.family import Conditioning
+from trace_erasure.pipeline.families.pictures import scale_factor
 
 
 @dataclass(frozen=True)
@@ -126,7 +127,7 @@ def to_states(denoiser: Denoiser, pictures: Sequence[Image.Image]) -> Tensor:
     vae: Any = denoiser.pipe.vae
     family, pipe = denoiser.family, denoiser.pipe
     shape = family.to_latents(pipe, torch.zeros(1, *family.state_shape(pipe, None, None))).shape
-    size = tuple(side * pipe.vae_scale_factor for side in reversed(shape[-2:]))
+    size = tuple(side * scale_factor(pipe) for side in reversed(shape[-2:]))
     arrays = [np.asarray(p.convert("RGB").resize(size), np.float32) / 127.5 - 1 for p in pictures]
     pixels = torch.from_numpy(np.stack(arrays)).permute(0, 3, 1, 2).to(vae.device, vae.dtype)
     states = family.to_states(pipe, family.view(pipe, pixels))

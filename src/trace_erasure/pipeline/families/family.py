@@ -82,6 +82,7 @@ class Family:
         decode: (pipe, latents) to pixels (n, 3, height, width) in -1..1.
         view: (pipe, pixels) to latents, without the encoder's noise.
         pictures: the pipeline's answer to its pictures.
+        refuses: pipe to why it cannot be edited though its class is listed, or "".
     """
 
     name: str
@@ -114,6 +115,7 @@ class Family:
     decode: Callable[[Any, Tensor], Tensor] = pictures.decoded
     view: Callable[[Any, Tensor], Tensor] = pictures.viewed
     pictures: Callable[[Any], list[Any]] = pictures.images
+    refuses: Callable[[Any], str] = lambda pipe: ""
 
     def stream(self, name: str) -> Stream:
         """The stream called ``name``. Raises ``KeyError`` where the family has none."""

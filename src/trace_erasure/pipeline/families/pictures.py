@@ -52,6 +52,18 @@ def one_frame_viewed(pipe: Any, pixels: Tensor) -> Tensor:
     return viewed(pipe, pixels[:, :, None])
 
 
+def scale_factor(pipe: Any) -> int:
+    """Pixels of a picture for each of its latents, along a side."""
+    named = getattr(pipe, "vae_scale_factor", None)
+    return pipe.vae_scale_factor_spatial if named is None else named
+
+
 def images(answer: Any) -> list[Any]:
     """The pictures of a pipeline's answer."""
     return answer.images
+
+
+def first_frames(answer: Any) -> list[Any]:
+    """The first frame of each video of a pipeline's answer; latents are given back whole."""
+    frames = answer.frames
+    return list(frames) if hasattr(frames, "mT") else [video[0] for video in frames]

@@ -19,6 +19,7 @@ from trace_erasure.pipeline.families.sana import SANA
 from trace_erasure.pipeline.families.sd import STABLE_DIFFUSION
 from trace_erasure.pipeline.families.sd3 import STABLE_DIFFUSION_3
 from trace_erasure.pipeline.families.sdxl import STABLE_DIFFUSION_XL
+from trace_erasure.pipeline.families.wan import WAN
 from trace_erasure.pipeline.families.z_image import Z_IMAGE
 
 FAMILIES: tuple[Family, ...] = (
@@ -35,10 +36,14 @@ FAMILIES: tuple[Family, ...] = (
     PIXART_SIGMA,
     LUMINA_2,
     AURA_FLOW,
+    WAN,
 )
 REFUSED = {
     "OmniGenPipeline": "its language model is its image network, so that no layer reads text alone",
     "GlmImagePipeline": "its prompts become picture tokens and glyphs before the network sees them",
+    "CogView4Pipeline": "the timesteps of its network are not its noise levels, on which "
+    "stage 2 and the measurements rely",
+    "HunyuanImagePipeline": "its guidance is a component that looks back on earlier steps",
 }
 """Pipelines that no row can describe, and why."""
 
@@ -60,13 +65,14 @@ def verified() -> dict[str, list[str]]:
 def family_of(pipe: Any) -> Family:
     """The family that ``pipe`` belongs to. Raises ``InputError`` naming the supported ones."""
     name = type(pipe).__name__
+    reason = REFUSED.get(name, "")
     for family in FAMILIES:
         if name in family.pipelines:
-            return family
-    if name in REFUSED:
-        raise InputError(
-            f"{name} cannot be edited: {REFUSED[name]}. Use a model of another family."
-        )
+            reason = family.refuses(pipe)
+            if not reason:
+                return family
+    if reason:
+        raise InputError(f"{name} cannot be edited: {reason}. Use another model.")
     supported = ", ".join(sorted(p for family in FAMILIES for p in family.pipelines))
     message = (
         f"{name} is not a supported pipeline. Supported: {supported}. "
