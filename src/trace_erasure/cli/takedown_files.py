@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from trace_erasure.cli import options
-from trace_erasure.cli.app import FAILED, narration, say
+from trace_erasure.cli.app import FAILED, NO_GOOD, narration, say
 from trace_erasure.cli.takedown import DEFAULT, At, By, LedgerFile, takedown
 from trace_erasure.errors import InputError
 
@@ -41,7 +41,8 @@ def build(
 ) -> None:
     """Make the erasures that are missing, merge those that stand, and write a manifest.
 
-    Broken off, the same command goes on. After `add` or `withdraw` only what is new is made.
+    Broken off, the same command goes on. After `add` or `withdraw` only what is new is made. The
+    exit code is 3 where the file erases a concept whose verdict is failed.
     """
     from trace_erasure.cli.printing.console import print_table
     from trace_erasure.cli.printing.takedown import about_built
@@ -49,6 +50,7 @@ def build(
     from trace_erasure.takedown.ledger import Ledger
 
     opened = Ledger(ledger)
+    failed: list[str] = []
     for name in _names(opened, model, all_bases, revision, variant):
         started = time.perf_counter()
         with narration(quiet):
@@ -56,6 +58,13 @@ def build(
             built = build_for(opened, pipe, name, by=by, at=at)
         if not quiet:
             print_table(about_built(opened, built, time.perf_counter() - started))
+        failed += [f"{concept} on {name.model}" for concept in built.failed]
+    if failed:
+        say(
+            f"Merged, but erased too little by the figures: {', '.join(failed)}. `takedown status "
+            "--json` says why and what to do."
+        )
+        raise typer.Exit(NO_GOOD)
 
 
 @takedown.command()

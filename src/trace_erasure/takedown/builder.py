@@ -15,6 +15,7 @@ from typing import Any
 from trace_erasure.artifact.erasure import Erasure
 from trace_erasure.artifact.header import read_header
 from trace_erasure.artifact.provenance import versions
+from trace_erasure.math.verdict import FAILED
 from trace_erasure.pipeline.denoiser import Denoiser
 from trace_erasure.pipeline.fingerprint import digest_of, fingerprint
 from trace_erasure.takedown import manifest
@@ -39,6 +40,7 @@ class Built:
         concepts: how many the file erases.
         made: how many erasures were made for it.
         merged: whether the LoRA file was written anew.
+        failed: names of concepts whose erasure has the verdict *failed*.
     """
 
     base: Base
@@ -46,6 +48,7 @@ class Built:
     concepts: int
     made: int
     merged: bool
+    failed: tuple[str, ...]
 
 
 def build(
@@ -61,7 +64,8 @@ def build(
 
     Erasures that are there are kept. The merged file depends on the standing concepts alone, not
     on the order or the history of requests: the same concepts give the same bytes, on one machine
-    and with one set of versions.
+    and with one set of versions. An erasure whose verdict is *failed* is merged all the same, and
+    named in what is returned.
 
     Args:
         ledger: the requests.
@@ -105,7 +109,8 @@ def build(
             )
             record_build(ledger, base, done, made.parts)
         _prune(folder, builds(ledger, base, KEPT))
-    return Built(base, done, len(made.parts), made.count, not same)
+    failed = tuple(part.concept.name for part in made.parts if part.word == FAILED)
+    return Built(base, done, len(made.parts), made.count, not same, failed)
 
 
 def _kept(folder: Path, last: Build | None, inputs: str) -> manifest.Merged | None:

@@ -101,7 +101,7 @@ def _make(
         hardening=settings.hardening,
     )
     path = f"{base.folder}/parts/{slug(concept.name)}-{key}{SUFFIX}"
-    erasure = make_one(pipe, spec, ledger.files / path, captions)
+    record = make_one(pipe, spec, ledger.files / path, captions).record.to_dict()
     return Artifact(
         id=0,
         concept_id=number,
@@ -109,7 +109,8 @@ def _make(
         key=key,
         file=path,
         sha256=file_sha256(ledger.files / path),
-        report=erasure.record.to_dict()["certificate"],
+        verdict=record["verdict"],
+        report=record["certificate"],
     )
 
 

@@ -25,8 +25,8 @@ class Artifact:
         key: names what decides its content.
         file: path below ``Ledger.files``.
         sha256: of the file.
-        verdict: how good it is, where that was judged.
-        report: its certificate, as JSON holds it.
+        verdict: ``ErasureVerdict`` as JSON holds it, where there is one.
+        report: its certificate as JSON holds it.
     """
 
     id: int
@@ -37,6 +37,11 @@ class Artifact:
     sha256: str
     verdict: Any = None
     report: Any = None
+
+    @property
+    def word(self) -> str | None:
+        """``good``, ``weak`` or ``failed``; None where there is no verdict."""
+        return None if self.verdict is None else self.verdict["word"]
 
 
 @dataclass(frozen=True)
@@ -68,7 +73,8 @@ def artifacts(ledger: Ledger, base: Base) -> dict[str, Artifact]:
     with ledger.reading() as database:
         rows = database.execute(
             "SELECT artifacts.id, concept, data, artifacts.key, file, sha256, verdict, report "
-            "FROM artifacts JOIN concepts ON concepts.id = concept WHERE base = ?",
+            "FROM artifacts JOIN concepts ON concepts.id = concept WHERE base = ? "
+            "ORDER BY artifacts.id",
             (base.id,),
         ).fetchall()
     return {
@@ -119,8 +125,8 @@ def builds(ledger: Ledger, base: Base, most: int) -> list[Build]:
             "SELECT concept FROM parts JOIN artifacts ON artifacts.id = artifact WHERE build = ?"
         )
         return [
-            Build(*rest, frozenset(c for (c,) in database.execute(inside, (number,))))
-            for number, *rest in rows
+            Build(*row, concepts=frozenset(c for (c,) in database.execute(inside, (number,))))
+            for number, *row in rows
         ]
 
 

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 
 from trace_erasure.cli.printing.console import make_table
+from trace_erasure.math.verdict import FAILED, WEAK
 from trace_erasure.takedown.bases import Base
 from trace_erasure.takedown.concept_text import concept_data
 from trace_erasure.takedown.ledger import Ledger
 from trace_erasure.takedown.products import Artifact, artifacts
 from trace_erasure.takedown.requests import Request
-from trace_erasure.takedown.standing import WAITING, WITHDRAWN, Standings
+from trace_erasure.takedown.standing import ERASED, WAITING, WITHDRAWN, Standings
 
 if TYPE_CHECKING:
     from trace_erasure.takedown.builder import Built
@@ -26,9 +27,13 @@ def about_requests(ledger: Ledger, found: Standings) -> Table:
         f"Requests in {ledger.path}", "", "concepts", "reference", "added", "by",
         *(folders or ["state"]),
     )  # fmt: skip
+    words = {
+        base.folder: {one.concept_id: one.word for one in artifacts(ledger, base).values()}
+        for base, _ in found.builds
+    }
     for request in found.requests:
         states = found.states[request.id]
-        own = [states[folder] for folder in folders]
+        own = [_with_verdict(states[one], request, words[one]) for one in folders]
         table.add_row(
             str(request.id),
             ", ".join(concept.name for concept in request.concepts.values()),
@@ -38,6 +43,13 @@ def about_requests(ledger: Ledger, found: Standings) -> Table:
             *(own or [WAITING if request.stands else WITHDRAWN]),
         )
     return table
+
+
+def _with_verdict(state: str, request: Request, words: dict[int, str | None]) -> str:
+    """``erased`` with the worst verdict behind it, where that is not *good*."""
+    own = {words.get(concept) for concept in request.concepts}
+    worst = next((word for word in (FAILED, WEAK) if word in own), "")
+    return f"{state}, {worst}" if state == ERASED and worst else state
 
 
 def about_models(ledger: Ledger, found: Standings) -> Table:
