@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 
 import pytest
@@ -11,6 +12,7 @@ from support.artifacts import make_erasure
 from support.cli import call, fails
 from trace_erasure import Concept, Erasure, InputError
 from trace_erasure.artifact.record import TraceRecord
+from trace_erasure.artifact.verdict import ErasureVerdict
 from trace_erasure.pipeline.fingerprint import fingerprint
 from trace_erasure.takedown import builder, parts
 from trace_erasure.takedown.bases import ModelName, bases, register_base
@@ -354,6 +356,29 @@ def test_the_verbs_from_init_to_verify(pipe, tmp_path, monkeypatch):
 
     merged.write_bytes(merged.read_bytes()[:-1])
     assert merged.name in fails(call("takedown", "verify"), 1)
+
+
+def test_an_erasure_that_failed_is_merged_and_said(ledger, pipe, monkeypatch):
+    make_one = parts.make_one
+
+    def failing(*arguments):
+        made = make_one(*arguments)
+        word = "failed" if made.record.concepts[0].phrase == "fox" else "good"
+        verdict = ErasureVerdict(word=word, why=("it is a test",))
+        return replace(made, record=made.record.model_copy(update={"verdict": verdict}))
+
+    monkeypatch.setattr(parts, "make_one", failing)
+    monkeypatch.setattr("trace_erasure.pipeline.loading.load_pipeline", lambda *_, **__: pipe)
+    monkeypatch.setattr("trace_erasure.concepts.captions.photo_captions", lambda: CAPTIONS)
+    add(ledger, [FOX, HORSE])
+    options = ("--ledger", ledger.path)
+    message = fails(call("takedown", "build", "--model", "tiny", "--quiet", *options), 3)
+    assert "erased too little by the figures: fox on tiny." in message
+    shown = call("takedown", "status", *options).stdout
+    assert re.search(r"^1 +fox +.*erased, failed *$", shown, re.MULTILINE)
+    assert re.search(r"^2 +horse +[^,]*erased *$", shown, re.MULTILINE)
+    data = json.loads(call("takedown", "status", "--json", *options).stdout)
+    assert data["requests"][0]["artifacts"][0]["verdict"]["why"] == ["it is a test"]
 
 
 @pytest.mark.parametrize(
