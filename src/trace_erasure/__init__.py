@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from trace_erasure.trace.capacity import capacity
     from trace_erasure.trace.erase import erase
     from trace_erasure.trace.erase_each import erase_each
+    from trace_erasure.trace.erase_pack import erase_pack
     from trace_erasure.trace.merge import merge
 
 __version__ = "0.1.0"
@@ -48,6 +49,7 @@ __all__ = [
     "certify",
     "erase",
     "erase_each",
+    "erase_pack",
     "evaluate",
     "forecast",
     "generate",
@@ -71,6 +73,7 @@ _HOMES = {
     "certify": "guarantees.certify",
     "erase": "trace.erase",
     "erase_each": "trace.erase_each",
+    "erase_pack": "trace.erase_pack",
     "evaluate": "evaluation.runs.evaluate",
     "forecast": "guarantees.forecast",
     "generate": "pipeline.generate",

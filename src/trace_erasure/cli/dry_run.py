@@ -21,13 +21,15 @@ def show_plan(pipe: Any, asked: RunConfig) -> None:
 
     Stage 1 is solved for it. Stage 2 is not trained.
     """
+    from trace_erasure.concepts.masking import masked
     from trace_erasure.config_file import to_yaml
     from trace_erasure.pipeline.denoiser import Denoiser
     from trace_erasure.trace.erase import run
     from trace_erasure.trace.request import resolve
 
     planned = resolve(Denoiser(pipe), asked.erase)
-    typer.echo(to_yaml(replace(asked, erase=planned.spec)), nl=False)
+    concepts = asked.erase.concepts
+    typer.echo(masked(to_yaml(replace(asked, erase=planned.spec)), concepts), nl=False)
     lines = [f"retained: {'; '.join(planned.retain) or 'nothing named'}"]
     lines.append(f"ordinary captions: {len(planned.captions)}")
     if asked.erase.closed_form is not None:
@@ -38,7 +40,7 @@ def show_plan(pipe: Any, asked: RunConfig) -> None:
             hardening="off" if hardening == "adversarial" else hardening,
         )
         lines += _of_stage_1(pipe, run(pipe, first))
-    typer.echo("\n".join([*lines, "Nothing was written."]), err=True)
+    typer.echo(masked("\n".join([*lines, "Nothing was written."]), concepts), err=True)
 
 
 def _of_stage_1(pipe: Any, erasure: Erasure) -> Iterator[str]:

@@ -12,8 +12,10 @@ import typer
 from trace_erasure.cli import options
 from trace_erasure.cli.app import app, narration, note_replaced, output_folder, refuse_failed
 from trace_erasure.cli.dry_run import show_plan
+from trace_erasure.cli.pack import erase_pack_to, pack_request
 from trace_erasure.cli.selection import request_of
 from trace_erasure.concepts.concept import KINDS
+from trace_erasure.concepts.pack import load_pack
 from trace_erasure.errors import InputError
 
 if TYPE_CHECKING:
@@ -33,6 +35,10 @@ def erase(
     variant: options.Variant = None,
     revision: options.Revision = None,
     concept: options.Concepts = None,
+    pack: Annotated[
+        str | None,
+        typer.Option(help="A list of concepts instead: a name of `ls packs`, or a YAML file."),
+    ] = None,
     surrogate: Annotated[
         str | None, typer.Option(help="What to show instead. Default: one is proposed.")
     ] = None,
@@ -73,12 +79,18 @@ def erase(
 ) -> None:
     """Erase concepts and write one small LoRA file.
 
-    Give a spec file, or concepts with --concept. The other options override the spec.
+    Give a spec file, or concepts with --concept, or a --pack. The other options override the spec.
+    Exit code 3: the verdict is failed, and nothing was written.
     """
-    from trace_erasure.cli.printing.artifacts import about_erasure
+    from trace_erasure.cli.printing.artifacts import about_erasure, about_pack
     from trace_erasure.cli.printing.console import print_table
 
-    asked = request_of(spec, model, concept, surrogate, kind)
+    listed = None if pack is None else load_pack(pack)
+    if listed is None:
+        asked = request_of(spec, model, concept, surrogate, kind)
+    else:
+        given = {"--concept": concept, "--surrogate": surrogate, "--kind": kind, "a spec": spec}
+        asked = pack_request(listed, model or options.DEFAULT_MODEL, **given)
     config = asked.erase if preset is None else _with_preset(asked.erase, preset)
     config = _with_options(config, seed, finetune, no_closed_form, hardening)
     asked = replace(asked, erase=_with_states(config, state_prompt, finetune))
@@ -89,8 +101,15 @@ def erase(
             show_plan(pipe, asked)
             return
         with output_folder(out):
-            record, file = _erase_to(out, pipe, asked, force)
-    if not quiet:
+            if listed is not None:
+                record, file = erase_pack_to(out, pipe, listed, asked, force)
+            else:
+                record, file = _erase_to(out, pipe, asked, force)
+    if quiet:
+        return
+    if listed is not None:
+        print_table(about_pack(record, file, time.perf_counter() - started))
+    else:
         print_table(about_erasure(record, file, time.perf_counter() - started))
 
 

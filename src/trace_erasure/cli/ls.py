@@ -20,6 +20,7 @@ class Listing(StrEnum):
     families = "families"
     models = "models"
     objectives = "objectives"
+    packs = "packs"
     recipes = "recipes"
     tasks = "tasks"
 

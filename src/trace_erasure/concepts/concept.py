@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
 
+from trace_erasure.concepts.masking import digest
 from trace_erasure.concepts.templates import TEMPLATES, TOGETHER
 from trace_erasure.errors import InputError
 from trace_erasure.utils.words import (
@@ -39,6 +40,7 @@ class Concept:
         only_with: erase the concept in sentences that name this, too, and nowhere else: ``knife``
             only with ``clown``, style ``ink`` only with ``fox``. Each alone stays. Templates then
             have a ``{y}`` for it.
+        sensitive: its words are kept from logs, titles and reports; digests stand for them.
 
     Phrases are normalised: stripped, single spaces. Case makes no difference where they are
     compared.
@@ -61,6 +63,7 @@ class Concept:
     retain: tuple[str, ...] = ()
     templates: tuple[str, ...] = field(default=())
     only_with: str | None = None
+    sensitive: bool = False
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
@@ -145,8 +148,9 @@ class Concept:
 
     @property
     def name(self) -> str:
-        """For people: the phrase, and what it is erased with."""
-        return self.phrase if self.only_with is None else f"{self.phrase} with {self.only_with}"
+        """For people: the phrase, or a digest of it, and what it is erased with."""
+        shown = digest(self.phrase) if self.sensitive else self.phrase
+        return shown if self.only_with is None else f"{shown} with {self.only_with}"
 
     def wordings(
         self, templates: Sequence[str] | None = None, phrases: Sequence[str] | None = None

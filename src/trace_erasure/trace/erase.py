@@ -21,6 +21,7 @@ from trace_erasure.artifact.record import FinetuneRecord, TraceRecord, Trajector
 from trace_erasure.artifact.verdict import ErasureVerdict
 from trace_erasure.concepts.captions import caption_source, captions_for
 from trace_erasure.concepts.concept import Concept
+from trace_erasure.concepts.masking import words_hidden
 from trace_erasure.config import ClosedFormConfig, EraseConfig, FinetuneConfig
 from trace_erasure.config import preset as preset_settings
 from trace_erasure.errors import InputError
@@ -120,6 +121,19 @@ def run(
     ``beside`` are other concepts that will be erased together with these, by ``merge``: nothing
     of theirs becomes a surrogate or is retained.
     """
+    with words_hidden((*spec.concepts, *beside)):
+        return _run(pipe, spec, captions, on_step, workdir, beside)
+
+
+def _run(
+    pipe: Any,
+    spec: EraseConfig,
+    captions: Sequence[str] | None,
+    on_step: OnStep | None,
+    workdir: str | Path | None,
+    beside: Sequence[Concept],
+) -> Erasure:
+    """``run``, with every word in its logs."""
     started = time.perf_counter()
     trains = spec.finetune is not None or spec.hardening == "adversarial"
     conditions.check(pipe, conditions.TRAIN if trains else conditions.MEASURE)

@@ -58,9 +58,15 @@ def judge(
         "empty_prompt": certificate.empty_prompt,
         "likeness": max(_likeness(denoiser, concept, names) for concept in concepts),
     }
-    said = {"unreached": f"{worst[0].phrase!r} is not reached"} if worst else {}
+    open_ = not any(concept.sensitive for concept in asked)
+    said = {"unreached": f"{worst[0].phrase!r} is not reached"} if worst and open_ else {}
     pairs = zip(asked, concepts, strict=True)
-    next_steps = [text for own, found in pairs for text in advice(own, found.surrogate, names)]
+    next_steps = [
+        text
+        for own, found in pairs
+        if not own.sensitive
+        for text in advice(own, found.surrogate, names)
+    ]
     return verdict_by(figures, mode or "", said, next_steps)
 
 

@@ -22,6 +22,17 @@ def about_erasure(record: Record, file: Path, seconds: float) -> Table:
     return table
 
 
+def about_pack(record: Record, file: Path, seconds: float) -> Table:
+    """What was just made of a pack."""
+    if record.kind == "merge":
+        return about_merged(record, file, seconds)
+    table = make_table(record.title)
+    _add_record(table, record)
+    table.add_row("written", str(file))
+    table.add_row("time", f"{seconds:.1f} s")
+    return table
+
+
 def about_merged(record: MergedRecord, file: Path, seconds: float) -> Table:
     """What was just put together."""
     table = make_table(record.title)
@@ -91,6 +102,8 @@ def about_header(file: Path, header: Header) -> Table:
 def _add_record(table: Table, record: Record) -> None:
     for concept in record.concepts:
         also = f" (and {', '.join(concept.synonyms)})" if concept.synonyms else ""
+        if concept.sensitive and concept.synonyms:
+            also = f" (and {len(concept.synonyms)} words more)"
         table.add_row(concept.kind, f"{concept.name}{also} → {concept.surrogate}")
     if record.verdict is not None:
         table.add_row("verdict", str(record.verdict))

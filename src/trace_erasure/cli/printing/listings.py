@@ -64,6 +64,18 @@ def models() -> Table:
     return table
 
 
+def packs() -> Table:
+    """The packs that ship with the package. Words of sensitive ones are not shown."""
+    from trace_erasure.concepts.pack import load_pack, shipped_packs
+
+    table = make_table("Packs for --pack; a YAML file does as well", "name", "", "what it erases")
+    for pack in map(load_pack, shipped_packs()):
+        shown = ", ".join(concept.phrase for concept in pack.concepts)
+        words = "" if pack.sensitive else f" {shown}."
+        table.add_row(pack.name, f"version {pack.version}", f"{pack.description}{words}")
+    return table
+
+
 def tasks(folder: Path) -> Table:
     """The tasks that ship with the package, and those in ``folder``."""
     from trace_erasure.evaluation.tasks.loader import describe, task_paths

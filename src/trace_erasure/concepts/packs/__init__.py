@@ -1,0 +1,1 @@
+"""Lists of concepts that people take down most, one YAML file each; see ``concepts.pack``."""
