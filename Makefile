@@ -115,6 +115,8 @@ world: $(OUT)/flux.done $(OUT)/resnet.done $(OUT)/regnet.done $(OUT)/clip.done
 	rm -rf $(MODELS).partial && mkdir -p $(MODELS).partial/judges
 	cp -R $(OUT)/emoji-sd $(OUT)/emoji-flux $(MODELS).partial/
 	cp -R $(OUT)/judges/resnet $(OUT)/judges/regnet $(OUT)/judges/clip $(MODELS).partial/judges/
+	-cp -R $(MODELS)/emoji-scenes $(MODELS).partial/
+	-cp -R $(MODELS)/judges/scenes-resnet $(MODELS)/judges/scenes-regnet $(MODELS).partial/judges/
 	rm -rf $(MODELS) && mv $(MODELS).partial $(MODELS)
 
 $(VENV)/.train: $(READY)
@@ -155,6 +157,9 @@ SCENES ?= $(OUT)/scenes
 
 world-scenes: $(SCENES)/unet.done $(SCENES)/scenes-resnet.done $(SCENES)/scenes-regnet.done
 	$(TRAIN)/scenes_measure.py $(SCENES)/data $(SCENES)
+	rm -rf $(MODELS)/emoji-scenes $(MODELS)/judges/scenes-resnet $(MODELS)/judges/scenes-regnet
+	cp -R $(SCENES)/emoji-scenes $(MODELS)/
+	cp -R $(SCENES)/judges/scenes-resnet $(SCENES)/judges/scenes-regnet $(MODELS)/judges/
 
 $(SCENES)/render.done: | $(VENV)/.train
 	mkdir -p $(SCENES)/data
