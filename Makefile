@@ -6,7 +6,7 @@ BENCH := $(BIN)/python -m benchmarks
 READY := $(VENV)/.ready
 
 .PHONY: demo test test-fast test-slow lint format types doctest docs \
-  bench bench-small bench-compare bench-many bench-attacks bench-certificates clean world world-scenes
+  fuzz chaos bench bench-small bench-compare bench-many bench-attacks bench-certificates clean world world-scenes
 
 demo: $(READY)
 	$(BIN)/trace-erasure demo --out demo-out
@@ -23,6 +23,13 @@ test-fast: $(READY)
 
 test-slow: $(VENV)/.evaluators
 	$(PYTEST) -m study
+
+# Thousands of damaged files, and hundreds of killed runs; both go on where they were.
+fuzz: $(READY)
+	OMP_NUM_THREADS=1 PYTHONPATH=tests $(BIN)/python tests/campaigns/fuzz.py --work runs/fuzz
+
+chaos: $(READY)
+	OMP_NUM_THREADS=1 PYTHONPATH=tests $(BIN)/python tests/campaigns/chaos.py --work runs/chaos
 
 # The gates that .ci/run applies beside the tests.
 lint: $(READY)

@@ -13,6 +13,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from support.fuzzing import rewritten
 from trace_erasure.artifact import lora_file
 from trace_erasure.artifact.erasure import Erasure
 from trace_erasure.artifact.header import MERGE_STATISTICS, read_header
@@ -32,14 +33,6 @@ VALUES = st.one_of(
     st.lists(st.integers(-1, 10**6), max_size=3),
     st.dictionaries(st.text(max_size=3), st.none(), max_size=2),
 )
-
-
-def rewritten(path: Path, tensors: dict, metadata: dict[str, str]) -> Path:
-    """A file with that content and a digest that fits it, as a malicious writer would make it."""
-    entries, data = lora_file._split(lora_file.save(dict(tensors)))
-    metadata = {**metadata, lora_file.DIGEST: lora_file._digest(entries, metadata, data)}
-    path.write_bytes(lora_file._join({**entries, "__metadata__": metadata}, data))
-    return path
 
 
 def read(path: Path) -> Erasure | None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from trace_erasure.concepts.concept import Concept
-from trace_erasure.errors import InputError
+from trace_erasure.errors import InputError, shown
 from trace_erasure.math.objective_names import NAMES as OBJECTIVES
 from trace_erasure.utils.numbers import check_flag, check_integer, check_number, check_seed
 from trace_erasure.utils.words import check_phrases, fold
@@ -24,7 +24,7 @@ MODES = ("equality", "ridge", "null_space")
 
 def _check(condition: bool, name: str, value: object, allowed: str) -> None:
     if not condition:
-        raise InputError(f"{name} is {value!r}; allowed: {allowed}.")
+        raise InputError(f"{name} is {shown(value)}; allowed: {allowed}.")
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import difflib
 import hashlib
-import math
 import os
 import re
 import sys
@@ -33,7 +32,7 @@ import yaml
 
 from trace_erasure.concepts.concept import Concept
 from trace_erasure.config import ClosedFormConfig, EraseConfig, FinetuneConfig, preset
-from trace_erasure.errors import InputError
+from trace_erasure.errors import InputError, shown
 from trace_erasure.utils.atomic import atomic
 from trace_erasure.utils.safe_yaml import parse_yaml, read_text
 from trace_erasure.utils.words import fold
@@ -189,13 +188,13 @@ def _value(kind: Any, value: Any, where: str) -> Any:
         if not number or isinstance(value, float):
             raise _wrong(where, value, "a whole number")
         return value
-    if not number or not math.isfinite(value):
+    if not number or not abs(value) <= sys.float_info.max:
         raise _wrong(where, value, "a number, such as 0.5 or 1.0e-3")
     return float(value)
 
 
 def _wrong(where: str, value: Any, allowed: str) -> InputError:
-    return InputError(f"{where} is {value!r}; allowed: {allowed}.")
+    return InputError(f"{where} is {shown(value)}; allowed: {allowed}.")
 
 
 def _nearest(word: str, known: Iterable[str]) -> str:

@@ -13,3 +13,16 @@ class NonFiniteError(ArithmeticError):
 
 class FailedErasureWarning(UserWarning):
     """An erasure that its own figures call failed. The message says why and what to do next."""
+
+
+def shown(value: object, longest: int = 60) -> str:
+    """``value`` as messages show it: its ``repr``, cut where it is long.
+
+    >>> shown("x" * 100, 10)
+    "'xxxxxxxx…"
+    """
+    try:
+        text = repr(value)
+    except ValueError:  # a number with more digits than Python writes out
+        text = f"a very large {type(value).__name__}"
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from numbers import Real
 
-from trace_erasure.errors import InputError
+from trace_erasure.errors import InputError, shown
 
 MAX_STRENGTH = 2.0
 
@@ -14,6 +14,6 @@ def check_strength(strength: float) -> None:
     number = isinstance(strength, Real) and not isinstance(strength, bool)
     if not number or not 0 <= strength <= MAX_STRENGTH:
         raise InputError(
-            f"strength {strength!r} is out of range. "
+            f"strength {shown(strength)} is out of range. "
             f"Choose 0 (no erasure) to 1 (as made), at most {MAX_STRENGTH:g}."
         )

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
+import sys
 from typing import Any
 
-from trace_erasure.errors import InputError
+from trace_erasure.errors import InputError, shown
 
 MAX_SEED = 2**42
 """Generators take seeds below 2⁶³, and some of them are seeded by 1 000 003 times the user's."""
@@ -61,7 +61,8 @@ def check_number(
     if optional and value is None:
         return
     number = isinstance(value, int | float) and not isinstance(value, bool)
-    inside = number and math.isfinite(value) and value >= low and (high is None or value <= high)
+    # NaN, infinity and integers beyond the range of float numbers are none of these.
+    inside = number and low <= value <= (sys.float_info.max if high is None else high)
     if not inside or (exclusive and value in (low, high)):
         kind = " (ends excluded)" if exclusive else ""
         raise _not_allowed(name, value, kind, low, high, optional)
@@ -70,7 +71,7 @@ def check_number(
 def check_flag(name: str, value: Any) -> None:
     """Raises ``InputError`` unless ``value`` is True or False."""
     if not isinstance(value, bool):
-        raise InputError(f"{name} is {value!r}; allowed: true or false.")
+        raise InputError(f"{name} is {shown(value)}; allowed: true or false.")
 
 
 def check_seed(value: Any, name: str = "seed") -> None:
@@ -83,4 +84,4 @@ def _not_allowed(
 ) -> InputError:
     span = f"{low} or more" if high is None else f"{low} to {high}"
     none = ", or None" if optional else ""
-    return InputError(f"{name} is {value!r}; allowed: {span}{kind}{none}.")
+    return InputError(f"{name} is {shown(value)}; allowed: {span}{kind}{none}.")

@@ -9,7 +9,7 @@ from functools import lru_cache
 from itertools import chain
 from typing import Any
 
-from trace_erasure.errors import InputError
+from trace_erasure.errors import InputError, shown
 
 JOINER = "\u200d"
 INVISIBLE = dict.fromkeys(map(ord, "\u00ad\u200b\u2060\ufeff"))
@@ -52,7 +52,7 @@ def check_phrase(value: Any, name: str) -> str:
     ``name`` is what messages call it.
     """
     if not isinstance(value, str):
-        raise InputError(f"{name} is {value!r}; allowed: text, such as 'fox'.")
+        raise InputError(f"{name} is {shown(value)}; allowed: text, such as 'fox'.")
     if not (phrase := normalise(value)):
         raise InputError(f"{name} is empty ({value!r}). Give at least one word, or leave it out.")
     return phrase
@@ -64,7 +64,7 @@ def check_phrases(values: Any, name: str) -> tuple[str, ...]:
     A text by itself is refused: as a list it would be one of letters.
     """
     if isinstance(values, str | bytes | dict) or not isinstance(values, Iterable):
-        raise InputError(f"{name} is {values!r}; allowed: a list of phrases, such as ['fox'].")
+        raise InputError(f"{name} is {shown(values)}; allowed: a list of phrases, such as ['fox'].")
     phrases = [check_phrase(value, f"{name}[{i}]") for i, value in enumerate(values)]
     return tuple({fold(phrase): phrase for phrase in reversed(phrases)}.values())[::-1]
 

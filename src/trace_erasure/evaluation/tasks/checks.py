@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from trace_erasure.errors import InputError
+from trace_erasure.errors import InputError, shown
 
 NAMES = {str: "a text", int: "a whole number", list: "a list", dict: "a mapping", float: "a number"}
 
@@ -23,7 +23,7 @@ def check_keys(given: Any, allowed: tuple[str, ...], where: str) -> None:
     for key in given:
         if key not in allowed:
             raise InputError(
-                f"{where}: unknown key {key!r}{nearest(str(key), allowed)}. "
+                f"{where}: unknown key {shown(key)}{nearest(str(key), allowed)}. "
                 f"Allowed: {', '.join(allowed)}."
             )
 
@@ -32,9 +32,7 @@ def check_type(value: Any, kind: type, where: str) -> None:
     """Raises ``InputError`` unless ``value`` is of ``kind``; true and false are no numbers."""
     kinds = (int, float) if kind is float else (kind,)
     if not isinstance(value, kinds) or (isinstance(value, bool) and kind is not bool):
-        shown = repr(value)
-        shown = shown if len(shown) <= 60 else f"{shown[:57]}…"
-        raise InputError(f"{where} is {shown}; {NAMES[kind]} is needed. Correct the file.")
+        raise InputError(f"{where} is {shown(value)}; {NAMES[kind]} is needed. Correct the file.")
 
 
 def check_texts(value: Any, where: str) -> None:
@@ -81,5 +79,5 @@ def check_mapping(value: Any, where: str) -> Iterable[tuple[str, Any]]:
     """The entries of a mapping with texts as keys; raises ``InputError`` for anything else."""
     check_type(value, dict, where)
     for key in value:
-        check_type(key, str, f"{where}: the key {key!r}")
+        check_type(key, str, f"{where}: the key {shown(key)}")
     return value.items()

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import os
 from collections.abc import Iterator, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from trace_erasure.errors import InputError
+from trace_erasure.errors import InputError, shown
 from trace_erasure.evaluation.metrics.registry import METRICS
 from trace_erasure.evaluation.tasks.checks import check_head, check_keys, check_texts, nearest
 from trace_erasure.evaluation.tasks.published_prompts import KEYS, read_items
@@ -27,6 +28,8 @@ from trace_erasure.utils.safe_yaml import read_yaml
 
 ABOUT = ("name", "version", "description", "sampling", "metrics", "judges", "quirks")
 TOP_KEYS = (*ABOUT, "lists", "concepts", "groups", "items", "prompts")
+MOST_ITEMS = 300_000
+"""Pictures of a task."""
 EMBEDDED = Path(str(files("trace_erasure.evaluation.tasks").joinpath("files")))
 
 
@@ -97,6 +100,18 @@ def load_task(
         path = known[str(name_or_path)]
     if not path.is_file():
         raise InputError(f"no task file at {path}. Known tasks: {', '.join(task_paths(folder))}.")
+    try:
+        return _task(path, prompts, concepts)
+    except InputError as error:
+        if str(path) in str(error):
+            raise
+        raise InputError(f"{path}: {error}") from error
+
+
+def _task(
+    path: Path, prompts: str | os.PathLike[str] | None, concepts: Sequence[str] | None
+) -> Task:
+    """The task in the file at ``path``."""
     raw = _read(path)
     sampling = raw.get("sampling", {})
     check_keys(sampling, tuple(Sampling.__dataclass_fields__), f"{path}: sampling")
@@ -106,7 +121,7 @@ def load_task(
         raise InputError(f"{path}: sampling: {error}") from error
     for metric in raw.get("metrics", ()):
         if metric not in METRICS:
-            raise InputError(f"{path}: unknown metric {metric!r}{nearest(metric, METRICS)}.")
+            raise InputError(f"{path}: unknown metric {shown(metric)}{nearest(metric, METRICS)}.")
     notes: list[str] = []
     if "items" in raw:
         items = list(_items_of_csv(_beside(path, raw["items"])))
@@ -114,7 +129,9 @@ def load_task(
         check_keys(raw["prompts"], tuple(KEYS), f"{path}: prompts")
         items, notes = read_items(raw["prompts"], prompts, raw["name"], how.guidance_scale)
     else:
-        items = list(expand(raw, path, concepts))
+        items = list(itertools.islice(expand(raw, path, concepts), MOST_ITEMS + 1))
+        if len(items) > MOST_ITEMS:
+            raise InputError(f"more than {MOST_ITEMS:,} items. Give fewer templates or seeds.")
     if concepts is not None:
         known = dict.fromkeys(item.concept for item in items)
         for concept in concepts:

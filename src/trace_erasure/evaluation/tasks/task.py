@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cached_property
 from typing import Any
 
-from trace_erasure.errors import InputError
+from trace_erasure.errors import InputError, shown
 from trace_erasure.pipeline.sampling import Sampling
 from trace_erasure.utils.sequences import evenly_spaced
 
@@ -139,18 +139,18 @@ class Task:
 
     def __post_init__(self) -> None:
         if not self.items:
-            raise InputError(f"task {self.name!r} has no items. Give it at least one.")
+            raise InputError(f"task {shown(self.name)} has no items. Give it at least one.")
         if " " in self.name:
-            raise InputError(f"task name {self.name!r} has a space. Use a hyphen.")
+            raise InputError(f"task name {shown(self.name)} has a space. Use a hyphen.")
         for item in self.items:
             if item.group not in GROUPS:
                 raise InputError(
-                    f"item group {item.group!r} in task {self.name!r} is unknown. "
+                    f"item group {shown(item.group)} in task {shown(self.name)} is unknown. "
                     f"Allowed: {', '.join(GROUPS)}."
                 )
         if len({item.id for item in self.items}) != len(self.items):
             raise InputError(
-                f"task {self.name!r} holds an item twice. Remove the repeated prompt or seed."
+                f"task {shown(self.name)} holds an item twice. Remove the repeated prompt or seed."
             )
 
     @cached_property
@@ -200,7 +200,7 @@ class Task:
         for concept in wanted:
             if concept not in self.concepts:
                 raise InputError(
-                    f"task {self.name!r} has no concept {concept!r}. "
+                    f"task {shown(self.name)} has no concept {concept!r}. "
                     f"It has: {', '.join(self.concepts)}."
                 )
         kept: list[Item] = []

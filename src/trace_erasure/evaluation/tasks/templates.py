@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from trace_erasure.errors import InputError
+from trace_erasure.errors import InputError, shown
 from trace_erasure.evaluation.tasks.checks import (
     check_block,
     check_keys,
@@ -83,12 +83,12 @@ def _own_lists(raw: Any, path: Path) -> dict[str, dict[str, Entry]]:
                 raise InputError(f"{where} has no {field!r}. Add it.")
         check_texts(one["names"], f"{where}: names")
         check_type(one["expects"], str, f"{where}: expects")
-        if one["expects"].replace("{name}", "").count("{"):
+        if {*"{}"} & {*one["expects"].replace("{name}", "")}:
             raise InputError(
-                f"{where}: expects is {one['expects']!r}; the only placeholder is {{name}}."
+                f"{where}: expects is {shown(one['expects'])}; the only placeholder is {{name}}."
             )
         lists[key] = {
-            name: Entry(name, (one["expects"].format(name=name),), {"x": (name,)})
+            name: Entry(name, (one["expects"].replace("{name}", name),), {"x": (name,)})
             for name in one["names"]
         }
     return lists
@@ -125,7 +125,7 @@ def _select(
     for name in names:
         if name not in entries:
             raise InputError(
-                f"{where}: {name!r} is not among the {source}{nearest(name, entries)}. "
+                f"{where}: {shown(name)} is not among the {source}{nearest(name, entries)}. "
                 f"Known: {', '.join(entries)}."
             )
     return [entries[name] for name in names]
@@ -133,7 +133,7 @@ def _select(
 
 def _list(name: str, lists: Mapping[str, dict[str, Entry]], where: str) -> dict[str, Entry]:
     if name not in lists:
-        raise InputError(f"{where}: no list called {name!r}. Known: {', '.join(lists)}.")
+        raise InputError(f"{where}: no list called {shown(name)}. Known: {', '.join(lists)}.")
     return lists[name]
 
 
@@ -157,18 +157,35 @@ def _prompts(
     words |= {key: tuple(values) for key, values in block.get("values", {}).items()}
     if "without" in block:  # a word that names the concept itself
         key = block["without"]
+        for known, own in ((words, key), (concept.words, "x")):
+            if own not in known:
+                raise InputError(f"{where}: without is {shown(key)}, and there are no words {own}.")
         words[key] = tuple(word for word in words[key] if word not in concept.words["x"])
     for template in block.get("templates", ()):
-        names = [name for _, name, _, _ in string.Formatter().parse(template) if name]
-        names = list(dict.fromkeys(names))
+        names = _placeholders(template, where)
         for name in names:
             if not words.get(name):
                 raise InputError(
-                    f"{where}: {subject.name!r} has no words for {{{name}}} in {template!r}. "
+                    f"{where}: {subject.name!r} has no words for {{{name}}} in {shown(template)}. "
                     f"Known here: {', '.join(key for key in words if words[key])}."
                 )
         for filling in itertools.product(*(words[name] for name in names)):
             yield template.format(**dict(zip(names, filling, strict=True)))
+
+
+def _placeholders(template: str, where: str) -> list[str]:
+    """The names in ``template``, each once. Raises ``InputError`` for anything but ``{name}``."""
+    try:
+        parts = list(string.Formatter().parse(template))
+    except ValueError as error:
+        raise InputError(f"{where}: the template {shown(template)} is broken: {error}.") from error
+    for _, name, form, conversion in parts:
+        if name is not None and (not name.isidentifier() or form or conversion):
+            raise InputError(
+                f"{where}: the template {shown(template)} has a placeholder that is no name. "
+                "Write {x}, and {{ for a brace."
+            )
+    return list(dict.fromkeys(name for _, name, _, _ in parts if name))
 
 
 def _seeds(seeds: int | list[int], prompt: str) -> Iterator[int]:
