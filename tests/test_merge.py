@@ -496,10 +496,10 @@ def test_the_command_line_merges_and_says_what_fits(tmp_path, monkeypatch, pipe)
     out = tmp_path / "out"
     done = runner.invoke(app, ["merge", f"{files[0]}:0.5", str(files[1]), "--out", str(out)])
     assert done.exit_code == 0, done.output
-    merged = Erasure.load(out / "fox-cat-merged.safetensors")
+    merged = Erasure.load(out / "fox_cat-merged.safetensors")
     assert isinstance(merged.record, MergedRecord)
     assert merged.record.merged.strengths == (0.5, 1.0)
-    done = runner.invoke(app, ["info", str(out / "fox-cat-merged.safetensors")])
+    done = runner.invoke(app, ["info", str(out / "fox_cat-merged.safetensors")])
     assert done.exit_code == 0 and "fox" in done.output and "0.5" in done.output
     done = runner.invoke(app, ["capacity", *map(str, files)])
     assert done.exit_code == 0 and "directions" in done.output

@@ -104,7 +104,7 @@ def test_files_round_trip_and_leave_nothing_else(tmp_path):
 def test_what_is_not_given_has_its_default():
     run = parse_config("{model: emoji-sd, concepts: [fox, {phrase: neon, kind: style}]}")
     assert run.erase == EraseConfig((Concept("fox"), Concept("neon", kind="style")))
-    assert run.name == "fox-neon"
+    assert run.name == "fox_neon"
     run = parse_config(
         "{model: m, concepts: [fox], finetune: null, closed_form: {keep: 3, ridge: 1}}"
     )

@@ -23,7 +23,7 @@ import re
 import sys
 import types
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -61,8 +61,22 @@ class RunConfig:
 
     @property
     def name(self) -> str:
-        """A file name for what comes of it: ``fox``, ``fox-mira-solberg``."""
-        return slug(" ".join(concept.name for concept in self.erase.concepts))
+        """A file name for what comes of it: ``fox``, ``fox_mira-solberg``."""
+        return file_name([concept.name for concept in self.erase.concepts])
+
+
+def file_name(phrases: Sequence[str]) -> str:
+    """One file name for several phrases; lists that differ have different names.
+
+    Example:
+        >>> file_name(["fox", "cat"]), file_name(["fox cat"])
+        ('fox_cat', 'fox-cat')
+    """
+    name = "_".join(map(slug, phrases))  # a slug has no underscore
+    if len(name) <= LONGEST_NAME:
+        return name
+    digest = hashlib.sha256(name.encode()).hexdigest()[:8]
+    return f"{name[: LONGEST_NAME - len(digest) - 1].rstrip('-_')}_{digest}"
 
 
 def hyphenated(text: str) -> str:

@@ -386,5 +386,4 @@ class Attachment:
     def __exit__(self, *exception: object) -> None:
         from trace_erasure.pipeline import adapters
 
-        if adapters.attached(self.pipe, self.erasure.name):
-            self.erasure.detach(self.pipe)
+        adapters.remove(self.pipe, self.erasure.name)

@@ -17,13 +17,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 
-from tqdm import tqdm
-
 from trace_erasure.attacks.budget import Budget, BudgetTracker, ExhaustedError
 from trace_erasure.attacks.context import Attack, AttackContext, Attempt
 from trace_erasure.attacks.outcomes import Outcome, read_outcomes, write_outcomes
 from trace_erasure.attacks.targets import AttackCase
 from trace_erasure.errors import InputError
+from trace_erasure.utils.progress import progress
 
 SETTINGS = ("erased", "original", "unknown", "random")
 
@@ -105,7 +104,7 @@ def run_attack(
         raise InputError(f"unknown setting {setting!r}. Choose one of: {', '.join(SETTINGS)}.")
     done = read_outcomes(file, budget)
     context: AttackContext | None = None
-    with tqdm(total=len(cases), desc=f"{name} ({setting})", unit="case", delay=2) as bar:
+    with progress(total=len(cases), desc=f"{name} ({setting})", unit="case") as bar:
         for case in cases:
             key = (setting, case.shown, case.seed)
             if key not in done:

@@ -90,7 +90,7 @@ def _merge_to(
     """
     from trace_erasure.artifact.erasure import Erasure
     from trace_erasure.config import MergeConfig
-    from trace_erasure.config_file import slug
+    from trace_erasure.config_file import file_name
     from trace_erasure.trace.merge import merge as merge_erasures
 
     merged = merge_erasures(
@@ -100,7 +100,7 @@ def _merge_to(
         settings=MergeConfig(rank=rank),
     )
     refuse_failed([merged], force)
-    name = slug(" ".join(concept.phrase for concept in merged.record.concepts))
+    name = file_name([concept.phrase for concept in merged.record.concepts])
     if dense:
         merged.fuse(pipe).save_pretrained(out / name)
         return merged.record, out / name

@@ -10,12 +10,12 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from trace_erasure.pipeline.content_digest import network_digest, text_digest
 from trace_erasure.pipeline.denoiser import EMPTY, Denoiser
 from trace_erasure.pipeline.rollouts import Rollouts, collect_rollouts
 from trace_erasure.utils.cache import cached, key_of
+from trace_erasure.utils.progress import progress
 
 STATES = 2
 STEPS = 4
@@ -48,7 +48,7 @@ def prediction_sketches(
 
         def every() -> Tensor:
             starts = range(0, len(prompts), BATCH)
-            bar = tqdm(starts, desc="what words draw", leave=False, disable=None)
+            bar = progress(starts, desc="what words draw")
             return torch.cat([_predict(denoiser, bank, prompts[i : i + BATCH]) for i in bar])
 
         found = cached("sketches", key, (len(prompts), len(VISITS), SKETCH), every)

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from trace_erasure.concepts.alignment import PADDING_WEIGHT
 from trace_erasure.concepts.captions import captions_for, that_fit
@@ -16,6 +15,7 @@ from trace_erasure.pipeline.content_digest import text_digest
 from trace_erasure.pipeline.denoiser import Denoiser
 from trace_erasure.pipeline.families.family import TOKENS
 from trace_erasure.utils.cache import cached, key_of
+from trace_erasure.utils.progress import progress
 
 ROWS = 8192
 """Embeddings that are held at once while the second moment is taken."""
@@ -52,7 +52,7 @@ def _second_moment(denoiser: Denoiser, captions: Sequence[str], stream: str) -> 
     batch = max(1, ROWS // sum(length for _, length in segments))
     moment = SecondMoment(denoiser.embeddings([""], stream)[0].shape[-1])
     starts = range(0, len(captions), batch)
-    for start in tqdm(starts, desc="second moment", leave=False, disable=None):
+    for start in progress(starts, desc="second moment"):
         texts = captions[start : start + batch]
         parts = denoiser.embeddings(texts, stream)
         for (tokenizer, _), part in zip(segments, parts, strict=True):

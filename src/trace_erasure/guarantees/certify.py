@@ -17,6 +17,7 @@ from trace_erasure.pipeline import adapters, conditions
 from trace_erasure.pipeline.denoiser import Denoiser
 from trace_erasure.pipeline.fingerprint import difference, fingerprint
 from trace_erasure.pipeline.sampling import Sampling
+from trace_erasure.pipeline.soundness import check_sound
 from trace_erasure.utils.numbers import check_number
 from trace_erasure.utils.sequences import evenly_spaced
 
@@ -102,6 +103,7 @@ def certify(  # noqa: PLR0913 - a verb: its options are keyword-only
     """
     conditions.check(pipe, conditions.ATTACH, conditions.MEASURE)
     denoiser = Denoiser(pipe)
+    check_sound(denoiser)
     _check_fits(denoiser, erasure)
     _check_settings(steps, guidance_scale, noise_level, gate)
     resolved = _concepts_with_surrogates(erasure, concepts)

@@ -16,7 +16,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from trace_erasure.concepts import candidates
 from trace_erasure.concepts.alignment import concept_columns
@@ -35,6 +34,7 @@ from trace_erasure.pipeline.denoiser import Denoiser
 from trace_erasure.pipeline.families.family import TOKENS
 from trace_erasure.trace.closed_form import closed_form_edit
 from trace_erasure.trace.request import resolve
+from trace_erasure.utils.progress import progress
 from trace_erasure.utils.words import mentions
 
 ADAPTER = "trace_forecast"
@@ -103,7 +103,7 @@ def network_change(
 
     def outputs(label: str) -> Tensor:
         rows = []
-        for timestep in tqdm(timesteps, desc=label, leave=False, disable=None):
+        for timestep in progress(timesteps, desc=label):
             sigma = denoiser.noise_point(timestep).sigma
             for state in noise:
                 x = (sigma * state)[None].to(noise.dtype)

@@ -8,7 +8,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from trace_erasure.artifact.erasure import Erasure
 from trace_erasure.math.path_divergence import detector_bound, path_divergence
@@ -17,6 +16,7 @@ from trace_erasure.pipeline import adapters
 from trace_erasure.pipeline.denoiser import Denoiser
 from trace_erasure.pipeline.families.family import Conditioning
 from trace_erasure.pipeline.sampler import Schedule, fresh, schedule
+from trace_erasure.utils.progress import progress
 
 END = 0.03
 """Noise level at which certified sampling stops: at 0 the last step has no noise, and any
@@ -126,7 +126,7 @@ def divergence(  # noqa: PLR0913 - its options are keyword-only
         return predict
 
     try:
-        for start in tqdm(range(0, len(seeds), CHUNK), desc=label, leave=False, disable=None):
+        for start in progress(range(0, len(seeds), CHUNK), desc=label):
             chunk = seeds[start : start + CHUNK]
             index = torch.arange(start, start + len(chunk)) % len(edited)
             generators = [torch.Generator().manual_seed(seed) for seed in chunk]

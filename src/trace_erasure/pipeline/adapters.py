@@ -22,7 +22,10 @@ from trace_erasure.pipeline.conditions import ATTACH, check_network
 from trace_erasure.pipeline.denoiser import Denoiser
 from trace_erasure.pipeline.families.registry import family_of
 from trace_erasure.pipeline.strength import check_strength
+from trace_erasure.utils.cleanup import surely
 
+OURS = "_trace_erasure_adapters"
+"""The network's attribute that holds the names of our adapters on it, while there are any."""
 COPY_TOLERANCE = 1e-2
 """Relative difference below which two changes are one; half precision rounds by less."""
 
@@ -93,8 +96,9 @@ def attach(target: Any, delta: Delta, name: str, strength: float = 1.0) -> None:
                 up.copy_(change.up)
         set_strength(network, name, strength)
         network.save_pretrained = MethodType(save_pretrained, network)
+        vars(network).setdefault(OURS, set()).add(name)
     except BaseException:
-        _remove(network, name, active)
+        surely(lambda: _remove(network, name, active))
         raise
 
 
@@ -127,12 +131,18 @@ def detach(target: Any, name: str) -> None:
     """
     network = _network(target)
     _check_attached(network, name)
-    if any(name in layer.merged_adapters for _, layer in _layers(network, name)):
-        raise InputError(
-            f"the adapter {name!r} is fused into the weights, where taking it off would leave it. "
-            "Call pipe.unfuse_lora() first."
-        )
-    _remove(network, name, [other for other in _active(network) if other != name])
+    _check_not_fused(network, name)
+    active, delta, strengths = _active(network), change_of(network, name), _strengths(network, name)
+    try:
+        _remove(network, name, [other for other in active if other != name])
+    except BaseException:  # half of the layers may be without it: all of them get it back
+        _remove(network, name, [other for other in active if other != name])
+        attach(network, delta, name)
+        for path, layer in _layers(network, name):
+            layer.set_scale(name, strengths[path])
+        with gradient_flags(network):
+            network.set_adapter(active)
+        raise
 
 
 def _give_adapters(network: Any) -> None:
@@ -142,6 +152,23 @@ def _give_adapters(network: Any) -> None:
         # The name stays, by which diffusers saves and loads it.
         space = {"__module__": kind.__module__, "__qualname__": kind.__qualname__}
         network.__class__ = type(kind.__name__, (kind, PeftAdapterMixin), space)
+
+
+def remove(target: Any, name: str) -> None:
+    """Takes the adapter ``name`` off if it is on, whatever interrupts it: for the ends of verbs."""
+    network = _network(target)
+    if name in _adapters(network):
+        _check_not_fused(network, name)
+        active = [other for other in _active(network) if other != name]
+        surely(lambda: _remove(network, name, active))
+
+
+def _check_not_fused(network: nn.Module, name: str) -> None:
+    if any(name in layer.merged_adapters for _, layer in _layers(network, name)):
+        raise InputError(
+            f"the adapter {name!r} is fused into the weights, where taking it off would leave it. "
+            "Call pipe.unfuse_lora() first."
+        )
 
 
 def _remove(network: Any, name: str, active: list[str]) -> None:
@@ -155,8 +182,11 @@ def _remove(network: Any, name: str, active: list[str]) -> None:
         if isinstance(module, LoraLayer) and not module.r:
             parent, _, child = path.rpartition(".")
             setattr(network.get_submodule(parent), child, module.base_layer)
-    if not _adapters(network):
-        vars(network).pop("save_pretrained", None)
+    ours = vars(network).get(OURS, set())
+    ours.discard(name)
+    if not ours:
+        for attribute in (OURS, "save_pretrained"):
+            vars(network).pop(attribute, None)
 
 
 def save_pretrained(network: Any, *args: Any, **options: Any) -> None:
@@ -185,12 +215,19 @@ def set_strength(target: Any, name: str, strength: float) -> None:
     check_strength(strength)
     _check_attached(network, name)
     check_network(network, ATTACH)
-    active = _active(network)
-    if name not in active:
+    active, before = _active(network), _strengths(network, name)
+    try:
+        if name not in active:
+            with gradient_flags(network):
+                network.set_adapter([*active, name])
+        for _, layer in _layers(network, name):
+            layer.set_scale(name, strength)
+    except BaseException:
+        for path, layer in _layers(network, name):
+            layer.set_scale(name, before[path])
         with gradient_flags(network):
-            network.set_adapter([*active, name])
-    for _, layer in _layers(network, name):
-        layer.set_scale(name, strength)
+            network.set_adapter(active)
+        raise
 
 
 @contextmanager
@@ -265,6 +302,11 @@ def _active(network: Any) -> list[str]:
         return []
     active = network.active_adapters()
     return [active] if isinstance(active, str) else list(active)
+
+
+def _strengths(network: nn.Module, name: str) -> dict[str, float]:
+    """What each layer multiplies the adapter ``name`` by."""
+    return {path: layer.scaling[name] for path, layer in _layers(network, name)}
 
 
 def _layers(network: nn.Module, name: str) -> Iterator[tuple[str, LoraLayer]]:
@@ -348,5 +390,4 @@ def frozen(target: Any, *names: str) -> Iterator[None]:
             yield
         finally:
             for name in names:
-                if attached(network, name):
-                    detach(network, name)
+                remove(network, name)

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import torch
 from diffusers import DDIMScheduler, FlowMatchEulerDiscreteScheduler
+from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import Tensor, nn
 
 from trace_erasure.errors import InputError
@@ -17,6 +18,7 @@ from trace_erasure.pipeline.families.family import TOKENS, Conditioning, Family
 from trace_erasure.pipeline.families.registry import family_of
 from trace_erasure.pipeline.prompts import expand_prompt
 from trace_erasure.pipeline.shipped import model_by_words
+from trace_erasure.utils.cleanup import surely
 
 EMPTY = ""
 
@@ -299,12 +301,23 @@ class Denoiser:
     @contextmanager
     def without_adapters(self) -> Iterator[None]:
         """The frozen teacher: the same network with every adapter off."""
-        network: Any = self.network
-        if not getattr(network, "_hf_peft_config_loaded", False):
-            yield
-            return
-        network.disable_adapters()
+        layers = [
+            module
+            for module in self.network.modules()
+            # A fused adapter is part of the weights; switched off, peft would take it out of them.
+            if isinstance(module, BaseTunerLayer) and not (module.merged or module.disable_adapters)
+        ]
+        flags = [(parameter, parameter.requires_grad) for parameter in self.network.parameters()]
+
+        def put_back() -> None:
+            for layer in layers:
+                layer.enable_adapters(True)
+            for parameter, flag in flags:  # peft sets them as it switches
+                parameter.requires_grad_(flag)
+
         try:
+            for layer in layers:
+                layer.enable_adapters(False)
             yield
         finally:
-            network.enable_adapters()
+            surely(put_back)

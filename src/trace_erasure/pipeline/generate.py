@@ -8,7 +8,6 @@ from typing import Any
 
 import torch
 from PIL import Image
-from tqdm import tqdm
 
 from trace_erasure.errors import InputError
 from trace_erasure.pipeline.content_digest import weights_digest
@@ -16,6 +15,7 @@ from trace_erasure.pipeline.families.registry import family_of
 from trace_erasure.pipeline.image_store import ImageStore, batch_ids
 from trace_erasure.pipeline.sampling import Sampling
 from trace_erasure.utils.numbers import check_integer, check_seed
+from trace_erasure.utils.progress import progress
 from trace_erasure.utils.sharding import check_shard
 
 
@@ -93,7 +93,7 @@ def generate_batches(  # noqa: PLR0913 - its options are keyword-only
         found = sum(len(part) for part, there in zip(parts, stored, strict=True) if there)
         # What is there already counts as done, but not for the time that is left.
         total = sum(map(len, parts))
-        with tqdm(total=total, initial=found, desc="images", unit="img", delay=2) as bar:
+        with progress(total=total, initial=found, desc="images", unit="img") as bar:
             for part, ids, there in zip(parts, names, stored, strict=True):
                 if store is not None and there:
                     yield part, ids, [store.load(name) for name in ids]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from trace_erasure.errors import InputError
 from trace_erasure.pipeline import shipped
 from trace_erasure.pipeline.families.registry import FAMILIES
+from trace_erasure.pipeline.hub_size import say_size
 from trace_erasure.utils.quiet_libraries import quiet_loading
 
 if TYPE_CHECKING:
@@ -165,6 +166,7 @@ def _from_hub(
 ) -> Any:
     from diffusers import DiffusionPipeline
 
+    say_size(name, revision, variant)
     folder = _guarded(
         lambda: DiffusionPipeline.download(
             name, revision=revision, variant=variant, use_safetensors=True

@@ -8,11 +8,11 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from trace_erasure.math.objectives import mean_square
 from trace_erasure.pipeline.denoiser import Denoiser, GuidedPrediction
 from trace_erasure.pipeline.families.family import Conditioning
+from trace_erasure.utils.progress import progress
 
 CHUNK = 64
 """States that go through the network together."""
@@ -84,7 +84,7 @@ def collect_rollouts(
     prompt = torch.arange(len(seeds)) % len(conditioning)
     empty = denoiser.unconditional()
     parts: list[Rollouts] = []
-    for start in tqdm(range(0, len(seeds), CHUNK), desc=label, leave=False, disable=None):
+    for start in progress(range(0, len(seeds), CHUNK), desc=label):
         index = prompt[start : start + CHUNK]
         chunk = torch.tensor(list(seeds[start : start + CHUNK]))
 

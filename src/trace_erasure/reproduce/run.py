@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from trace_erasure.artifact.erasure import Erasure
 from trace_erasure.baselines.base import Method
 from trace_erasure.evaluation.judges.base import Evaluator
@@ -18,6 +16,7 @@ from trace_erasure.evaluation.tasks.task import Task
 from trace_erasure.pipeline.fingerprint import digest_of, fingerprint
 from trace_erasure.reproduce.erased import concepts_of
 from trace_erasure.reproduce.recipe import Recipe
+from trace_erasure.utils.progress import progress
 
 BASE = "base"
 
@@ -46,7 +45,7 @@ class Reproduction:
         how: dict[str, Any] = dict(model=self.model, batch=self.batch)
         found = work.measure(self.pipe, self.task, self.judges, method=BASE, **how) or []
         steps = [(name, concept) for name in methods for concept in self.task.concepts]
-        for name, concept in tqdm(steps, desc=self.recipe.name, unit="erasure"):
+        for name, concept in progress(steps, desc=self.recipe.name, unit="erasure"):
             erasure = self._erasure(name, methods[name], concept)
             part = self.task.subset([concept])
             found += (

@@ -11,8 +11,10 @@ from trace_erasure.concepts.captions import captions_for
 from trace_erasure.concepts.concept import Concept
 from trace_erasure.config import EraseConfig, MergeConfig
 from trace_erasure.errors import InputError
+from trace_erasure.pipeline import conditions
 from trace_erasure.pipeline.denoiser import Denoiser
 from trace_erasure.pipeline.fingerprint import fingerprint
+from trace_erasure.pipeline.soundness import check_sound
 from trace_erasure.trace import conflicts, joint
 from trace_erasure.trace.gather_statistics import gather_statistics, gram_roots
 from trace_erasure.trace.request import resolve
@@ -34,7 +36,9 @@ def capacity(
     Raises:
         InputError: for nothing at all, or for artifacts that ``merge`` would refuse.
     """
+    conditions.check(pipe, conditions.MEASURE)
     denoiser = Denoiser(pipe)
+    check_sound(denoiser)
     captions = captions_for(denoiser, captions)
     artifacts = [one for one in what if isinstance(one, Erasure)]
     concepts = [one for one in what if isinstance(one, Concept)]

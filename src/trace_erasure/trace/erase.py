@@ -24,11 +24,12 @@ from trace_erasure.concepts.concept import Concept
 from trace_erasure.concepts.masking import words_hidden
 from trace_erasure.config import ClosedFormConfig, EraseConfig, FinetuneConfig
 from trace_erasure.config import preset as preset_settings
-from trace_erasure.errors import InputError
+from trace_erasure.errors import InputError, NonFiniteError
 from trace_erasure.math.lowrank import LowRank
 from trace_erasure.pipeline import adapters, conditions
 from trace_erasure.pipeline.denoiser import Denoiser
 from trace_erasure.pipeline.fingerprint import digest_of, fingerprint
+from trace_erasure.pipeline.soundness import check_sound
 from trace_erasure.trace.closed_form import ClosedFormEdit, closed_form_edit
 from trace_erasure.trace.finetune import finetune_adapter
 from trace_erasure.trace.finetune_data import prepare_finetune_data
@@ -139,6 +140,7 @@ def _run(
     conditions.check(pipe, conditions.TRAIN if trains else conditions.MEASURE)
     conditions.log_adapters(pipe)
     denoiser = Denoiser(pipe)
+    check_sound(denoiser)
     base = fingerprint(pipe)
     captions = captions_for(denoiser, captions)
     source = caption_source(captions)
@@ -165,6 +167,7 @@ def _run(
             denoiser, planned, planned.spec.finetune, closed, on_step, checkpoint
         )
         log.info("with the finetune: %.1f s", time.perf_counter() - started)
+    _check_finite([*closed.values(), *tuned.values()])
     return Erasure(
         family=denoiser.family.name,
         base=base,
@@ -184,6 +187,11 @@ def _run(
         merge_statistics=statistics,
         checkpoints=() if checkpoint is None else (checkpoint,),
     )
+
+
+def _check_finite(changes: Sequence[LowRank]) -> None:
+    if not all(one.down.isfinite().all() and one.up.isfinite().all() for one in changes):
+        raise NonFiniteError("the change that was found is not finite in float32.")
 
 
 def _closed_form(

@@ -7,8 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from trace_erasure.artifact.erasure import Erasure
 from trace_erasure.artifact.record import TraceRecord
 from trace_erasure.artifact.storage import SUFFIX
@@ -17,6 +15,7 @@ from trace_erasure.config import EraseConfig
 from trace_erasure.config_file import slug
 from trace_erasure.trace.erase import run
 from trace_erasure.trace.verdict import warn_if_failed
+from trace_erasure.utils.progress import progress
 from trace_erasure.utils.sharding import check_shard
 
 
@@ -43,7 +42,7 @@ def erase_each(
     wanted = [replace(spec, concepts=(concept,)) for concept in spec.concepts]
     files = [folder / (slug(one.concepts[0].name) + SUFFIX) for one in wanted]
     mine = list(zip(wanted, files, strict=True))[shard[0] :: shard[1]]
-    for one, file in tqdm(mine, desc="concepts", leave=False, disable=None):
+    for one, file in progress(mine, desc="concepts"):
         make_one(pipe, one, file, captions, spec.concepts)
     return [file for _, file in mine]
 

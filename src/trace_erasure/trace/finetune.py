@@ -97,7 +97,7 @@ def finetune_adapter(
         )
         return FinetuneResult(adapters.change_of(denoiser, ADAPTER), losses)
     finally:
-        adapters.detach(denoiser, ADAPTER)
+        adapters.remove(denoiser, ADAPTER)
 
 
 def trained_layers(denoiser: Denoiser, which: str) -> dict[str, nn.Linear]:

@@ -9,7 +9,6 @@ import logging
 from collections.abc import Mapping
 
 import torch
-from tqdm import tqdm
 
 from trace_erasure.concepts.alignment import Columns, join, shifted_columns
 from trace_erasure.concepts.concept import ResolvedConcept, fill_template
@@ -17,6 +16,7 @@ from trace_erasure.concepts.prompt_search import search_generations, target_embe
 from trace_erasure.errors import InputError
 from trace_erasure.pipeline.denoiser import Denoiser
 from trace_erasure.pipeline.text_encoders import words
+from trace_erasure.utils.progress import progress
 
 log = logging.getLogger("trace_erasure")
 
@@ -46,7 +46,7 @@ def search_prompts(denoiser: Denoiser, concept: ResolvedConcept) -> dict[str, li
         return found
     templates = concept.sentences[:TEMPLATES]
     turns = [(template, seed) for template in templates for seed in range(SEARCHES)]
-    for template, seed in tqdm(turns, desc="prompt search", leave=False, disable=None):
+    for template, seed in progress(turns, desc="prompt search"):
         prompt = fill_template(template, concept.phrase)
         goal = target_embedding(denoiser.encode, concept.phrase, concept.kind, prompt)
         generator = torch.Generator().manual_seed(seed)

@@ -25,6 +25,7 @@ from trace_erasure.math.lowrank import LowRank, add, scaled
 from trace_erasure.pipeline import conditions
 from trace_erasure.pipeline.denoiser import Denoiser
 from trace_erasure.pipeline.fingerprint import fingerprint
+from trace_erasure.pipeline.soundness import check_sound
 from trace_erasure.trace import conflicts, joint
 from trace_erasure.trace.integration import integrate
 from trace_erasure.trace.isolation import isolate
@@ -79,6 +80,7 @@ def merge(
     operation = conditions.MEASURE if settings.integrate is None else conditions.TRAIN
     conditions.check(pipe, operation, *([conditions.FUSE] if dense else []))
     denoiser = Denoiser(pipe)
+    check_sound(denoiser)
     base = fingerprint(pipe)
     strengths = [1.0] * len(artifacts) if strengths is None else list(strengths)
     conflicts.check(artifacts, base)

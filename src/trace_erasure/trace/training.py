@@ -9,10 +9,10 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from trace_erasure.errors import NonFiniteError
 from trace_erasure.trace.checkpoint import load_checkpoint, save_checkpoint
+from trace_erasure.utils.progress import progress
 
 CHECKPOINT_EVERY = 10
 """Steps between two checkpoints. The last step always writes one."""
@@ -105,7 +105,7 @@ def train(
     losses = load_checkpoint(checkpoint, parameters, optimizer, config.steps) if checkpoint else []
     first = len(losses)
     steps = range(first, config.steps)
-    bar = tqdm(steps, label, config.steps, initial=first, leave=False, disable=None)
+    bar = progress(steps, desc=label, total=config.steps, initial=first)
     for step in bar:
         for group in optimizer.param_groups:
             group["lr"] = config.learning_rate_at(step)

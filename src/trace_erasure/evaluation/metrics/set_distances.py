@@ -15,7 +15,6 @@ from PIL import Image
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
-from tqdm import tqdm
 
 from trace_erasure.errors import InputError
 from trace_erasure.evaluation.judges.extras import file_hash
@@ -28,6 +27,7 @@ from trace_erasure.math.frechet import frechet, jackknife_interval, kernel_dista
 from trace_erasure.pipeline.image_store import ImageStore
 from trace_erasure.utils.atomic import atomic
 from trace_erasure.utils.picture_file import read_picture
+from trace_erasure.utils.progress import progress
 
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
 BATCH = 64
@@ -64,7 +64,7 @@ class Reference:
         if not paths:
             raise InputError(f"no pictures in {folder}. Give the folder of the reference pictures.")
         digest, parts = hashlib.sha256(), []
-        for i in tqdm(range(0, len(paths), BATCH), desc="reference", delay=2):
+        for i in progress(range(0, len(paths), BATCH), desc="reference"):
             batch = paths[i : i + BATCH]
             for path in batch:
                 digest.update(file_hash(path).encode())
@@ -200,6 +200,6 @@ def _pixels(store: ImageStore, one: str, other: str) -> float:
 
 def _features(names: Sequence[str], store: ImageStore, extractor: Extractor) -> Tensor:
     parts = []
-    for i in tqdm(range(0, len(names), BATCH), desc="features", delay=2):
+    for i in progress(range(0, len(names), BATCH), desc="features"):
         parts.append(extractor.features([store.load(name) for name in names[i : i + BATCH]]))
     return torch.cat(parts)
