@@ -13,13 +13,15 @@ from safetensors.torch import load_file, save_file
 
 from support.artifacts import lora_on_text_encoder
 from support.cli import call, fails
-from trace_erasure import Concept, erase
+from trace_erasure import Concept, EraseConfig, Erasure, erase
 from trace_erasure.concepts.prediction_similarity import prediction_sketches
 from trace_erasure.concepts.second_moment import second_moment
 from trace_erasure.errors import InputError, NonFiniteError
 from trace_erasure.pipeline.content_digest import network_digest, text_digest
 from trace_erasure.pipeline.denoiser import Denoiser
+from trace_erasure.pipeline.fingerprint import fingerprint
 from trace_erasure.testing import CAPTIONS, tiny_flux, tiny_sd3, tiny_sdxl, tiny_stable_diffusion
+from trace_erasure.trace.erase_each import erase_each
 from trace_erasure.utils import cache
 from trace_erasure.utils.cache import cached, kept, key_of
 
@@ -299,3 +301,16 @@ def test_the_verb_where_nothing_can_be_deleted(folder, monkeypatch):
     assert "cannot delete" in fails(call("cache", "--clear"))
     with pytest.raises(InputError, match="Permission denied"):
         cache.clear(kept())
+
+
+def test_an_artifact_of_another_model_is_made_again(tmp_path):
+    spec = EraseConfig((Concept("fox", surrogate="dog"),))
+    pipe = tiny_stable_diffusion()
+    (file,) = erase_each(pipe, spec, tmp_path, CAPTIONS)
+    first = file.read_bytes()
+    erase_each(pipe, spec, tmp_path, CAPTIONS)
+    assert file.read_bytes() == first
+    with torch.no_grad():
+        encoder_weight(pipe).add_(0.01)
+    erase_each(pipe, spec, tmp_path, CAPTIONS)
+    assert Erasure.load(file).base == fingerprint(pipe)

@@ -13,6 +13,7 @@ from trace_erasure.artifact.storage import SUFFIX
 from trace_erasure.concepts.concept import Concept
 from trace_erasure.config import EraseConfig
 from trace_erasure.config_file import slug
+from trace_erasure.pipeline.fingerprint import difference, fingerprint
 from trace_erasure.trace.erase import run
 from trace_erasure.trace.verdict import warn_if_failed
 from trace_erasure.utils.progress import progress
@@ -54,14 +55,15 @@ def make_one(
     captions: Sequence[str] | None = None,
     beside: Sequence[Concept] = (),
 ) -> Erasure:
-    """The erasure of ``spec`` in ``file``: the one that is there, if it was made with ``spec``,
-    else a new one.
+    """The erasure of ``spec`` in ``file``: the one that is there, if it was made with ``spec``
+    on this model, else a new one.
 
     ``beside`` as in ``run``. A checkpoint of stage 2 lies beside the file until it is done.
     """
     if file.exists():
         found = Erasure.load(file)
-        if isinstance(found.record, TraceRecord) and found.record.asked == spec:
+        same = isinstance(found.record, TraceRecord) and found.record.asked == spec
+        if same and not difference(found.base, fingerprint(pipe)):
             return found
     made = run(pipe, spec, captions, workdir=file.parent, beside=beside)
     warn_if_failed(made)
