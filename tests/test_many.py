@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from argparse import Namespace
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
 
-from benchmarks.merging import combinations, controls, prompts, switch
+from benchmarks.core.rows import read_rows, rows_file
+from benchmarks.merging import combinations, controls, ledger, prompts, switch
 from benchmarks.merging.parts import parts_of, shared_parts
 from trace_erasure.concepts.concept import Concept
 from trace_erasure.config import ClosedFormConfig, EraseConfig
 from trace_erasure.evaluation.runs.records import Verdict
-from trace_erasure.testing import tiny_flux, tiny_stable_diffusion
+from trace_erasure.testing import CAPTIONS, tiny_flux, tiny_stable_diffusion
 from trace_erasure.world import load_world
 
 WORLD = load_world()
@@ -47,21 +50,56 @@ def test_nothing_that_is_erased_is_kept_and_a_longer_list_keeps_the_same_picture
     assert {"a vixen", "a reynard", "a tod"} <= {item.prompt for item in fox}
 
 
-def test_those_that_switch_have_rows_of_their_own():
-    task = prompts.task_of(WORLD, prompts.concepts_of(WORLD)[:3], 5, 12)
-    seen = [
+def only_the_cat_is_left(task, method: str = LIKE.method) -> list[Verdict]:
+    """Verdicts on every item of ``task``: of what was erased, the cat alone is recognised."""
+    return [
         replace(
             LIKE, task=task.name, concept=i.concept, item=i.id, group=i.group, prompt=i.prompt,
             image_seed=i.seed, expected=i.expects, labels=i.expects, probability=1.0,
             correct=i.group == "retain" or i.concept == "cat",
-            protocol=str(task.protocol(i.concept)),
+            protocol=str(task.protocol(i.concept)), method=method,
         )
         for i in task.items
     ]  # fmt: skip
+
+
+def test_those_that_switch_have_rows_of_their_own():
+    seen = only_the_cat_is_left(prompts.task_of(WORLD, prompts.concepts_of(WORLD)[:3], 5, 12))
     rows = switch.rows_by_role(seen, seen, "cat", "Mira Solberg")
     found = {row.concept: row.value for row in rows if row.metric == "acc_e"}
     assert found == {"others": 0.0, "comes": 1.0, "goes": 0.0}
     assert len({row.protocol for row in rows}) == 1
+
+
+def test_requests_one_by_one_give_rows_after_each(tmp_path, monkeypatch):
+    pipe, methods = tiny_stable_diffusion(), []
+    spec = EraseConfig((Concept("fox", "horse"), Concept("dog", "horse")))
+    task = prompts.task_of(WORLD, spec.concepts, 5, 12, "ledger")
+
+    def verdicts(_, method, erasure=None):
+        if erasure is not None:
+            methods.append((method, [concept.phrase for concept in erasure.record.concepts]))
+        return only_the_cat_is_left(task, method)
+
+    bench = SimpleNamespace(pipe=pipe, work=tmp_path, verdicts=verdicts)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr("trace_erasure.concepts.captions.photo_captions", lambda: CAPTIONS)
+    monkeypatch.setattr(ledger.Bench, "of", lambda *_: bench)
+    monkeypatch.setattr(ledger, "spec_of", lambda *_: spec)
+    monkeypatch.setattr(ledger, "merging_task", lambda *_: task)
+    monkeypatch.setattr(ledger, "REQUESTS", 2)
+    monkeypatch.setattr(ledger, "GOES", 1)
+    options = {"model": "tiny", "finetune": False, "work": tmp_path, "out": tmp_path}
+    ledger.run(Namespace(**options))
+    assert methods == [("1", ["fox"]), ("2", ["dog", "fox"]), ("1, withdrawn", ["dog"])]
+    rows = read_rows(rows_file("ledger", "tiny", tmp_path))
+    found = [(row.method, row.concept) for row in rows if row.metric == "acc_e"]
+    assert found == [
+        *[("1", "asked"), ("1", "others"), ("2", "asked")],
+        *[("1, withdrawn", "asked"), ("1, withdrawn", "others")],
+    ]
+    seconds = [row for row in rows if row.metric == "seconds_merge"]
+    assert [(row.method, row.n) for row in seconds] == [("1", 1), ("2", 2), ("1, withdrawn", 1)]
 
 
 def test_both_have_to_be_seen_and_each_part_counts_for_itself():

@@ -57,6 +57,9 @@ BENCHMARKS = {
     "many-switch": Benchmark(
         "merging.switch", "25 concepts merged, one more, one less", MODEL_AND_WORK
     ),
+    "ledger": Benchmark(
+        "merging.ledger", "twelve requests one by one, a build after each", MODEL_AND_WORK
+    ),
     "many-strength": Benchmark(
         "merging.strength", "five concepts merged, by strength", MODEL_AND_WORK
     ),
