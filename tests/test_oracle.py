@@ -65,8 +65,8 @@ def test_a_state_without_the_concept_is_left_where_it_is():
 
 def steering(denoiser: Denoiser, prompts: SteeredPrompts, objective: str) -> Steering:
     rows = (prompts.state, prompts.concept, prompts.surrogate)
-    encoded = [denoiser.encode(list(row) * len(SEEDS)) for row in rows]
-    return Steering(*encoded, denoiser.unconditional(), objective, 1.0)
+    state, concept, surrogate = (denoiser.encode(list(row) * len(SEEDS)) for row in rows)
+    return Steering(state, concept, surrogate, denoiser.unconditional(), objective, 1.0)
 
 
 def drawn(denoiser: Denoiser, prompt: str) -> Tensor:

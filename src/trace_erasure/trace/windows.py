@@ -73,8 +73,9 @@ class Oracle:
             state, concept, surrogate, empty, settings.objective_name, settings.eta
         )
         self.named = named
-        # A prompt that names the concept is no account of a picture without it.
-        self.unnamed = state if prompts.implied else empty[[0] * count]
+        # What accounts for a picture without the concept: the scene, or the same wording with the
+        # surrogate. The empty prompt would lose by the wording alone.
+        self.unnamed = state if prompts.implied else surrogate
         everywhere = self._steered(EVERYWHERE)
         with_it = self._drawn(self.named)
         self.scale = Scale.of(self._evidence(everywhere), self._evidence(with_it))
