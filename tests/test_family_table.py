@@ -258,3 +258,12 @@ def test_wan_with_a_second_network_is_refused():
     pipe.register_modules(transformer_2=pipe.transformer)
     with pytest.raises(InputError, match="WanPipeline cannot be edited: it has a second network"):
         family_of(pipe)
+
+
+def test_a_surrogate_of_another_length_is_warned_of_where_the_network_sees_it(caplog):
+    for name, warned in (("z-image", True), ("flux", False)):
+        denoiser = Denoiser(tiny(name, width=WIDTHS["flux"]))
+        concept = ResolvedConcept("fox", surrogate="red horse", templates=(TEMPLATE,))
+        closed_form_edit(denoiser, [concept], [], ClosedFormConfig(directions=1), CAPTIONS)
+        assert ("differ by 1 tokens" in caplog.text) is warned
+        caplog.clear()

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from benchmarks.core.commit import ROOT
 from benchmarks.tables.definitions import read_tables
+from benchmarks.tables.models import filled
 from benchmarks.tables.render import COMMAND, render
 from benchmarks.tables.rows import read_rows
 from benchmarks.tables.schema import Table
@@ -69,7 +70,7 @@ def changed(root: Path, tables: Mapping[str, Table]) -> dict[Path, str]:
                 )
         text = BLOCK.sub(
             lambda m: f"<!-- table:{m[1]} -->\n{render(m[1], tables[m[1]], rows)}<!-- /table -->",
-            before,
+            filled(before),
         )
         if text != before:
             after[file] = text

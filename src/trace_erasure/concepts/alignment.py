@@ -175,7 +175,7 @@ def concept_columns(
             else:
                 span = locate(tokenizer, text, phrase, length)
                 pairs = pair(span, spans[other])
-                if denoiser.family.padding != "heard":  # behind the prompt there is nothing to move
+                if not denoiser.family.hears_padding:  # behind the prompt there is nothing to move
                     pairs = [one for one in pairs if one[0] <= span.eos]
             padding = sum(role == "padding" for _, _, role in pairs)
             for i, j, role in pairs:

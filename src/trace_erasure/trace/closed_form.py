@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
@@ -33,8 +34,13 @@ from trace_erasure.trace.stream_problem import (
     solve_equality,
 )
 
+log = logging.getLogger("trace_erasure")
+
 INEXACT = 1e-4
 """Residual above which an untruncated solve needs more dimensions than there are."""
+
+
+log = logging.getLogger("trace_erasure")
 
 
 @dataclass(frozen=True)
@@ -84,6 +90,7 @@ def closed_form_edit(
             mode that cannot be hardened, or a prompt that the tokenizers cannot place.
     """
     settings = replace(settings, mode=settings.mode or "equality")
+    _note_lengths(denoiser, concepts)
     hardening = _hardening_prompts(denoiser, concepts, retain, settings, captions, hardened)
     names = [stream.name for stream in denoiser.family.streams]
     streams = [name for name in names if name != POOLED or settings.pooled]
@@ -110,6 +117,22 @@ def closed_form_edit(
     pooled = "none" if POOLED not in names else "edited" if POOLED in edits else "open"
     certificate = Certificate.over(figures, pooled)
     return ClosedFormEdit(edits, delta, certificate, statistics, roots, margins)
+
+
+def _note_lengths(denoiser: Denoiser, concepts: Sequence[ResolvedConcept]) -> None:
+    """Warns of surrogates of another length, where the network tells how long a prompt is."""
+    if denoiser.family.padding == "heard":
+        return
+    for concept in concepts:
+        pair = (concept.phrases[0], concept.surrogate)
+        for tokenizer, _ in denoiser.segments():
+            own, other = (len(tokenizer(f"a {phrase}").input_ids) for phrase in pair)
+            if own != other:
+                log.warning(
+                    "%r and %r differ by %d tokens, which a %s network sees: the redirect is near, "
+                    "not exact. A surrogate of as many tokens makes it exact.",
+                    *pair, abs(own - other), denoiser.family.name,
+                )  # fmt: skip
 
 
 def held_out_columns(denoiser: Denoiser, concept: ResolvedConcept, stream: str) -> Columns:

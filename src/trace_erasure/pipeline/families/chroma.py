@@ -72,5 +72,6 @@ CHROMA = Family(
     state_shape=state_shape,
     flow=True,
     bidirectional=True,
+    padding="weighed",
     schedule=dynamic_schedule(PATCH),
 )

@@ -70,9 +70,9 @@ class Family:
         bidirectional: whether a text encoder attends in both directions, so that every token of a
             sentence depends on the concept.
         padding: what becomes of the positions behind a prompt. The network may hear what the text
-            encoder says there (``heard``), a zero (``zeros``), or not have them (``cut``). In the
-            latter two it tells how long a prompt is, and only prompts of as many tokens can be
-            redirected exactly.
+            encoder says there (``heard``), hear it less than words (``weighed``), hear zeros
+            (``zeros``), or not have them (``cut``). But for the first it tells how long a prompt
+            is, and only prompts of as many tokens can be redirected exactly.
         guide: (pipe, unconditional, conditional, guidance scale) to the guided output.
         guided_by: (guidance scale, number of prompts) to the arguments by which the pipeline is
             guided so.
@@ -104,7 +104,7 @@ class Family:
     schedule: Callable[[Any, int, tuple[int, ...]], dict[str, Any]] | None = None
     ordered: bool = False
     bidirectional: bool = False
-    padding: Literal["heard", "zeros", "cut"] = "heard"
+    padding: Literal["heard", "weighed", "zeros", "cut"] = "heard"
     guide: Callable[[Any, Tensor, Tensor, float], Tensor] = extrapolated
     guided_by: Callable[[float, int], dict[str, Any]] = lambda scale, count: {
         "guidance_scale": scale
@@ -120,6 +120,11 @@ class Family:
     def stream(self, name: str) -> Stream:
         """The stream called ``name``. Raises ``KeyError`` where the family has none."""
         return {stream.name: stream for stream in self.streams}[name]
+
+    @property
+    def hears_padding(self) -> bool:
+        """Whether what the text encoder says behind a prompt is among the columns."""
+        return self.padding in ("heard", "weighed")
 
     def network(self, pipe: Any) -> nn.Module:
         """The denoising network of ``pipe``."""
