@@ -44,7 +44,7 @@ def small_world(monkeypatch, tmp_path):
     """Short captions, and a cache that ends with the test."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     for name in ("world_captions", "photo_captions"):
-        monkeypatch.setattr(f"trace_erasure.concepts.captions.{name}", lambda: CAPTIONS)
+        monkeypatch.setattr(f"trace_erasure.concepts.captions.{name}", lambda *_: CAPTIONS)
 
 
 @pytest.fixture

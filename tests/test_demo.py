@@ -48,7 +48,7 @@ def tiny_world(monkeypatch, tmp_path):
     monkeypatch.setattr(demo.shipped, "path", judges.__getitem__)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     for name in ("world_captions", "photo_captions"):
-        monkeypatch.setattr(f"trace_erasure.concepts.captions.{name}", lambda: CAPTIONS)
+        monkeypatch.setattr(f"trace_erasure.concepts.captions.{name}", lambda *_: CAPTIONS)
     cases = tuple(
         replace(
             case, spec=replace(case.spec, closed_form=ClosedFormConfig(keep=2), finetune=FINETUNE)

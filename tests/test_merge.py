@@ -487,7 +487,7 @@ def test_the_command_line_merges_and_says_what_fits(tmp_path, monkeypatch, pipe)
         "trace_erasure.pipeline.loading.load_pipeline", lambda model, **options: pipe
     )
     for name in ("world_captions", "photo_captions"):
-        monkeypatch.setattr(f"trace_erasure.concepts.captions.{name}", lambda: tuple(CAPTIONS))
+        monkeypatch.setattr(f"trace_erasure.concepts.captions.{name}", lambda *_: tuple(CAPTIONS))
     files = [
         single(pipe, word, surrogate).save(tmp_path / word)
         for word, surrogate in (("fox", "dog"), ("cat", "bird"))

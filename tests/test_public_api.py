@@ -28,7 +28,7 @@ def made():
 def few_captions(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     for name in ("world_captions", "photo_captions"):
-        monkeypatch.setattr(f"trace_erasure.concepts.captions.{name}", lambda: CAPTIONS)
+        monkeypatch.setattr(f"trace_erasure.concepts.captions.{name}", lambda *_: CAPTIONS)
 
 
 @pytest.mark.slow

@@ -12,6 +12,7 @@ from trace_erasure.math.objective_names import NAMES as OBJECTIVES
 from trace_erasure.utils.numbers import check_flag, check_integer, check_number, check_seed
 from trace_erasure.utils.words import check_phrases, fold
 
+SEARCHES = ("words", "network")
 HARDENING = ("off", "closed_form", "adversarial")
 WINDOWS = ("late", "early", "all")
 LEVELS_BY = ("profile", "oracle")
@@ -193,6 +194,9 @@ class EraseConfig:
             also trains stage 2, by default with ``ADVERSARIAL_FINETUNE``, on the layers behind the
             text-facing maps, with stage 1 switched off and prompts perturbed to restore the
             concept.
+        search: what is asked for synonyms, surrogates and names to retain: ``words``, the lexicon
+            and the text encoder, or ``network``, what the network draws for each, in a few hundred
+            passes.
     """
 
     concepts: tuple[Concept, ...]
@@ -200,9 +204,11 @@ class EraseConfig:
     finetune: FinetuneConfig | None = None
     seed: int = 0
     hardening: str = "off"
+    search: str = "words"
 
     def __post_init__(self) -> None:
         check_seed(self.seed)
+        _check(self.search in SEARCHES, "search", self.search, ", ".join(SEARCHES))
         _check(self.hardening in HARDENING, "hardening", self.hardening, ", ".join(HARDENING))
         if self.hardening != "off" and self.closed_form is None:
             raise InputError(f"hardening {self.hardening!r} needs stage 1. Keep closed_form.")

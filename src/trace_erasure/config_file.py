@@ -8,6 +8,8 @@
     closed_form: {directions: 4}
     preset: trace             # fast without this line; the keys below go before it
     finetune: {rank: 8}       # {} is the usual one, null is none
+    captions: captions.txt    # ordinary language of the model's domain, one sentence a line
+    search: words             # or network
     seed: 0
 
 Every key of ``Concept``, ``ClosedFormConfig`` and ``FinetuneConfig`` may be given; a missing key
@@ -38,7 +40,8 @@ from trace_erasure.utils.safe_yaml import parse_yaml, read_text
 from trace_erasure.utils.words import fold
 
 STAGES = {"closed_form": ClosedFormConfig, "finetune": FinetuneConfig}
-KEYS = ("model", "concepts", "preset", *STAGES, "seed", "hardening")
+TEXTS = ("hardening", "search")
+KEYS = ("model", "concepts", "captions", "preset", *STAGES, "seed", *TEXTS)
 LONGEST_NAME = 60
 RESERVED_NAMES = frozenset(
     ("con", "prn", "aux", "nul", *(f"{kind}{i}" for kind in ("com", "lpt") for i in range(1, 10)))
@@ -54,10 +57,12 @@ class RunConfig:
     Attributes:
         model: a shipped model's name, or a folder with a diffusers pipeline.
         erase: the settings of the erasure.
+        captions: a text file of ordinary captions, or None for the package's.
     """
 
     model: str
     erase: EraseConfig
+    captions: str | None = None
 
     @property
     def name(self) -> str:
@@ -142,11 +147,20 @@ def _run(raw: Mapping[str, Any]) -> RunConfig:
             options[key] = None if raw[key] is None else _settings(kind, raw[key], key)
     if "seed" in raw:
         options["seed"] = _value(int, raw["seed"], "seed")
-    if "hardening" in raw:
-        options["hardening"] = _value(str, raw["hardening"], "hardening")
+    options |= {key: _value(str, raw[key], key) for key in TEXTS if key in raw}
     model = _value(str, raw["model"], "model")
     options = preset(_value(str, raw.get("preset", "fast"), "preset"), options)
-    return RunConfig(model, EraseConfig(tuple(concepts), **options))
+    captions = raw.get("captions")
+    captions = None if captions is None else _value(str, captions, "captions")
+    return RunConfig(model, EraseConfig(tuple(concepts), **options), captions)
+
+
+def read_captions(path: str | os.PathLike[str]) -> tuple[str, ...]:
+    """The lines of a text file that are not empty. Raises ``InputError`` where there are none."""
+    lines = tuple(filter(None, (line.strip() for line in read_text(path).splitlines())))
+    if not lines:
+        raise InputError(f"{path} has no captions. Write one a line.")
+    return lines
 
 
 def _concept(raw: Any, where: str) -> Concept:
@@ -225,10 +239,11 @@ def to_yaml(run: RunConfig) -> str:
     data = {
         "model": run.model,
         "concepts": [_plain(concept) for concept in spec.concepts],
+        "captions": run.captions,
         "closed_form": None if spec.closed_form is None else _plain(spec.closed_form),
         "finetune": None if spec.finetune is None else _plain(spec.finetune),
         "seed": spec.seed,
-        "hardening": spec.hardening,
+        **{key: getattr(spec, key) for key in TEXTS},
     }
     return yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=sys.maxsize)
 

@@ -8,7 +8,7 @@ import typer
 
 from trace_erasure.cli import options
 from trace_erasure.cli.app import app, narration
-from trace_erasure.cli.selection import model_of, request_of, spec_among
+from trace_erasure.cli.selection import Words, captions_of, model_of, request_of, spec_among
 from trace_erasure.errors import InputError
 
 
@@ -33,12 +33,12 @@ def capacity(
 
     run = spec_among(what or [])
     if run is None and not what:
-        run = request_of(None, model, concept, None, None)
+        run = request_of(None, model, Words(concept))
     elif concept:
         raise InputError("--concept and a file both say what to erase. Give one of them.")
     with narration(quiet):
         pipe = options.Loading(dtype, device, variant, revision).load(model_of(model, run))
         listed = run.erase.concepts if run else [Erasure.load(text) for text in what or []]
-        found = room_for(pipe, listed)
+        found = room_for(pipe, listed, captions=captions_of(run))
     for stream, one in found.items():
         print_table(about_capacity(stream, one))

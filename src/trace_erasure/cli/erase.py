@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,8 +14,7 @@ from trace_erasure.cli import options
 from trace_erasure.cli.app import app, narration, note_replaced, output_folder, refuse_failed
 from trace_erasure.cli.dry_run import show_plan
 from trace_erasure.cli.pack import erase_pack_to, pack_request
-from trace_erasure.cli.selection import request_of
-from trace_erasure.concepts.concept import KINDS
+from trace_erasure.cli.selection import Words, captions_of, request_of
 from trace_erasure.concepts.pack import load_pack
 from trace_erasure.errors import InputError
 
@@ -42,9 +42,12 @@ def erase(
     surrogate: Annotated[
         str | None, typer.Option(help="What to show instead. Default: one is proposed.")
     ] = None,
-    kind: Annotated[
-        str | None, typer.Option(help=f"{', '.join(KINDS)}. Default: {KINDS[0]}.")
-    ] = None,
+    kind: options.Kind = None,
+    synonym: options.Synonyms = None,
+    description: options.Descriptions = None,
+    retain: options.Retained = None,
+    captions: options.Captions = None,
+    search: options.Search = None,
     out: Annotated[Path, typer.Option(help="Folder for the LoRA file and its spec.")] = Path("out"),
     seed: Annotated[
         int | None, typer.Option(help="Of every random choice. Default: the spec's, or 0.")
@@ -85,26 +88,30 @@ def erase(
     from trace_erasure.cli.printing.artifacts import about_erasure, about_pack
     from trace_erasure.cli.printing.console import print_table
 
+    words = Words(concept, surrogate, kind, synonym, description, retain)
     listed = None if pack is None else load_pack(pack)
     if listed is None:
-        asked = request_of(spec, model, concept, surrogate, kind)
+        asked = request_of(spec, model, words)
     else:
-        given = {"--concept": concept, "--surrogate": surrogate, "--kind": kind, "a spec": spec}
+        given = {f"--{name}": getattr(words, name) for name in words.given} | {"a spec": spec}
         asked = pack_request(listed, model or options.DEFAULT_MODEL, **given)
+    asked = asked if captions is None else replace(asked, captions=str(captions))
+    ordinary = captions_of(asked)
     config = asked.erase if preset is None else _with_preset(asked.erase, preset)
+    config = config if search is None else replace(config, search=search)
     config = _with_options(config, seed, finetune, no_closed_form, hardening)
     asked = replace(asked, erase=_with_states(config, state_prompt, finetune))
     started = time.perf_counter()
     with narration(quiet):
         pipe = options.Loading(dtype, device, variant, revision).load(asked.model)
         if dry_run:
-            show_plan(pipe, asked)
+            show_plan(pipe, asked, ordinary)
             return
         with output_folder(out):
             if listed is not None:
-                record, file = erase_pack_to(out, pipe, listed, asked, force)
+                record, file = erase_pack_to(out, pipe, listed, asked, ordinary, force)
             else:
-                record, file = _erase_to(out, pipe, asked, force)
+                record, file = _erase_to(out, pipe, asked, ordinary, force)
     if quiet:
         return
     if listed is not None:
@@ -135,7 +142,8 @@ def _with_preset(config: EraseConfig, name: str) -> EraseConfig:
     """``config`` with the settings of a preset; its concepts and its seed stay."""
     from trace_erasure.config import EraseConfig, preset
 
-    return EraseConfig(config.concepts, seed=config.seed, **preset(name, {}))
+    own = preset(name, {})
+    return EraseConfig(config.concepts, seed=config.seed, search=config.search, **own)
 
 
 def _with_states(
@@ -152,7 +160,9 @@ def _with_states(
     return replace(config, finetune=replace(settings, state_prompts=tuple(prompts)))
 
 
-def _erase_to(out: Path, pipe: Any, asked: RunConfig, force: bool) -> tuple[TraceRecord, Path]:
+def _erase_to(
+    out: Path, pipe: Any, asked: RunConfig, captions: Sequence[str] | None, force: bool
+) -> tuple[TraceRecord, Path]:
     """Erases, and writes the LoRA file and its resolved spec into ``out``.
 
     Ends the program where the erasure failed, unless ``force``.
@@ -162,7 +172,7 @@ def _erase_to(out: Path, pipe: Any, asked: RunConfig, force: bool) -> tuple[Trac
     from trace_erasure.trace.erase import run
 
     try:
-        erasure = run(pipe, asked.erase, workdir=out)
+        erasure = run(pipe, asked.erase, captions, workdir=out)
     except KeyboardInterrupt as error:
         kept = any(out.glob("finetune-*.safetensors"))
         then = f" The same command goes on from the checkpoint in {out}." if kept else ""
@@ -172,5 +182,5 @@ def _erase_to(out: Path, pipe: Any, asked: RunConfig, force: bool) -> tuple[Trac
     file = erasure.save(out / asked.name)
     record = erasure.record
     assert isinstance(record, TraceRecord)  # `run` makes no other
-    dump_config(RunConfig(asked.model, record.spec), file.with_suffix(".yaml"))
+    dump_config(RunConfig(asked.model, record.spec, asked.captions), file.with_suffix(".yaml"))
     return record, file

@@ -9,7 +9,8 @@ import typer
 
 from trace_erasure.cli import options
 from trace_erasure.cli.app import app, narration
-from trace_erasure.concepts.concept import KINDS, Concept
+from trace_erasure.concepts.concept import Concept
+from trace_erasure.concepts.kinds import AUTO
 from trace_erasure.errors import InputError
 from trace_erasure.utils.atomic import atomic
 
@@ -25,7 +26,7 @@ def forecast(
     surrogate: Annotated[
         str | None, typer.Option(help="What would be shown instead. Default: one is proposed.")
     ] = None,
-    kind: Annotated[str, typer.Option(help=f"{', '.join(KINDS)}.")] = KINDS[0],
+    kind: options.Kind = None,
     name: Annotated[
         list[str] | None, typer.Option(help="A name to compare; repeatable. Default: a vocabulary.")
     ] = None,
@@ -49,7 +50,7 @@ def forecast(
     from trace_erasure.cli.printing.guarantees import about_forecast
     from trace_erasure.guarantees.forecast import forecast as forecast_erasure
 
-    wanted = Concept(concept, surrogate, kind)
+    wanted = Concept(concept, surrogate, kind or AUTO)
     if state_prompt and not oracle:
         raise InputError("--state-prompt is for perfect steering. Add --oracle.")
     with narration(quiet=False):

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from trace_erasure.concepts.kinds import KINDS
 from trace_erasure.utils.numbers import MAX_SEED
 
 DEFAULT_MODEL = "emoji-sd"
@@ -40,6 +41,32 @@ StatePrompts = Annotated[
     typer.Option(
         help="A prompt whose pictures show the concept though no word names it, such as 'a "
         "kitchen'; stage 2 steers them. Repeatable."
+    ),
+]
+Kind = Annotated[
+    str | None, typer.Option(help=f"{', '.join(KINDS)}. Default: what the words suggest.")
+]
+Synonyms = Annotated[
+    list[str] | None, typer.Option(help="Another word for the concept, erased with it; repeatable.")
+]
+Descriptions = Annotated[
+    list[str] | None, typer.Option(help="A wording that never names the concept; repeatable.")
+]
+Retained = Annotated[
+    list[str] | None, typer.Option(help="A word of the same kind that must stay; repeatable.")
+]
+Captions = Annotated[
+    Path | None,
+    typer.Option(
+        help="A text file of ordinary captions of the model's domain, one a line. Default: the "
+        "spec's, or the package's for this model."
+    ),
+]
+Search = Annotated[
+    str | None,
+    typer.Option(
+        help="What is asked for words that are left open: words (lexicon and text encoder) or "
+        "network (what the model draws, slow). Default: the spec's, or words."
     ),
 ]
 Artifact = Annotated[Path, typer.Argument(help="A file that `erase` wrote.")]

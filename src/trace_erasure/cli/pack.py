@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +27,7 @@ def pack_request(pack: Pack, model: str, **others: object) -> RunConfig:
 
 
 def erase_pack_to(
-    out: Path, pipe: Any, pack: Pack, asked: RunConfig, force: bool
+    out: Path, pipe: Any, pack: Pack, asked: RunConfig, captions: Sequence[str] | None, force: bool
 ) -> tuple[Record, Path]:
     """Erases a pack, and writes one LoRA file into ``out``; each concept's own into ``out/parts``.
 
@@ -36,7 +37,7 @@ def erase_pack_to(
     from trace_erasure.trace.erase_pack import erase_pack
 
     folder = out if len(pack.concepts) == 1 else out / "parts"
-    erasure = erase_pack(pipe, pack, folder=folder, settings=asked.erase)
+    erasure = erase_pack(pipe, pack, folder=folder, settings=asked.erase, captions=captions)
     refuse_failed([erasure], force)
     file = out / f"{slug(pack.name)}.safetensors"
     note_replaced(file)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trace_erasure.cli import options
-from trace_erasure.concepts.concept import KINDS, Concept
+from trace_erasure.concepts.concept import Concept
+from trace_erasure.concepts.kinds import AUTO
 from trace_erasure.errors import InputError
 
 if TYPE_CHECKING:
@@ -53,30 +54,66 @@ def paths_of_weights(weights: list[str] | None) -> dict[str, str]:
     return {name: path for name, _, path in pairs}
 
 
-def request_of(
-    spec: Path | None,
-    model: str | None,
-    concept: list[str] | None,
-    surrogate: str | None,
-    kind: str | None,
-) -> RunConfig:
+@dataclass(frozen=True)
+class Words:
+    """What the options of a verb say about the concepts, as they were given.
+
+    Attributes:
+        concept, surrogate, kind: of every concept.
+        synonym, description, retain: of the only concept.
+    """
+
+    concept: list[str] | None = None
+    surrogate: str | None = None
+    kind: str | None = None
+    synonym: list[str] | None = None
+    description: list[str] | None = None
+    retain: list[str] | None = None
+
+    @property
+    def given(self) -> tuple[str, ...]:
+        """Names of the options that were given."""
+        return tuple(field.name for field in fields(self) if getattr(self, field.name))
+
+    def concepts(self) -> tuple[Concept, ...]:
+        """Raises ``InputError`` for no concept, one given twice, or words of one among several."""
+        if not self.concept:
+            raise InputError("nothing to erase. Give --concept fox, or a spec file.")
+        for phrase in self.concept:
+            if self.concept.count(phrase) > 1:
+                raise InputError(f"--concept {phrase} is given twice. Give every concept once.")
+        own = {"synonyms": self.synonym, "descriptions": self.description, "retain": self.retain}
+        lists = {name: tuple(values) for name, values in own.items() if values}
+        if lists and len(self.concept) > 1:
+            option = next(
+                name for name in ("synonym", "description", "retain") if name in self.given
+            )
+            raise InputError(
+                f"--{option} does not say which of {len(self.concept)} concepts it is for. Erase "
+                "one at a time, or write a spec file."
+            )
+        kind = self.kind or AUTO
+        return tuple(Concept(one, self.surrogate, kind, **lists) for one in self.concept)
+
+
+def request_of(spec: Path | None, model: str | None, words: Words) -> RunConfig:
     """The run from a spec file or from --concept, never from both."""
     from trace_erasure.config import EraseConfig
     from trace_erasure.config_file import RunConfig, load_config
 
     if spec is not None:
-        for name, given in (("concept", concept), ("surrogate", surrogate), ("kind", kind)):
-            if given:
-                raise InputError(f"--{name} and {spec} both say what to erase. Give one of them.")
+        for name in words.given:
+            raise InputError(f"--{name} and {spec} both say what to erase. Give one of them.")
         run = load_config(spec)
         return run if model is None else replace(run, model=model)
-    if not concept:
-        raise InputError("nothing to erase. Give --concept fox, or a spec file.")
-    for phrase in concept:
-        if concept.count(phrase) > 1:
-            raise InputError(f"--concept {phrase} is given twice. Give every concept once.")
-    made = tuple(Concept(phrase, surrogate, kind or KINDS[0]) for phrase in concept)
-    return RunConfig(model or options.DEFAULT_MODEL, EraseConfig(made))
+    return RunConfig(model or options.DEFAULT_MODEL, EraseConfig(words.concepts()))
+
+
+def captions_of(run: RunConfig | None) -> tuple[str, ...] | None:
+    """The captions in the file that ``run`` names; None where it names none."""
+    from trace_erasure.config_file import read_captions
+
+    return None if run is None or run.captions is None else read_captions(run.captions)
 
 
 def model_of(model: str | None, run: RunConfig | None) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor
 
 from trace_erasure.concepts.concept import fill_template
+from trace_erasure.concepts.shared_words import held_words
 from trace_erasure.errors import InputError
 from trace_erasure.pipeline.denoiser import EMPTY, Denoiser
 from trace_erasure.pipeline.families.family import TOKENS
@@ -66,17 +68,18 @@ class Columns:
         )
 
 
-def locate(tokenizer: Any, prompt: str, phrase: str, length: int) -> Span:
+def locate(tokenizer: Any, prompt: str, phrase: str, length: int, held: int = 0) -> Span:
     """Positions of every occurrence of ``phrase`` in ``prompt`` as whole words.
 
     By the tokenizer's offsets, in the prompt as the pipeline expands it (see ``expand_prompt``).
 
-    ``length`` counts the positions of a prompt, padding included. Raises ``InputError`` when the
+    ``length`` counts the positions of a prompt, padding included. The first ``held`` words of the
+    phrase are left out, as if they stood before it. Raises ``InputError`` when the
     phrase is not in the prompt or was cut off.
     """
     text, phrase = expand_prompt(tokenizer, prompt), expand_prompt(tokenizer, phrase)
     offsets = tokenizer(text, return_offsets_mapping=True, verbose=False)["offset_mapping"]
-    spans = find_phrase(text, phrase)
+    spans = [(_after(text, start, held), end) for start, end in find_phrase(text, phrase)]
     concept = [
         i
         for i, (a, b) in enumerate(offsets)
@@ -90,6 +93,11 @@ def locate(tokenizer: Any, prompt: str, phrase: str, length: int) -> Span:
             f"{prompt[:80]!r}."
         )
     return Span(concept, len(offsets) - 1, length)
+
+
+def _after(text: str, start: int, words: int) -> int:
+    """Where in ``text`` a word begins, so many words after the one at ``start``."""
+    return start + [match.start() for match in re.finditer(r"\S+", text[start:])][words]
 
 
 def align(p: Span, s: Span) -> list[tuple[int, int, str]]:
@@ -154,10 +162,12 @@ def concept_columns(
     wordings: Sequence[tuple[str, str]],
     surrogate: str,
     stream: str = TOKENS,
+    held: bool = False,
 ) -> Columns:
     """Aligned columns of ``wordings``, see ``Concept.wordings``, and of ``surrogate`` in them.
 
     Each token segment is aligned by its own tokenizer; a pooled vector is one column a prompt.
+    With ``held``, ordinary words at the beginning of a phrase stand before the concept.
     """
     pair = align_in_place if denoiser.family.ordered else align
     asked = [(fill_template(template, phrase), phrase) for template, phrase in wordings]
@@ -173,7 +183,8 @@ def concept_columns(
             if tokenizer is None:
                 pairs = [(0, 0, "pooled")]
             else:
-                span = locate(tokenizer, text, phrase, length)
+                before = len(held_words(phrase, surrogate)) if held else 0
+                span = locate(tokenizer, text, phrase, length, before)
                 pairs = pair(span, spans[other])
                 if not denoiser.family.hears_padding:  # behind the prompt there is nothing to move
                     pairs = [one for one in pairs if one[0] <= span.eos]

@@ -207,18 +207,23 @@ def find_candidates(
         ranked = list(zip(around.words, around.distances, strict=True))
     surrogate = concept.surrogate
     if surrogate is None:
-        surrogate = _propose(concept, left, ranked, looks)
+        surrogate = propose(concept, left, ranked, looks, MIN_PREDICTION_DISTANCE)
     retain = [word for word, _ in ranked if word != surrogate][:RETAIN_COUNT]
     return Candidates(synonyms, surrogate, tuple(retain))
 
 
-def _propose(
+def propose(
     concept: Concept,
     names: Mapping[str, int],
     ranked: Sequence[tuple[str, float]],
     looks: Sequence[Mapping[str, float]],
+    bound: float,
 ) -> str:
-    """A surrogate among ``names``; ``looks`` are distances in prediction from all that goes."""
+    """A surrogate among ``names``, ``ranked`` by distance in embedding.
+
+    ``looks`` are distances from all that goes, which are at least ``bound`` where any is. Raises
+    ``InputError`` where nothing is ranked.
+    """
     if not ranked:
         raise InputError(
             f"no surrogate for {concept.phrase!r} can be proposed: the captions name nothing of "
@@ -230,6 +235,6 @@ def _propose(
     known = [pair for pair in known if pair[1] >= MIN_EMBEDDING_DISTANCE] or known[-1:]
     unlike = {word: min(look[word] for look in looks) for word, _ in known}
     return next(
-        (word for word in unlike if unlike[word] >= MIN_PREDICTION_DISTANCE),
+        (word for word in unlike if unlike[word] >= bound),
         max(unlike, key=unlike.__getitem__),
     )

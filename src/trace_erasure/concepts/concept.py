@@ -6,6 +6,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
 
+from trace_erasure.concepts.inflections import without_possessive
+from trace_erasure.concepts.kinds import AUTO, KINDS, kind_of
 from trace_erasure.concepts.masking import digest
 from trace_erasure.concepts.templates import TEMPLATES, TOGETHER
 from trace_erasure.errors import InputError
@@ -21,7 +23,7 @@ from trace_erasure.utils.words import (
 
 PROBE = "phrase"
 """Stands in a template's place while the template is checked."""
-KINDS = ("object", "style", "identity", "explicit")
+ARTICLE = re.compile(r"(?:[Aa]n?|[Tt]he) (?=[^A-Z\s])")
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,7 @@ class Concept:
         phrase: the word or words, without an article: ``fox``, ``Van Gogh``, ``Mira Solberg``.
         surrogate: what prompts should give instead; None proposes one and says which.
         kind: one of ``KINDS``; chooses the templates and how captions are searched for it.
+            ``auto`` takes it from the phrase, see ``kinds.kind_of``.
         synonyms: further phrases for the same concept, erased with it.
         descriptions: wordings that never name it ("a round thing with a lit fuse"). Their words
             are ordinary ones, so the closed form redirects only what leads in each.
@@ -42,8 +45,8 @@ class Concept:
             have a ``{y}`` for it.
         sensitive: its words are kept from logs, titles and reports; digests stand for them.
 
-    Phrases are normalised: stripped, single spaces. Case makes no difference where they are
-    compared.
+    Phrases are normalised: stripped, single spaces; names of objects lose their article and a
+    possessive 's. Case makes no difference where they are compared.
 
     Raises:
         InputError: a field is empty, of another type, or contradicts another.
@@ -57,7 +60,7 @@ class Concept:
 
     phrase: str
     surrogate: str | None = None
-    kind: str = "object"
+    kind: str = AUTO
     synonyms: tuple[str, ...] = ()
     descriptions: tuple[str, ...] = ()
     retain: tuple[str, ...] = ()
@@ -66,9 +69,9 @@ class Concept:
     sensitive: bool = False
 
     def __post_init__(self) -> None:
-        if self.kind not in KINDS:
+        if self.kind not in (*KINDS, AUTO):
             raise InputError(
-                f"unknown concept kind {self.kind!r}. Choose one of: {', '.join(KINDS)}."
+                f"unknown concept kind {self.kind!r}. Choose one of: {', '.join(KINDS)}; or {AUTO}."
             )
         if isinstance(self.phrase, str) and not normalise(self.phrase):
             raise InputError("the concept is empty. Name what to erase, for example 'fox'.")
@@ -79,8 +82,22 @@ class Concept:
         for name in ("synonyms", "descriptions", "retain"):
             values = check_phrases(getattr(self, name), f"concept.{name}")
             object.__setattr__(self, name, values)
+        if self.kind == AUTO:
+            object.__setattr__(self, "kind", kind_of(self.phrase))
+        if self.kind in ("object", "explicit"):
+            self._take_articles_off()
         object.__setattr__(self, "templates", self._checked_templates())
         self._check_conflicts()
+
+    def _take_articles_off(self) -> None:
+        """Templates have articles of their own."""
+        object.__setattr__(self, "phrase", without_possessive(_bare(self.phrase)))
+        for name in ("surrogate", "only_with"):
+            if (value := getattr(self, name)) is not None:
+                object.__setattr__(self, name, _bare(value))
+        for name in ("synonyms", "descriptions", "retain"):
+            bare = dict.fromkeys(map(_bare, getattr(self, name)))
+            object.__setattr__(self, name, tuple(bare))
 
     def _checked_templates(self) -> tuple[str, ...]:
         check_phrases(self.templates, "concept.templates")
@@ -218,6 +235,11 @@ class ResolvedConcept(Concept):
         """
         values = {field.name: getattr(concept, field.name) for field in fields(concept)}
         return cls(**{**values, "surrogate": surrogate or concept.surrogate})
+
+
+def _bare(phrase: str) -> str:
+    """``phrase`` without an article; *A Bug's Life* and *a* have none."""
+    return ARTICLE.sub("", phrase, count=1) if ARTICLE.match(phrase) else phrase
 
 
 def _later(template: str, first: str, second: str) -> bool:

@@ -49,12 +49,15 @@ def singular(phrase: str) -> str | None:
 
 
 def without_possessive(phrase: str) -> str:
-    """``phrase`` without an 's at its end.
+    """``phrase`` without an 's at its end, where a noun in lower case is left.
 
-    >>> without_possessive("fox's"), without_possessive("foxes'")
-    ('fox', 'foxes')
+    >>> without_possessive("fox's"), without_possessive("foxes'"), without_possessive("Levi's")
+    ('fox', 'foxes', "Levi's")
     """
-    return POSSESSIVE.sub("", phrase) or phrase
+    bare = POSSESSIVE.sub("", phrase)
+    if bare == phrase or not bare.islower():
+        return phrase
+    return bare if load_lexicon().is_noun(bare) or singular(bare) else phrase
 
 
 def _plurals(word: str) -> tuple[str, ...]:

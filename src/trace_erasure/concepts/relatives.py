@@ -2,23 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
-from trace_erasure.concepts.inflections import plurals
 from trace_erasure.concepts.lexicon import load_lexicon
+from trace_erasure.utils.words import mentions
 
 HEIGHTS = (1, 2, 3)
 ENOUGH = 40
 """Names beside a concept, beyond which no more distant ones are sought."""
-
-
-def forms(phrase: str, kind: str) -> tuple[str, ...]:
-    """Inflected forms of a phrase that names an object, which mean the same thing.
-
-    >>> forms("fox", "object"), forms("Mira Solberg", "identity")
-    (('foxes',), ())
-    """
-    return plurals(phrase) if kind in ("object", "explicit") and phrase.isascii() else ()
 
 
 def kin(phrase: str) -> tuple[str, ...]:
@@ -31,7 +20,8 @@ def kin(phrase: str) -> tuple[str, ...]:
     """
     lexicon = load_lexicon()
     found = (*lexicon.synonyms(phrase), *lexicon.hyponyms(phrase))
-    return tuple(word for word in found if _means_it(word, phrase) and word.isascii())
+    others = (word for word in found if word.isascii() and not mentions(word, [phrase]))
+    return tuple(word for word in others if _means_it(word, phrase))
 
 
 def beside(phrase: str) -> dict[str, int]:
@@ -45,7 +35,7 @@ def beside(phrase: str) -> dict[str, int]:
     own = {phrase, *lexicon.synonyms(phrase), *lexicon.hyponyms(phrase, 2)}
     found: dict[str, int] = {}
     for height in HEIGHTS:
-        near = _common(lexicon.sisters(phrase, height))
+        near = _common(phrase, height)
         for word in sorted(near, key=lambda one: -near[one]):
             if word not in own:
                 found.setdefault(word, near[word])
@@ -54,17 +44,30 @@ def beside(phrase: str) -> dict[str, int]:
     return found
 
 
-def _common(words: Iterable[str]) -> dict[str, int]:
-    """Single words that are used, in their first meaning."""
+def around(phrase: str) -> tuple[str, ...]:
+    """Synonyms of ``phrase``, words for what it is a kind of, and for kinds of it."""
     lexicon = load_lexicon()
-    single = (word for word in words if word.isalpha() and word.islower())
-    counts = {word: lexicon.frequency(word) for word in single}
-    return {word: count for word, count in counts.items() if count and _is_first(word)}
+    return (*lexicon.synonyms(phrase), *lexicon.hypernyms(phrase), *lexicon.hyponyms(phrase))
 
 
-def _is_first(word: str) -> bool:
+def _common(phrase: str, height: int) -> dict[str, int]:
+    """Single words that are used, ``height`` steps away, whose own meaning that is."""
     lexicon = load_lexicon()
-    return lexicon.senses(word)[:1] == (lexicon.sense(word),)
+    above, found = _above(phrase, height), {}
+    for word in lexicon.sisters(phrase, height):
+        count = lexicon.frequency(word) if word.isalpha() and word.islower() else 0
+        own = count and lexicon.senses(word)[:1] == (lexicon.sense(word),)
+        if own and above & _above(word, height):
+            found[word] = count
+    return found
+
+
+def _above(phrase: str, height: int) -> set[int]:
+    lexicon, place = load_lexicon(), load_lexicon().sense(phrase)
+    level = set() if place is None else {place}
+    for _ in range(height):
+        level = {parent for one in level for parent in lexicon.synset(one).above}
+    return level
 
 
 def _means_it(word: str, phrase: str) -> bool:

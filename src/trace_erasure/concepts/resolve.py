@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import zip_longest
 
 from trace_erasure.concepts import candidates
@@ -17,13 +18,21 @@ from trace_erasure.concepts.concept import (
     single_mention_prompts,
 )
 from trace_erasure.concepts.context_templates import caption_templates
+from trace_erasure.concepts.names import as_meant, vocabulary
 from trace_erasure.concepts.templates import usual_templates
+from trace_erasure.concepts.word_search import search_words
 from trace_erasure.errors import InputError
 from trace_erasure.pipeline.denoiser import Denoiser
 from trace_erasure.pipeline.prompts import unknown_words
 from trace_erasure.utils.words import fold, mentions
 
 log = logging.getLogger("trace_erasure")
+
+Search = Callable[
+    [Denoiser, Concept, Mapping[str, int], Sequence[str], Sequence[Concept]], Candidates
+]
+SEARCHES: dict[str, Search] = {"words": search_words, "network": candidates.find_candidates}
+"""How candidates near a concept are found."""
 
 COMBINATION_NEIGHBOURS = 6
 """Neighbours that are retained beside each half of a concept that is erased in combination only."""
@@ -51,6 +60,8 @@ def resolve_concepts(
     also_erased: Sequence[Concept] = (),
     *,
     in_context: bool = False,
+    search: str = "words",
+    exact: bool = False,
 ) -> ResolvedConcepts:
     """Fills in what each concept leaves open, and logs every choice.
 
@@ -58,14 +69,22 @@ def resolve_concepts(
         captions: ordinary language, where names of the same kind are found.
         also_erased: concepts that are erased elsewhere, and are no surrogate and not retained.
         in_context: whether templates are taken from captions, too.
+        exact: whether all columns of every phrase will be redirected, so that there is no room for
+            the lexicon's words beside those that captions and the user name.
+        search: ``words`` asks lexicon and text encoder alone, ``network`` what the network draws.
 
     Raises:
-        InputError: a word that a text encoder does not know, a surrogate that is erased too, or
-            none that can be proposed.
+        InputError: a name that is not what was meant (``names.as_meant``), a word that a text
+            encoder does not know, a surrogate that is erased too, or none that can be proposed.
     """
-    everything = (*concepts, *also_erased)
     for concept in concepts:
         check_known(denoiser, concept)
+    known = vocabulary(denoiser, captions)
+    look = SEARCHES[search]
+    if exact and search == "words":
+        look = partial(search_words, with_kin=False)
+    concepts = [as_meant(denoiser, concept, known) for concept in concepts]
+    everything = (*concepts, *also_erased)
     captions = that_fit(denoiser, captions)
     contexts: dict[str, tuple[str, ...]] = {}
     if in_context:
@@ -73,7 +92,7 @@ def resolve_concepts(
         contexts = {kind: caption_templates(captions, kind) for kind in kinds}
     resolved, retain = [], []
     for concept in concepts:
-        found = _candidates(denoiser, concept, concepts, everything, captions)
+        found = _candidates(denoiser, concept, concepts, everything, captions, look)
         one = _with_found_phrases(concept, found, everything)
         if one.only_with is not None:
             one = _with_neighbours(one, found)
@@ -144,13 +163,14 @@ def _candidates(
     concepts: Sequence[Concept],
     everything: Sequence[Concept],
     captions: Sequence[str],
+    search: Search,
 ) -> Candidates:
     """Synonyms, a surrogate and neighbours of ``concept`` among the names in ``captions``."""
     erased = erased_phrases(everything)
     names = _names_without(candidates.caption_names(captions, concept.kind), erased)
     phrases = candidates.caption_phrases(captions, concept.kind)
     others = [c for c in concepts if c.kind == concept.kind and c is not concept]
-    return candidates.find_candidates(denoiser, concept, names, phrases, others)
+    return search(denoiser, concept, names, phrases, others)
 
 
 def _names_without(names: Mapping[str, int], erased: Iterable[str]) -> dict[str, int]:
@@ -169,7 +189,7 @@ def _with_found_phrases(
     # A surrogate that names a synonym would show the concept; the user's own surrogate decides.
     new = [text for text in new if not mentions(found.surrogate, [text])]
     if new:
-        log.info("predicted as %r is, and erased too: %s", concept.phrase, ", ".join(new))
+        log.info("means %r, and is erased too: %s", concept.phrase, ", ".join(new))
     words = len(concept.phrase.split())
     values = replace(
         concept,

@@ -9,11 +9,13 @@ import torch
 from torch import Tensor
 
 from trace_erasure.concepts.alignment import Columns, concept_columns, keep_columns
+from trace_erasure.concepts.captions import that_fit
 from trace_erasure.concepts.concept import (
     ResolvedConcept,
     fill_template,
     single_mention_prompts,
 )
+from trace_erasure.concepts.shared_words import THINGS, shared_prompts
 from trace_erasure.errors import InputError
 from trace_erasure.pipeline.denoiser import Denoiser
 from trace_erasure.pipeline.families.family import TOKENS
@@ -28,7 +30,8 @@ class StreamColumns:
         moved: columns to redirect.
         before: (d, n) columns of the concept's sentences that stay: the words before it.
         single_mention: (d, n) columns of prompts that must stay although they resemble the
-            concept: those that name one half of a concept that is erased in combination only.
+            concept: those that name one half of a concept that is erased in combination only, and
+            those that share ordinary words with its name.
         described: columns of each description of the concept, most of which had better stay.
         adversarial: the same of what an attacker would put in its place; see
             ``trace.hardening_search``.
@@ -55,16 +58,12 @@ def stream_columns(
         InputError: the encoders read concept and surrogate alike, or a prompt does not fit.
     """
     wordings = concept.wordings(templates)
-    columns = concept_columns(denoiser, wordings, concept.surrogate, stream)
+    held = concept.only_with is None and concept.kind in THINGS
+    columns = concept_columns(denoiser, wordings, concept.surrogate, stream, held)
     moved = columns.moved
-    if concept.only_with is None:
-        kept = columns.concept[:, :0]
-    else:
-        # Up to the later half, a sentence with both says nothing of the later half yet.
-        halves = [concept.only_with, *concept.phrases]
-        texts = [fill_template(template, phrase) for template, phrase in wordings]
-        begun = [text[: _start_of_later(text, halves)] for text in texts]
-        kept = keep_columns(denoiser, [*single_mention_prompts(concept), *begun], stream)
+    kept = columns.concept[:, :0]
+    if staying := _staying_prompts(denoiser, concept, wordings):
+        kept = keep_columns(denoiser, staying, stream)
         nearest = torch.cdist(columns.concept.mT, kept.mT).min(dim=1).values
         moved &= nearest > 1e-4 * columns.concept.norm(dim=0)
     if not moved.any():
@@ -80,6 +79,19 @@ def stream_columns(
     return StreamColumns(
         columns.select(moved), columns.select(~moved).concept, kept, tuple(described)
     )
+
+
+def _staying_prompts(
+    denoiser: Denoiser, concept: ResolvedConcept, wordings: Sequence[tuple[str, str]]
+) -> list[str]:
+    """Prompts that must stay although they resemble the concept."""
+    if concept.only_with is None:
+        return list(that_fit(denoiser, shared_prompts(concept)))
+    # Up to the later half, a sentence with both says nothing of the later half yet.
+    halves = [concept.only_with, *concept.phrases]
+    texts = [fill_template(template, phrase) for template, phrase in wordings]
+    begun = [text[: _start_of_later(text, halves)] for text in texts]
+    return [*single_mention_prompts(concept), *begun]
 
 
 def _start_of_later(text: str, phrases: Sequence[str]) -> int:

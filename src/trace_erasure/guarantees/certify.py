@@ -24,6 +24,8 @@ from trace_erasure.utils.sequences import evenly_spaced
 NOT_COVERED = (
     "Prompts that are not listed: other words for the concept, other languages, typos, hints and "
     "strings found by search may reach it.",
+    "Negative prompts that name the concept: they push away from the surrogate. Exactness needs an "
+    "empty negative prompt.",
     "Image-to-image and inpainting: the concept can enter through the picture.",
     "Completion: latents that the original model has begun already show the concept.",
     "Guidance by a classifier, control networks, adapters and further finetuning, which can teach "

@@ -21,6 +21,7 @@ from trace_erasure.artifact.record import FinetuneRecord, TraceRecord, Trajector
 from trace_erasure.artifact.verdict import ErasureVerdict
 from trace_erasure.concepts.captions import caption_source, captions_for
 from trace_erasure.concepts.concept import Concept
+from trace_erasure.concepts.kinds import AUTO
 from trace_erasure.concepts.masking import words_hidden
 from trace_erasure.config import ClosedFormConfig, EraseConfig, FinetuneConfig
 from trace_erasure.config import preset as preset_settings
@@ -50,12 +51,13 @@ def erase(  # noqa: PLR0913 - a verb: its options are keyword-only
     concepts: str | Concept | Sequence[str | Concept],
     *,
     surrogate: str | None = None,
-    kind: str = "object",
+    kind: str = AUTO,
     preset: str = "fast",
     closed_form: ClosedFormConfig | OfPreset | None = OF_PRESET,
     finetune: FinetuneConfig | OfPreset | None = OF_PRESET,
     seed: int = 0,
     hardening: str = OF_PRESET,
+    search: str = "words",
     captions: Sequence[str] | None = None,
     on_step: OnStep | None = None,
     workdir: str | Path | None = None,
@@ -66,13 +68,16 @@ def erase(  # noqa: PLR0913 - a verb: its options are keyword-only
         pipe: a text-to-image pipeline of a supported family.
         concepts: phrases without an article (``"fox"``), or ``Concept`` objects.
         surrogate: what to draw instead, for concepts given as phrases; None proposes one.
-        kind: ``object``, ``style``, ``identity`` or ``explicit``, for concepts given as phrases.
+        kind: ``object``, ``style``, ``identity`` or ``explicit``, for concepts given as phrases;
+            ``auto`` takes it from the phrase.
         preset: ``fast`` (stage 1), ``trace`` (both stages) or ``hardened``; see
             ``config.PRESETS``. The three settings that follow are the preset's unless given.
         closed_form: settings of stage 1; None leaves it out.
         finetune: settings of stage 2, ``FinetuneConfig()`` for the usual ones; None leaves it out.
         seed: of every random choice; the same seed gives the same bytes.
         hardening: ``off``, ``closed_form`` or ``adversarial``, which trains; see ``EraseConfig``.
+        search: ``words`` or ``network``, what is asked for words that are left open; see
+            ``EraseConfig``.
         captions: ordinary language of the model's domain; default: the embedded world's for a
             shipped model, photographs' for any other.
         on_step: called after every training step.
@@ -102,7 +107,7 @@ def erase(  # noqa: PLR0913 - a verb: its options are keyword-only
     ]
     asked = {"closed_form": closed_form, "finetune": finetune, "hardening": hardening}
     given = {name: value for name, value in asked.items() if value != OF_PRESET}
-    spec = EraseConfig(tuple(made), seed=seed, **preset_settings(preset, given))
+    spec = EraseConfig(tuple(made), seed=seed, search=search, **preset_settings(preset, given))
     erasure = run(pipe, spec, captions, on_step, workdir)
     warn_if_failed(erasure, stacklevel=3)
     return erasure

@@ -54,7 +54,16 @@ def resolve(
         spec = replace(spec, closed_form=with_mode(spec.closed_form, spec, denoiser.family))
     # An equality fulfils few conditions, and spends none of them on rare sentences.
     in_context = spec.closed_form is not None and spec.closed_form.mode != "equality"
-    found = resolve_concepts(denoiser, spec.concepts, captions, also_erased, in_context=in_context)
+    exact = spec.closed_form is not None and spec.closed_form.directions is None
+    found = resolve_concepts(
+        denoiser,
+        spec.concepts,
+        captions,
+        also_erased,
+        in_context=in_context,
+        search=spec.search,
+        exact=exact,
+    )
     spec = replace(spec, concepts=tuple(concept.plain() for concept in found.concepts))
     steered = None
     if spec.finetune is not None:

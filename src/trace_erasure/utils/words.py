@@ -69,6 +69,15 @@ def check_phrases(values: Any, name: str) -> tuple[str, ...]:
     return tuple({fold(phrase): phrase for phrase in reversed(phrases)}.values())[::-1]
 
 
+def words_in(text: str) -> list[str]:
+    """Runs of letters and digits in ``text``, folded.
+
+    >>> words_in("A fox's den, C++")
+    ['a', 'fox', 's', 'den', 'c']
+    """
+    return re.findall(r"\w+", fold(text))
+
+
 def find_phrase(text: str, phrase: str) -> list[tuple[int, int]]:
     """(start, end) of every occurrence of ``phrase`` in ``text`` as whole words.
 
