@@ -18,7 +18,7 @@ TRACE = "trace"
 OWN = ("fast", TRACE, "both, all-time", "both, early", "stage 2 alone")
 PUBLISHED = ("esd-x", "esd-u", "uce", "mace", "ant-multi", "speed")
 METHODS = (*OWN, *PUBLISHED)
-FINETUNE = FinetuneConfig(rank=8, steps=120)
+FINETUNE = FinetuneConfig(rank=8, steps=160, late=3.0)
 """Stage 2 on prompts that name nothing, chosen on ``gate.DEVELOPMENT``."""
 
 

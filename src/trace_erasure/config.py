@@ -75,7 +75,7 @@ class FinetuneConfig:
             ``a kitchen``. States of their trajectories are steered, as far as the concept appears
             in them, and held where it does not. Empty: the concept's own prompts.
         objective: ``anchor``, ``reverse_cfg``, ``margin`` or ``without_guidance`` (see
-            ``math.objectives``). None is ``without_guidance`` with state prompts, where an anchor
+            ``math.objectives``). None is ``reverse_cfg`` with state prompts, where an anchor
             would put the surrogate into the scene; else ``anchor``.
         eta: strength of the objective; at most 1, beyond which targets leave the data.
         noise_level: τ; concept states at or below it are steered away, states above it are held
@@ -142,7 +142,7 @@ class FinetuneConfig:
     @property
     def objective_name(self) -> str:
         """The objective, the default named."""
-        return self.objective or ("without_guidance" if self.state_prompts else "anchor")
+        return self.objective or ("reverse_cfg" if self.state_prompts else "anchor")
 
 
 ADVERSARIAL_FINETUNE = FinetuneConfig(steps=120, rank=8, learning_rate=2e-3)
