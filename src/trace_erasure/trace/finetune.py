@@ -25,7 +25,7 @@ ADAPTER = "trace_finetune"
 WARMUP = 10
 """Steps over which the learning rate rises to its peak."""
 MAX_GRAD_NORM = 1.0
-RELATIVE_RATE = 0.15
+RELATIVE_RATE = 0.12
 """Of a training whose learning rate is left open; see ``learning_rate_for``."""
 
 SwitchOff = Callable[[], AbstractContextManager[Any]]
