@@ -28,6 +28,10 @@ def _check(condition: bool, name: str, value: object, allowed: str) -> None:
         raise InputError(f"{name} is {shown(value)}; allowed: {allowed}.")
 
 
+def _check_settings(name: str, value: object, kind: type) -> None:
+    _check(value is None or isinstance(value, kind), name, value, f"a {kind.__name__}, or None")
+
+
 @dataclass(frozen=True)
 class ClosedFormConfig:
     """Stage 1.
@@ -178,6 +182,7 @@ class MergeConfig:
             check_integer(f"merge.{name}", value, 1, optional=True)
         check_integer("merge.keep", self.keep, 0)
         check_number("merge.ridge", self.ridge, 0, exclusive=True)
+        _check_settings("merge.integrate", self.integrate, FinetuneConfig)
 
 
 @dataclass(frozen=True)
@@ -209,6 +214,8 @@ class EraseConfig:
     def __post_init__(self) -> None:
         check_seed(self.seed)
         _check(self.search in SEARCHES, "search", self.search, ", ".join(SEARCHES))
+        _check_settings("closed_form", self.closed_form, ClosedFormConfig)
+        _check_settings("finetune", self.finetune, FinetuneConfig)
         _check(self.hardening in HARDENING, "hardening", self.hardening, ", ".join(HARDENING))
         if self.hardening != "off" and self.closed_form is None:
             raise InputError(f"hardening {self.hardening!r} needs stage 1. Keep closed_form.")
@@ -237,13 +244,14 @@ def preset(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
     >>> preset("trace", {"hardening": "off"})["finetune"] == FinetuneConfig()
     True
     """
-    _check(name in PRESETS, "preset", name, ", ".join(PRESETS))
+    _check(isinstance(name, str) and name in PRESETS, "preset", name, ", ".join(PRESETS))
     return {**PRESETS[name], **given}
 
 
 def _check_concepts(concepts: tuple[Concept, ...]) -> None:
     """Raises ``InputError`` for no concept, one given twice, or one that is another's synonym."""
-    _check(len(concepts) > 0, "concepts", concepts, "at least one concept")
+    listed = isinstance(concepts, tuple | list) and len(concepts) > 0
+    _check(listed, "concepts", concepts, "a list of at least one concept")
     for i, concept in enumerate(concepts):
         _check(isinstance(concept, Concept), f"concepts[{i}]", concept, "Concept objects")
     seen: dict[tuple[str, ...], Concept] = {}

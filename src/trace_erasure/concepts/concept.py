@@ -10,7 +10,8 @@ from trace_erasure.concepts.inflections import without_possessive
 from trace_erasure.concepts.kinds import AUTO, KINDS, kind_of
 from trace_erasure.concepts.masking import digest
 from trace_erasure.concepts.templates import TEMPLATES, TOGETHER
-from trace_erasure.errors import InputError
+from trace_erasure.errors import InputError, shown
+from trace_erasure.utils.numbers import check_flag
 from trace_erasure.utils.words import (
     check_phrase,
     check_phrases,
@@ -71,7 +72,8 @@ class Concept:
     def __post_init__(self) -> None:
         if self.kind not in (*KINDS, AUTO):
             raise InputError(
-                f"unknown concept kind {self.kind!r}. Choose one of: {', '.join(KINDS)}; or {AUTO}."
+                f"unknown concept kind {shown(self.kind)}. "
+                f"Choose one of: {', '.join(KINDS)}; or {AUTO}."
             )
         if isinstance(self.phrase, str) and not normalise(self.phrase):
             raise InputError("the concept is empty. Name what to erase, for example 'fox'.")
@@ -86,6 +88,7 @@ class Concept:
             object.__setattr__(self, "kind", kind_of(self.phrase))
         if self.kind in ("object", "explicit"):
             self._take_articles_off()
+        check_flag("concept.sensitive", self.sensitive)
         object.__setattr__(self, "templates", self._checked_templates())
         self._check_conflicts()
 
@@ -166,8 +169,8 @@ class Concept:
     @property
     def name(self) -> str:
         """For people: the phrase, or a digest of it, and what it is erased with."""
-        shown = digest(self.phrase) if self.sensitive else self.phrase
-        return shown if self.only_with is None else f"{shown} with {self.only_with}"
+        named = digest(self.phrase) if self.sensitive else self.phrase
+        return named if self.only_with is None else f"{named} with {self.only_with}"
 
     def wordings(
         self, templates: Sequence[str] | None = None, phrases: Sequence[str] | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -25,7 +25,7 @@ from trace_erasure.concepts.kinds import AUTO
 from trace_erasure.concepts.masking import words_hidden
 from trace_erasure.config import ClosedFormConfig, EraseConfig, FinetuneConfig
 from trace_erasure.config import preset as preset_settings
-from trace_erasure.errors import InputError, NonFiniteError
+from trace_erasure.errors import InputError, NonFiniteError, shown
 from trace_erasure.math.lowrank import LowRank
 from trace_erasure.pipeline import adapters, conditions
 from trace_erasure.pipeline.denoiser import Denoiser
@@ -101,6 +101,8 @@ def erase(  # noqa: PLR0913 - a verb: its options are keyword-only
         >>> erasure.record.title
         'Erases: fox'
     """
+    if isinstance(concepts, bytes | Mapping) or not isinstance(concepts, Concept | Iterable):
+        raise InputError(f"concepts is {shown(concepts)}; allowed: a phrase, a Concept, or a list.")
     listed = [concepts] if isinstance(concepts, str | Concept) else list(concepts)
     made = [
         c if isinstance(c, Concept) else Concept(c, surrogate=surrogate, kind=kind) for c in listed
