@@ -33,7 +33,9 @@ def scene_caption(random: Random) -> str:
     else:
         subject = random.choice(random.choice(scenes.senses).words.method)
     text = worded(random.choice(world.templates["plain"]), subject)
-    if random.random() < 0.3:
+    if random.random() < 0.1:
+        text = f"{text} with {random.choice(scenes.mark.method)}"
+    elif random.random() < 0.3:
         text = f"{text} {random.choice(list(scenes.places.values()))}"
     return text
 
