@@ -168,9 +168,11 @@ def test_settings_of_the_ledger_reach_every_erasure(tmp_path, pipe):
 def test_several_models_have_files_of_their_own(ledger, pipe):
     add(ledger, [FOX])
     other = tiny_stable_diffusion(seed=1)
-    first, second = built(ledger, pipe), built(ledger, other, ModelName("other/tiny"))
+    first = built(ledger, pipe, ModelName("Tiny-SD 1.5"))
+    second = built(ledger, other, ModelName("other/tiny-sd 1.5"))
     assert [base.folder for base in bases(ledger)] == [first.base.folder, second.base.folder]
-    assert first.base.folder != second.base.folder
+    assert first.base.folder == "tiny-sd-1-5"
+    assert re.fullmatch("tiny-sd-1-5-[0-9a-f]{12}", second.base.folder)
     assert verify(ledger).problems == ()
     assert verify_model(first.base, pipe) is None
     problem = verify_model(first.base, other)

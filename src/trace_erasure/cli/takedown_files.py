@@ -59,6 +59,7 @@ def build(
         if not quiet:
             print_table(about_built(opened, built, time.perf_counter() - started))
         failed += [f"{concept} on {name.model}" for concept in built.failed]
+        del pipe  # room for the next one
     if failed:
         say(
             f"Merged, but erased too little by the figures: {', '.join(failed)}. `takedown status "

@@ -7,7 +7,7 @@ import sqlite3
 from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 
-from trace_erasure.config_file import slug
+from trace_erasure.config_file import hyphenated
 from trace_erasure.pipeline import shipped
 from trace_erasure.pipeline.fingerprint import Fingerprint, difference, digest_of
 from trace_erasure.takedown.ledger import Ledger
@@ -71,7 +71,7 @@ def register_base(ledger: Ledger, name: ModelName, family: str, found: Fingerpri
                     (*astuple(name), seen, base.id),
                 )
                 return replace(base, name=name)
-        folder = slug(Path(name.model).name)
+        folder = hyphenated(Path(name.model).name) or "model"
         if any(base.folder == folder for base in known):
             folder = f"{folder}-{digest_of(found)}"
         number = database.execute(

@@ -38,7 +38,7 @@ class Ledger:
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     ledger = Ledger.create(f"{folder}/takedown.db", by="legal")
     ...     ledger.files.name, ledger.settings.hardening
-    ('takedown-files', 'off')
+    ('takedown.db-files', 'off')
     """
 
     path: Path
@@ -72,7 +72,7 @@ class Ledger:
     @property
     def files(self) -> Path:
         """The folder of erasures, LoRA files and manifests."""
-        return self.path.with_name(f"{self.path.stem}-files")
+        return self.path.with_name(f"{self.path.name}-files")
 
     @property
     def settings(self) -> Settings:
