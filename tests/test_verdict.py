@@ -20,7 +20,7 @@ from trace_erasure.testing import CAPTIONS, tiny_stable_diffusion
 
 LIMITS = {"unreached": Limits(good=0.3, failed=0.7), "collateral": Limits(good=0.1)}
 ALL_GOOD = {"unreached": 0.0, "collateral": 0.0}
-FIGURES = ("unreached", "residual", "collateral", "retained", "empty_prompt", "likeness")
+FIGURES = ("unreached", "residual", "collateral", "retained", "empty_prompt")
 
 
 def use_limits(monkeypatch, **limits):

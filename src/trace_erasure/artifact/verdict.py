@@ -24,7 +24,6 @@ SAID = {
     "collateral": "ordinary prompts change",
     "retained": "a retained prompt changes",
     "empty_prompt": "the empty prompt changes",
-    "likeness": "the surrogate is barely told apart from the concept",
 }
 """What stands against an erasure whose figure is beyond a limit; larger figures are worse."""
 

@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from trace_erasure.artifact.erasure import Erasure
 from trace_erasure.artifact.verdict import ErasureVerdict, verdict_by
 from trace_erasure.concepts import candidates
 from trace_erasure.concepts.captions import captions_for
-from trace_erasure.concepts.concept import Concept, ResolvedConcept, fill_template
+from trace_erasure.concepts.concept import Concept, ResolvedConcept
 from trace_erasure.concepts.readings import advice, readings
 from trace_erasure.errors import FailedErasureWarning, InputError
 from trace_erasure.math import edit_metrics
 from trace_erasure.math.subspaces import gram
 from trace_erasure.pipeline.denoiser import Denoiser
 from trace_erasure.trace.closed_form import ClosedFormEdit, held_out_columns
-from trace_erasure.utils.sequences import evenly_spaced
-from trace_erasure.utils.words import fold
 
 NAMED_KINDS = ("object", "style", "identity")
-COMPARED = 24
 NOT_REACHED = 1.0
 """The residual of a reading whose prompts cannot be compared with the surrogate's, such as one
 that is the surrogate: nothing of it goes."""
@@ -56,7 +53,6 @@ def judge(
         "collateral": certificate.expected_collateral,
         "retained": max(certificate.retained.values(), default=0.0),
         "empty_prompt": certificate.empty_prompt,
-        "likeness": max(_likeness(denoiser, concept, names) for concept in concepts),
     }
     open_ = not any(concept.sensitive for concept in asked)
     said = {"unreached": f"{worst[0].phrase!r} is not reached"} if worst and open_ else {}
@@ -95,17 +91,3 @@ def residual(
 def caption_names(captions: Sequence[str]) -> dict[str, list[str]]:
     """Kind to the names that captions have of it."""
     return {kind: list(candidates.caption_names(captions, kind)) for kind in NAMED_KINDS}
-
-
-def _likeness(
-    denoiser: Denoiser, concept: ResolvedConcept, names: Mapping[str, Sequence[str]]
-) -> float:
-    """How near the surrogate is to the concept: 1 is the mean distance of ``COMPARED`` names."""
-    kind = "object" if concept.kind == "explicit" else concept.kind
-    frame = candidates.PROBE_TEMPLATES[concept.kind]
-    others = [name for name in names[kind] if fold(name) != fold(concept.phrase)]
-    others = evenly_spaced(others, COMPARED) if others else []
-    prompts = [fill_template(frame, name) for name in (concept.surrogate, *others)]
-    origin = fill_template(frame, concept.phrase)
-    own, *rest = candidates.embedding_distances(denoiser, origin, prompts).tolist()
-    return (sum(rest) / len(rest)) / own if rest and own else 0.0
