@@ -102,6 +102,11 @@ def test_limits_part_good_from_bad_and_failed_from_the_rest():
     assert found["failed"] == {"good": 0, "weak": 0, "failed": 3}
 
 
+def test_one_that_no_figure_tells_from_the_good_costs_none_of_them():
+    listed = [judged("good", residual=0.1 * i) for i in range(5)] + [judged("weak", residual=0.1)]
+    assert fit(listed) == {}
+
+
 def test_two_failures_are_no_limit():
     listed = [judged("good")] * 5 + [judged("failed", residual=1.0)] * 2
     assert fit(listed)["residual"].failed == math.inf

@@ -1,6 +1,6 @@
 """Limits for the verdict from judged erasures, and how often the word that they give is right.
 
-Of the calibration's erasures that are called good, at most ``WRONG`` are not. The limits of good
+Of the calibration's erasures that are called good, at most ``WRONG`` are not, or one. Limits of good
 are cut down one at a time, each time where most that is not good goes for the least that is; then
 each is put half-way to the next erasure. A limit of failure lies where, of the erasures beyond it,
 at most ``WRONG`` have not failed.
@@ -45,7 +45,7 @@ def fit(cases: Sequence[Judged]) -> dict[str, Limits]:
 def _good(cases: Sequence[Judged]) -> dict[str, float]:
     limits: dict[str, float] = {}
     left = list(cases)
-    while sum(case.word != GOOD for case in left) > WRONG * len(left):
+    while sum(case.word != GOOD for case in left) > max(1, WRONG * len(left)):
         cuts = [
             (name, value)
             for name in FIGURES
