@@ -11,7 +11,7 @@ draw. ``truth`` says by pictures what each did. It takes about six seconds an er
 Half of the concepts, by lot, are kept apart. From the others ``fit`` makes the limits of the
 verdict, which are written to ``src/trace_erasure/artifact/verdict_limits.json`` for the mode of the
 model's solves; the rows say how often the word is right on either half. Every erasure with its
-figures is a line of ``<out>/<model>/verdict-cases.jsonl``.
+figures is a line of ``<out>/<model>/verdict-cases.json``.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def run(options: Namespace) -> None:
 
 def write_cases(found: Sequence[Mapping[str, Any]], options: Namespace) -> None:
     """Puts what was measured in the place of the same cases among the rows."""
-    file = rows_file("verdict-cases", options.model, options.out)
+    file = cases_file(options)
     file.parent.mkdir(parents=True, exist_ok=True)
     lines = {one["case"]: one for one in read_cases(file)} if file.is_file() else {}
     for one in found:
@@ -81,19 +81,24 @@ def write_cases(found: Sequence[Mapping[str, Any]], options: Namespace) -> None:
         if "refused" not in one:
             lines[one["title"]] = _line(one)
     with atomic(file) as partial:
-        text = "".join(json.dumps(one, ensure_ascii=False) + "\n" for one in lines.values())
-        partial.write_text(text, "utf-8")
+        text = ",\n".join(json.dumps(one, ensure_ascii=False) for one in lines.values())
+        partial.write_text(f"[\n{text}\n]\n", "utf-8")
     print(sum("refused" in one for one in found), "of", len(found), "were refused")
 
 
+def cases_file(options: Namespace) -> Path:
+    """Where the judged erasures of a model stand, beside its rows."""
+    return rows_file("verdict-cases", options.model, options.out).with_suffix(".json")
+
+
 def read_cases(file: Path) -> list[dict[str, Any]]:
-    """The judged erasures of a file of rows."""
-    return [json.loads(line) for line in file.read_text("utf-8").splitlines()]
+    """The judged erasures of a file."""
+    return json.loads(file.read_text("utf-8"))
 
 
 def report(options: Namespace) -> None:
     """Fits the limits to the rows, and writes both them and how often the word is right."""
-    file = rows_file("verdict-cases", options.model, options.out)
+    file = cases_file(options)
     listed = read_cases(file)
     parts: dict[str, list[Judged]] = {"calibration": [], "held out": []}
     for one in listed:
