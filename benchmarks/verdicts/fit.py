@@ -1,9 +1,9 @@
 """Limits for the verdict from judged erasures, and how often the word that they give is right.
 
 Of the calibration's erasures that are called good, at most ``WRONG`` are not, or one. Limits of
-good are cut down one at a time, each time where most that is not good goes for the least that is; then
-each is put half-way to the next erasure. A limit of failure lies where, of the erasures beyond it,
-at most ``WRONG`` have not failed.
+good are cut down one at a time, each time where most that is not good goes for the least that is;
+then each is put half-way to the next erasure. A limit of failure lies where, of the erasures beyond
+it, at most ``WRONG`` have not failed.
 """
 
 from __future__ import annotations
