@@ -109,11 +109,13 @@ class Concept:
             for place in places:
                 what = "the concept" if place == "{x}" else repr(self.only_with)
                 if place not in template:
-                    raise InputError(f"template {template!r} has no {place} where {what} goes.")
+                    raise InputError(
+                        f"template {shown(template)} has no {place} where {what} goes."
+                    )
                 if len(find_phrase(template.replace(place, PROBE), PROBE)) < template.count(place):
                     raise InputError(
-                        f"template {template!r} has letters next to {place}. Leave a space, so "
-                        f"that {what} is a word of its own."
+                        f"template {shown(template)} has letters next to {place}. Leave a space, "
+                        f"so that {what} is a word of its own."
                     )
         return tuple(self.templates)
 
