@@ -73,7 +73,7 @@ def assembled(kind: Any, parts: dict[str, Any], scheduler: Any, **others: Any) -
     return pipe
 
 
-def with_norms(network: torch.nn.Module) -> Any:
+def with_norms(network: Any) -> Any:
     """``network``, whose norms scale, as trained ones do."""
     with torch.no_grad():
         for name, parameter in network.named_parameters():
