@@ -27,10 +27,10 @@ OTHERS = (
 
 @pytest.mark.slow
 def test_a_short_training_meets_most_of_its_late_targets():
-    """A twentieth of the usual training; at a rate of 1e-3 most would be unmet."""
+    """An eighth of the usual training; at a rate of 1e-3 six tenths would be unmet."""
     denoiser = Denoiser(load_pipeline("emoji-sd"))
     settings = FinetuneConfig(
-        steps=20, batch=4, trajectories=2, retain_trajectories=2, sampler_steps=4
+        steps=24, batch=4, trajectories=3, retain_trajectories=4, sampler_steps=5
     )
     prompts = SteeredPrompts.own(["a panda"], ["a mushroom"])
     data = prepare_finetune_data(denoiser, prompts, ["a dog", "a house"], settings, seed=0)
