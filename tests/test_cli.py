@@ -197,7 +197,7 @@ def test_interrupted_before_any_work(spec, tmp_path, monkeypatch):
         (["missing.yaml"], "there is no file missing.yaml"),
         (
             ["--concept", "fox", "--model", "sdxl"],
-            "there is no model 'sdxl'. Give a shipped model (emoji-sd, emoji-flux), a folder",
+            "there is no model 'sdxl'. Give a shipped model (emoji-sd, emoji-flux, emoji-scenes)",
         ),
         (["--concept", "fox", "--kind", "animal"], "unknown concept kind 'animal'"),
         (["--concept", " "], "the concept is empty"),
@@ -224,7 +224,7 @@ def test_concepts_that_work_against_each_other(model, tmp_path):
     options = ["--model", model, "--concept", "fox", "--concept", "dog", "--surrogate", "horse"]
     out = tmp_path / "out"
     assert call("erase", *options, "--out", out, "--quiet").exit_code == 0
-    retained = Erasure.load(out / "fox-dog.safetensors").record.retain
+    retained = Erasure.load(out / "fox_dog.safetensors").record.retain
     assert not [prompt for prompt in retained if "fox" in prompt or "dog" in prompt]
 
     options[-1] = "dog"

@@ -45,7 +45,8 @@ def test_what_is_held_exactly_is_forecast_to_stay():
     options: dict[str, Any] = dict(closed_form=settings, finetune=None, captions=CAPTIONS)
     kept = "a picture of a horse"
     concept = Concept("fox", surrogate="dog", templates=CONCEPT.templates, retain=("horse",))
-    delta = erase(pipe, concept, **options).delta
+    # Sisters of a lexicon are more prompts than can be held exactly here.
+    delta = erase(pipe, concept, search="network", **options).delta
     assert float(text_change(Denoiser(pipe), delta, [kept])) < 1e-4
     held, free = network_change(pipe, delta, [kept, "a photo of a fox"]).tolist()
     assert held < 1e-3 * free

@@ -199,7 +199,12 @@ def test_reading_needs_neither_diffusers_nor_the_concept_search():
     assert done.stdout.strip() == str(
         [
             "trace_erasure.concepts",
+            "trace_erasure.concepts.caption_source",
             "trace_erasure.concepts.concept",
+            "trace_erasure.concepts.inflections",
+            "trace_erasure.concepts.kinds",
+            "trace_erasure.concepts.lexicon",
+            "trace_erasure.concepts.masking",
             "trace_erasure.concepts.templates",
         ]
     )

@@ -29,7 +29,6 @@ def found(phrase, kind="object"):
         ("pixel art", "object", [("pixel art", "style", "kind")]),
         ("mira solberg", "object", [("Mira Solberg", "identity", "kind")]),
         ("fox", "style", [("fox", "object", "kind")]),
-        ("a fox", "object", [("fox", "object", "article")]),
         ("foxes", "object", [("fox", "object", "plural")]),
         ("the foxes", "object", [("fox", "object", "plural")]),
         ("cherries", "object", [("cherry", "object", "plural")]),
@@ -57,7 +56,6 @@ def test_readings(phrase, kind, expected):
     [
         ("foxx", "object", "Did you mean 'fox'?"),
         ("foxes", "object", "Name the singular: 'fox'."),
-        ("a fox", "object", "Leave the article out: 'fox'."),
         ("pixel art", "object", "'pixel art' is known as kind 'style' here: --kind style."),
         (
             "fox and cat",

@@ -21,7 +21,6 @@ ARTICLE = re.compile(r"\A(?:an?|the|some|any|my|one) (?=\S)", re.IGNORECASE)
 BETWEEN = re.compile(r"\s*(?:,| and | or | & |\+)\s*", re.IGNORECASE)
 ADVICE = {
     "kind": "{phrase!r} is known as kind {kind!r} here: --kind {kind}.",
-    "article": "Leave the article out: {phrase!r}.",
     "plural": "Name the singular: {phrase!r}.",
     "spelling": "Did you mean {phrase!r}?",
 }
@@ -36,7 +35,7 @@ class Reading:
     Attributes:
         phrase: a name that the captions know, or a noun.
         kind: of that name.
-        way: how it was found: ``kind``, ``article``, ``parts``, ``plural`` or ``spelling``.
+        way: how it was found: ``kind``, ``parts``, ``plural`` or ``spelling``.
     """
 
     phrase: str
@@ -63,16 +62,15 @@ def readings(concept: Concept, names: Mapping[str, Collection[str]]) -> tuple[Re
         return ()
     if kinds:
         return tuple(Reading(name, kind, "kind") for kind, name in kinds.items())
-    bare = ARTICLE.sub("", phrase, count=1)
     parts = [ARTICLE.sub("", part, count=1) for part in BETWEEN.split(phrase) if part]
-    one = singular(bare)
-    for way, texts in (("article", [bare]), ("parts", parts), ("plural", [one] if one else [])):
+    one = singular(phrase)
+    for way, texts in (("parts", parts), ("plural", [one] if one else [])):
         changed = [text for text in texts if text != phrase]
         if changed and all(_is_name(text, known) for text in texts):
             return tuple(_reading(text, known, way) for text in texts)
     if phrase in load_lexicon():
         return ()
-    near = suggestions(bare, known)[:SPELLINGS]
+    near = suggestions(phrase, known)[:SPELLINGS]
     return tuple(_reading(name, known, "spelling") for name in near)
 
 

@@ -49,20 +49,25 @@ def stream_columns(
     concept: ResolvedConcept,
     stream: str = TOKENS,
     templates: Sequence[str] | None = None,
+    *,
+    exact: bool = False,
 ) -> StreamColumns:
     """The columns of ``concept`` in its sentences or ``templates``.
 
     Descriptions are put into its own sentences only.
 
+    Args:
+        exact: every column of a sentence is redirected, those of ordinary words in the name, too.
+
     Raises:
         InputError: the encoders read concept and surrogate alike, or a prompt does not fit.
     """
     wordings = concept.wordings(templates)
-    held = concept.only_with is None and concept.kind in THINGS
+    held = concept.only_with is None and concept.kind in THINGS and not exact
     columns = concept_columns(denoiser, wordings, concept.surrogate, stream, held)
     moved = columns.moved
     kept = columns.concept[:, :0]
-    if staying := _staying_prompts(denoiser, concept, wordings):
+    if staying := _staying_prompts(denoiser, concept, wordings, held):
         kept = keep_columns(denoiser, staying, stream)
         nearest = torch.cdist(columns.concept.mT, kept.mT).min(dim=1).values
         moved &= nearest > 1e-4 * columns.concept.norm(dim=0)
@@ -82,11 +87,14 @@ def stream_columns(
 
 
 def _staying_prompts(
-    denoiser: Denoiser, concept: ResolvedConcept, wordings: Sequence[tuple[str, str]]
+    denoiser: Denoiser,
+    concept: ResolvedConcept,
+    wordings: Sequence[tuple[str, str]],
+    held: bool,
 ) -> list[str]:
     """Prompts that must stay although they resemble the concept."""
     if concept.only_with is None:
-        return list(that_fit(denoiser, shared_prompts(concept)))
+        return list(that_fit(denoiser, shared_prompts(concept))) if held else []
     # Up to the later half, a sentence with both says nothing of the later half yet.
     halves = [concept.only_with, *concept.phrases]
     texts = [fill_template(template, phrase) for template, phrase in wordings]

@@ -103,7 +103,8 @@ def closed_form_edit(
     for stream in streams:
         problem = pose_problem(denoiser, concepts, retain, settings, captions, stream, hardening)
         solution = _solve(problem, settings, hardened)
-        held_out = join([held_out_columns(denoiser, concept, stream) for concept in concepts])
+        exact = settings.directions is None
+        held_out = join([held_out_columns(denoiser, c, stream, exact) for c in concepts])
         figures[stream] = measure_edit(denoiser, problem, solution.edit, held_out, retain)
         _check_exact(problem, settings, figures[stream])
         edits[stream], roots[stream] = solution.edit, problem.root
@@ -135,11 +136,13 @@ def _note_lengths(denoiser: Denoiser, concepts: Sequence[ResolvedConcept]) -> No
                 )  # fmt: skip
 
 
-def held_out_columns(denoiser: Denoiser, concept: ResolvedConcept, stream: str) -> Columns:
+def held_out_columns(
+    denoiser: Denoiser, concept: ResolvedConcept, stream: str, exact: bool = False
+) -> Columns:
     """Columns of ``concept`` in templates that no solve sees."""
     combined = concept.only_with is not None
     templates = held_out_templates(concept.kind, bool(denoiser.shipped), combined)
-    return stream_columns(denoiser, concept, stream, concept.fit(templates)).moved
+    return stream_columns(denoiser, concept, stream, concept.fit(templates), exact=exact).moved
 
 
 def _solve(problem: StreamProblem, settings: ClosedFormConfig, hardened: bool) -> StreamSolution:

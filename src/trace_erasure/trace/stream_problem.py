@@ -127,7 +127,10 @@ def pose_problem(
     sigma = regularised(second_moment(denoiser, captions, stream), settings.ridge)
     weights = denoiser.weights(stream, len(sigma))
     root = gram_root(list(weights.values()))
-    materials = [stream_columns(denoiser, concept, stream) for concept in concepts]
+    materials = [
+        stream_columns(denoiser, concept, stream, exact=settings.directions is None)
+        for concept in concepts
+    ]
     if hardening is not None:
         materials = _hardened(denoiser, concepts, materials, hardening, stream)
     empty = empty_columns(denoiser, stream)
