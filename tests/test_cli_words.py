@@ -3,6 +3,8 @@ against."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import yaml
 
@@ -35,7 +37,7 @@ def test_words_come_from_options(model, captions, tmp_path):
         "--out", tmp_path / "out", "--force", "--quiet",
     )  # fmt: skip
     assert result.exit_code == 0, result.output
-    record = Erasure.load(tmp_path / "out" / "foxes.safetensors").record
+    record: Any = Erasure.load(tmp_path / "out" / "foxes.safetensors").record
     (fox,) = record.concepts
     assert fox.phrase == "fox" and "tod" in fox.synonyms and "wolf" in fox.retain
     assert "red animal" in fox.descriptions and "a picture of a wolf" in record.retain
@@ -52,8 +54,9 @@ def test_the_kind_follows_from_the_words():
 
 def test_words_of_one_among_several_concepts_are_refused():
     for option in ("synonym", "description", "retain"):
+        given: Any = {option: ["x"]}
         with pytest.raises(InputError, match=f"--{option} does not say which of 2"):
-            Words(["fox", "cat"], **{option: ["x"]}).concepts()
+            Words(["fox", "cat"], **given).concepts()
 
 
 def test_words_and_a_spec_are_not_given_together(tmp_path):

@@ -1,5 +1,7 @@
 """Judges that say yes or no of every label, and the tasks of emoji-scenes that need them."""
 
+from typing import Any
+
 import torch
 from PIL import Image
 
@@ -51,7 +53,8 @@ def test_a_kept_pair_must_show_both_and_an_erased_one_only_the_concept():
 def test_a_model_says_in_its_config_that_it_is_multi_label(tmp_path):
     from transformers import ResNetConfig, ResNetForImageClassification
 
-    for kind, expected in (("multi_label_classification", True), (None, False)):
+    kinds: tuple[Any, ...] = (("multi_label_classification", True), (None, False))
+    for kind, expected in kinds:
         config = ResNetConfig(
             embedding_size=8,
             hidden_sizes=[8],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import warnings
+from typing import Any
 
 import pytest
 
@@ -73,13 +74,13 @@ def test_sentences_say_the_figure_and_its_limit(monkeypatch):
         unreached={"good": 0.3, "failed": 0.7},
         collateral={"good": 0.1},
     )
-    good = verdict_by(ALL_GOOD, "equality", advice=["Did you mean 'fox'?"])
+    good: Any = verdict_by(ALL_GOOD, "equality", advice=["Did you mean 'fox'?"])
     assert str(good) == "good: every figure is within its limit (unreached 0, collateral 0)"
     assert good.advice == ()  # where all is well there is nothing to do
     weak = verdict_by({"unreached": 0.0, "collateral": 0.25}, "ridge")
     assert str(weak) == "weak: ordinary prompts change (collateral 0.25; good up to 0.1)"
     said = {"unreached": "'fox' is not reached"}
-    failed = verdict_by({**ALL_GOOD, "unreached": 1.0}, "ridge", said, ["Did you mean 'fox'?"])
+    failed: Any = verdict_by({**ALL_GOOD, "unreached": 1.0}, "ridge", said, ["Did you mean 'fox'?"])
     assert str(failed) == "failed: 'fox' is not reached (unreached 1; failed above 0.7)"
     assert failed.advice == ("Did you mean 'fox'?",)
     assert failed.figures == {"unreached": 1.0, "collateral": 0.0}
@@ -92,9 +93,10 @@ def test_a_mode_without_limits_has_no_verdict():
 def test_several_are_as_good_as_the_worst():
     good = ErasureVerdict(word="good", why=("fine",))
     weak = ErasureVerdict(word="weak", why=("so so",), advice=("Look.",))
-    both = worst_of({"fox": good, "owl": weak})
+    both: Any = worst_of({"fox": good, "owl": weak})
     assert (both.word, both.why, both.advice) == ("weak", ("owl: so so",), ("Look.",))
-    assert worst_of({"fox": good}).why == ("each of the 1 is good",)
+    alone = worst_of({"fox": good})
+    assert alone is not None and alone.why == ("each of the 1 is good",)
     assert worst_of({"fox": good, "old": None}) is None
 
 
@@ -110,7 +112,7 @@ def test_an_erasure_has_its_verdict_in_record_file_and_repr(failing, tmp_path):
     pipe = tiny_stable_diffusion()
     with pytest.warns(FailedErasureWarning, match="Erases: fox: failed: ordinary prompts change"):
         erasure = erase(pipe, Concept("fox", surrogate="dog"), captions=CAPTIONS)
-    assert erasure.verdict.word == "failed"
+    assert erasure.verdict is not None and erasure.verdict.word == "failed"
     assert set(erasure.verdict.figures) == set(FIGURES)
     assert repr(erasure).endswith("of stable-diffusion, rank 8, failed>")
     again = Erasure.load(erasure.save(tmp_path / "fox"))

@@ -86,7 +86,7 @@ def in_child(kind: str, numbers: range, work: Path) -> dict[str, Any]:
 def run(kind: str, numbers: range, folder: Path) -> int:
     """Runs the cases within the limits, and writes a line a case."""
     virtual = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-    resource.setrlimit(resource.RLIMIT_AS, (virtual + GIBIBYTE,) * 2)
+    resource.setrlimit(resource.RLIMIT_AS, (virtual + GIBIBYTE, virtual + GIBIBYTE))
     signal.signal(signal.SIGPROF, _hang)
     with (folder / "progress").open("w", buffering=1) as progress:
         for number in numbers:

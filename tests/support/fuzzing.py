@@ -64,7 +64,8 @@ def artifact(folder: Path, random: Random) -> bool:
     if random.randrange(4) == 0:
         file.write_bytes(changed(source.read_bytes(), random.getrandbits(32)))
         return fits_or_is_refused(_read_artifact, file)
-    tensors, metadata = map(dict, lora_file.read(source))
+    read_tensors, read_metadata = lora_file.read(source)
+    tensors, metadata = dict(read_tensors), dict(read_metadata)
     match random.randrange(4):
         case 0:
             name = random.choice(sorted(tensors))

@@ -115,5 +115,5 @@ def _peft_folder(erasure: Erasure, folder: Path) -> Path:
     rank = max(change.rank for change in delta.values())
     folder.mkdir(parents=True, exist_ok=True)
     storage.write(erasure, folder / "adapter_model.safetensors", "peft")
-    LoraConfig(r=rank, lora_alpha=rank, target_modules=sorted(delta)).save_pretrained(folder)
+    LoraConfig(r=rank, lora_alpha=rank, target_modules=sorted(delta)).save_pretrained(str(folder))
     return folder

@@ -10,12 +10,12 @@ import json
 from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.resources import files
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import Field
 
 from trace_erasure.artifact.typed import Typed
-from trace_erasure.math.verdict import FAILED, GOOD, Limits, grade, worst
+from trace_erasure.math.verdict import FAILED, GOOD, Limits, Word, grade, worst
 
 LIMITS = "verdict_limits.json"
 SAID = {
@@ -38,7 +38,7 @@ class ErasureVerdict(Typed):
         figures: name to value; see ``SAID``.
     """
 
-    word: Literal["good", "weak", "failed"]
+    word: Word
     why: tuple[str, ...]
     advice: tuple[str, ...] = ()
     figures: dict[str, float] = Field(default_factory=dict)

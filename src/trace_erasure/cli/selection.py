@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from trace_erasure.cli import options
 from trace_erasure.concepts.concept import Concept
@@ -83,7 +83,7 @@ class Words:
             if self.concept.count(phrase) > 1:
                 raise InputError(f"--concept {phrase} is given twice. Give every concept once.")
         own = {"synonyms": self.synonym, "descriptions": self.description, "retain": self.retain}
-        lists = {name: tuple(values) for name, values in own.items() if values}
+        lists: Any = {name: tuple(values) for name, values in own.items() if values}
         if lists and len(self.concept) > 1:
             option = next(
                 name for name in ("synonym", "description", "retain") if name in self.given

@@ -52,7 +52,7 @@ def readings(concept: Concept, names: Mapping[str, Collection[str]]) -> tuple[Re
     >>> names = {"object": ["fox", "cat"], "style": ["pixel art"]}
     >>> [r.phrase for r in readings(Concept("foxx"), names)]
     ['fox']
-    >>> readings(Concept("pixel art"), names)
+    >>> readings(Concept("pixel art", kind="object"), names)
     (Reading(phrase='pixel art', kind='style', way='kind'),)
     """
     known = _by_folded_name(names)

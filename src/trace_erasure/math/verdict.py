@@ -9,9 +9,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal, TypeAlias
 
-GOOD, WEAK, FAILED = "good", "weak", "failed"
-WORDS = (GOOD, WEAK, FAILED)
+Word: TypeAlias = Literal["good", "weak", "failed"]
+GOOD: Word = "good"
+WEAK: Word = "weak"
+FAILED: Word = "failed"
+WORDS: tuple[Word, ...] = (GOOD, WEAK, FAILED)
 """Best first."""
 
 
@@ -32,7 +36,7 @@ class Limits:
 class Grade:
     """A word, and the figures that stand against a better one, the most telling first."""
 
-    word: str
+    word: Word
     against: tuple[str, ...]
 
 
@@ -54,7 +58,7 @@ def grade(figures: Mapping[str, float], limits: Mapping[str, Limits]) -> Grade:
     return Grade(WEAK if over else GOOD, tuple(over))
 
 
-def worst(words: Mapping[str, str]) -> tuple[str, tuple[str, ...]]:
+def worst(words: Mapping[str, Word]) -> tuple[Word, tuple[str, ...]]:
     """The worst of several words by their names, and whose it is.
 
     >>> worst({"fox": "good", "foxx": "failed"})

@@ -127,7 +127,8 @@ def to_states(denoiser: Denoiser, pictures: Sequence[Image.Image]) -> Tensor:
     vae: Any = denoiser.pipe.vae
     family, pipe = denoiser.family, denoiser.pipe
     shape = family.to_latents(pipe, torch.zeros(1, *family.state_shape(pipe, None, None))).shape
-    size = tuple(side * scale_factor(pipe) for side in reversed(shape[-2:]))
+    height, width = (side * scale_factor(pipe) for side in shape[-2:])
+    size = (width, height)
     arrays = [np.asarray(p.convert("RGB").resize(size), np.float32) / 127.5 - 1 for p in pictures]
     pixels = torch.from_numpy(np.stack(arrays)).permute(0, 3, 1, 2).to(vae.device, vae.dtype)
     states = family.to_states(pipe, family.view(pipe, pixels))

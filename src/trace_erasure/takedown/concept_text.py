@@ -14,7 +14,7 @@ def concept_text(concept: Concept) -> str:
     """A concept as JSON, without what is left at its default.
 
     >>> concept_text(Concept("fox", synonyms=("vixen",)))
-    '{"phrase": "fox", "synonyms": ["vixen"]}'
+    '{"kind": "object", "phrase": "fox", "synonyms": ["vixen"]}'
     """
     return json.dumps(concept_data(concept), sort_keys=True, ensure_ascii=False)
 

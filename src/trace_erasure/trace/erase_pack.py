@@ -54,7 +54,7 @@ def erase_pack(
     found = pack if isinstance(pack, Pack) else load_pack(pack)
     spec = spec_of(found, settings)
     if len(found.concepts) == 1:
-        erasure = run(pipe, spec, captions, workdir=folder)
+        erasure = run(pipe, spec, captions, workdir=None if folder is None else Path(folder))
         warn_if_failed(erasure)
         return titled(erasure, found)
     kept = tempfile.TemporaryDirectory() if folder is None else nullcontext(folder)

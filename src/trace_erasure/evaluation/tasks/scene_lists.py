@@ -51,7 +51,7 @@ def _coloured(colour: str, thing: str) -> Entry:
 def scene_lists() -> dict[str, dict[str, Entry]]:
     """All lists of ``emoji-scenes``, by name."""
     world, scenes = load_world(), load_scenes()
-    members = {name: (name,) for name in scenes.implied}
+    members: dict[str, tuple[str, ...]] = {name: (name,) for name in scenes.implied}
     groups = {thing.name: thing.group for thing in world.objects}
     members[WEAPONS] = tuple(name for name in scenes.implied if groups[name] == WEAPONS)
     implied = {name: _implied(name, things, world, scenes) for name, things in members.items()}
