@@ -94,7 +94,7 @@ def _between(cases: Sequence[Judged], name: str, value: float) -> float:
 
 def counts(cases: Sequence[Judged], limits: Mapping[str, Limits]) -> dict[str, dict[str, int]]:
     """How many erasures that are called a word are each word by pictures."""
-    found = {said: dict.fromkeys(WORDS, 0) for said in WORDS}
+    found: dict[str, dict[str, int]] = {said: {word: 0 for word in WORDS} for said in WORDS}
     for case in cases:
         found[grade(case.figures, limits).word][case.word] += 1
     return found
