@@ -148,3 +148,12 @@ def test_ordinary_words_of_a_name_are_held(phrase, surrogate, held):
 def test_styles_and_people_have_no_ordinary_words():
     for kind in ("style", "identity"):
         assert shared_prompts(ResolvedConcept("red car", "car", kind=kind)) == []
+
+
+def test_a_sentence_that_names_the_concept_is_no_description_of_it():
+    """Erased along, *chef with a knife* would take the chef."""
+    denoiser = Denoiser(load_pipeline("emoji-scenes"))
+    captions = captions_for(denoiser)
+    assert any("with a knife" in text for text in captions)
+    (knife,) = resolve_concepts(denoiser, [Concept("knife")], captions).concepts
+    assert not [text for text in knife.descriptions if "knife" in text]

@@ -84,6 +84,8 @@ def search_words(
 
     Raises ``InputError`` where no surrogate is given and none can be proposed.
     """
+    # "A chef with a knife" is no description of a knife: it names it, and the chef should stay.
+    phrases = [text for text in phrases if not mentions(text, concept.phrases)]
     object_like = concept.kind in ("object", "explicit")
     kin = relatives.kin(concept.phrase) if object_like and with_kin else ()
     sisters = relatives.beside(concept.phrase) if object_like else {}
