@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from tqdm import tqdm
-
 from trace_erasure.artifact.storage import SUFFIX
 from trace_erasure.concepts.concept import Concept
 from trace_erasure.config import EraseConfig, FinetuneConfig
@@ -21,6 +19,7 @@ from trace_erasure.takedown.products import Artifact, artifacts, file_sha256, re
 from trace_erasure.takedown.requests import Request, active, requests
 from trace_erasure.takedown.settings import Settings
 from trace_erasure.trace.erase_each import make_one
+from trace_erasure.utils.progress import progress
 
 
 @dataclass(frozen=True)
@@ -62,9 +61,7 @@ def make_parts(
         if not missing:
             return Parts(listed, [known[key] for key in keys], count)
         failed: dict[int, str] = {}
-        for key, (number, concept) in tqdm(
-            missing.items(), desc="concepts", leave=False, disable=None
-        ):
+        for key, (number, concept) in progress(missing.items(), desc="concepts"):
             try:
                 made = _make(ledger, pipe, base, (number, concept, key), captions)
             except InputError as error:

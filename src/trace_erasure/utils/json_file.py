@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from trace_erasure.errors import InputError
+from trace_erasure.utils.bounded_file import read_bounded
 
 LARGEST = 2**27
 """Bytes of a file."""
@@ -63,15 +64,7 @@ def _adapter(kind: Any) -> TypeAdapter[Any]:
 
 
 def _read(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            data = file.read(LARGEST + 1)
-    except FileNotFoundError as error:
-        raise InputError(f"there is no file {path}. Check the path.") from error
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror}. Check the path.") from error
-    if len(data) > LARGEST:
-        raise InputError(f"{path} is larger than {LARGEST:,} bytes. Give a smaller file.")
+    data = read_bounded(path, LARGEST)
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError as error:

@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from trace_erasure.errors import InputError
+from trace_erasure.utils.bounded_file import read_bounded
 
 LARGEST = 1_000_000
 """Bytes of a file."""
@@ -50,15 +51,7 @@ def read_text(path: str | os.PathLike[str]) -> str:
         InputError: it cannot be read, is too large, or is not UTF-8.
     """
     path = Path(path)
-    try:
-        with path.open("rb") as file:
-            data = file.read(LARGEST + 1)
-    except FileNotFoundError as error:
-        raise InputError(f"there is no file {path}. Check the path.") from error
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror}. Check the path.") from error
-    if len(data) > LARGEST:
-        raise InputError(f"{path} is larger than {LARGEST:,} bytes. Give a smaller file.")
+    data = read_bounded(path, LARGEST)
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
