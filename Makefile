@@ -5,7 +5,7 @@ BIN := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 BENCH := $(BIN)/python -m benchmarks
 READY := $(VENV)/.ready
 
-.PHONY: demo test test-fast test-slow lint format types doctest docs \
+.PHONY: demo test test-fast test-slow test-oldest lint format types doctest docs \
   fuzz chaos bench bench-small bench-compare bench-many bench-attacks bench-certificates clean world world-scenes
 
 demo: $(READY)
@@ -23,6 +23,13 @@ test-fast: $(READY)
 
 test-slow: $(VENV)/.evaluators
 	$(PYTEST) -m study
+
+# Files in diffusers of October 2024, and the package on the oldest versions that it allows.
+test-oldest: $(READY) $(VENV)/readers/.ready $(VENV)/oldest/.ready
+	OMP_NUM_THREADS=1 TRACE_ERASURE_OLD_PYTHON=$(CURDIR)/$(VENV)/readers/$(notdir $(BIN))/python \
+	  $(BIN)/python -m pytest tests/test_old_readers.py
+	OMP_NUM_THREADS=1 $(VENV)/oldest/$(notdir $(BIN))/python -m pytest tests/test_family_table.py \
+	  tests/test_tools.py tests/test_export.py tests/test_loading.py
 
 # Thousands of damaged files, and hundreds of killed runs; both go on where they were.
 fuzz: $(READY)
@@ -98,6 +105,20 @@ $(READY): pyproject.toml world/pyproject.toml constraints.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check "torch==2.13.0" -c constraints.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check -e ".[dev]" -e world -c constraints.txt
 	touch $(READY)
+
+# What `test-oldest` runs in, each an environment of its own.
+$(VENV)/readers/.ready: tests/readers/constraints.txt
+	$(PYTHON) -m venv $(@D)
+	$(@D)/$(notdir $(BIN))/pip install --quiet --disable-pip-version-check "torch==2.13.0"
+	$(@D)/$(notdir $(BIN))/pip install --quiet --disable-pip-version-check -r $<
+	touch $@
+
+$(VENV)/oldest/.ready: pyproject.toml world/pyproject.toml constraints-oldest.txt
+	$(PYTHON) -m venv $(@D)
+	$(@D)/$(notdir $(BIN))/pip install --quiet --disable-pip-version-check "torch==2.13.0"
+	$(@D)/$(notdir $(BIN))/pip install --quiet --disable-pip-version-check -e ".[dev]" -e world \
+	  -c constraints-oldest.txt
+	touch $@
 
 # Evaluators that bring their weights, so that the tests run them for real.
 $(VENV)/.evaluators: $(READY)

@@ -61,6 +61,24 @@ def test_it_draws_with_the_erasure_whatever_the_batches(technique, files):
     assert not np.array_equal(plain.generate(["a fox"], 3)[0], together[0])
 
 
+@pytest.mark.slow
+def test_a_list_of_concepts_is_erased_together(technique, files, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    model = str(files / "model")
+    both = technique(model_id=model, erase_concept=["fox", "horse", "fox"], surrogate="dog",
+                     save_path=str(tmp_path / "both"))  # fmt: skip
+    saved = Erasure.load(tmp_path / "both.safetensors")
+    assert [one.name for one in saved.record.concepts] == ["fox", "horse"]
+    attached: Any = both.pipe.unet.get_submodule(next(iter(saved.closed_form)))
+    assert attached.active_adapters
+
+
+@pytest.mark.parametrize("named", [["fox", 3], 3, {"fox": "dog"}])
+def test_concepts_that_are_no_texts_are_named(technique, files, named):
+    with pytest.raises(InputError, match=r"erase_concept is .*allowed: a concept, or a list"):
+        technique(model_id=str(files / "model"), erase_concept=named)
+
+
 def test_bad_options_are_named(technique, files):
     with pytest.raises(InputError, match="unknown option 'lambda_cfr'"):
         technique(model_id="emoji-sd", lambda_cfr=0.1)
