@@ -14,7 +14,7 @@ from trace_erasure.concepts.concept import ResolvedConcept
 from trace_erasure.concepts.steered_prompts import SteeredPrompts, steered_prompts
 from trace_erasure.config import FinetuneConfig
 from trace_erasure.errors import InputError
-from trace_erasure.math.objectives import OBJECTIVES, TARGETS, Outputs, displaced
+from trace_erasure.math.objectives import OBJECTIVES, TARGETS, Outputs, in_proportion
 from trace_erasure.pipeline.denoiser import Denoiser
 from trace_erasure.pipeline.rollouts import collect_rollouts, guidance_profile
 from trace_erasure.testing import tiny_flux, tiny_stable_diffusion
@@ -22,7 +22,7 @@ from trace_erasure.trace import finetune as stage2
 from trace_erasure.trace.evidence import Scale, evidence
 from trace_erasure.trace.finetune_data import prepare_finetune_data
 from trace_erasure.trace.oracle import Steering, steered_rollout
-from trace_erasure.trace.windows import Oracle
+from trace_erasure.trace.windows import Oracle, presence
 
 MAKES = [tiny_stable_diffusion, tiny_flux]
 SEEDS = [3, 4]
@@ -31,7 +31,7 @@ SHORT = FinetuneConfig(
     steps=2, batch=2, rank=2, trajectories=3, retain_trajectories=2, sampler_steps=4
 )
 OWN = SteeredPrompts.own(["a fox"], ["a cat"])
-IMPLIED = SteeredPrompts(("a house",), ("a fox",), ("a cat",), ("a house with a fox",))
+IMPLIED = SteeredPrompts(("a house",), ("a house with a fox",), ("a house with a cat",))
 
 
 def random_outputs(n: int = 3) -> tuple[Tensor, Outputs]:
@@ -48,25 +48,47 @@ def test_an_objective_is_zero_at_its_target_and_nowhere_near_the_concept(name):
     assert OBJECTIVES[name](outputs.e_p, *outputs, 0.5).min() > 1e-3
 
 
-@pytest.mark.parametrize("name", OBJECTIVES)
-def test_states_of_another_prompt_have_the_same_loss_moved_there(name):
-    e, outputs = random_outputs()
-    away = torch.randn(3, 2, 5, generator=torch.Generator().manual_seed(1))
-    moved = displaced(outputs.e_p + away, outputs, torch.ones(3))
-    there = OBJECTIVES[name](e + away, *moved, 0.7)
-    torch.testing.assert_close(there, OBJECTIVES[name](e, *outputs, 0.7), rtol=1e-4, atol=1e-5)
+@pytest.mark.parametrize("name", TARGETS)
+def test_a_step_from_the_reference_is_in_proportion_to_the_share(name):
+    _, outputs = random_outputs()
+    share = torch.tensor([0.0, 0.5, 1.0])
+    placed = in_proportion(outputs, share)
+    step = TARGETS[name](*placed, 0.7) - outputs.e_0
+    whole = TARGETS[name](*outputs, 0.7) - outputs.e_0
+    torch.testing.assert_close(step, share[:, None, None] * whole)
+    for part in placed:
+        assert torch.equal(part[0], outputs.e_0[0])
 
 
-def test_a_state_without_the_concept_is_left_where_it_is():
-    e_x, outputs = random_outputs()
-    for part in displaced(e_x, outputs, torch.zeros(3)):
-        assert torch.equal(part, e_x)
+def test_the_scene_without_the_concept_is_a_step_from_the_scene_away_from_the_scene_with_it():
+    """Exact for an ideal model: here pictures are numbers, with the concept near 2, without near
+    -1, each a Gaussian of width .5, and outputs are the clean number that is expected."""
+    signal, noise, width, share = 0.6, 0.8, 0.5, 0.7
+    states = torch.linspace(-3, 3, 25, dtype=torch.float64)[:, None]
+
+    def expected(mean: float) -> tuple[Tensor, Tensor]:
+        """The posterior mean of the clean number, and the state's density."""
+        variance = signal**2 * width**2 + noise**2
+        gain = signal * width**2 / variance
+        density = torch.exp(-((states - signal * mean) ** 2) / (2 * variance))
+        return mean + gain * (states - signal * mean), density
+
+    (with_it, p), (without, q) = expected(2.0), expected(-1.0)
+    posterior = share * p / (share * p + (1 - share) * q)
+    scene = posterior * with_it + (1 - posterior) * without
+    for i, pi in enumerate(posterior[:, 0].tolist()):
+        if pi > 0.99:  # the quotient amplifies rounding
+            continue
+        row = slice(i, i + 1)
+        target = TARGETS["reverse_cfg"](with_it[row], scene[row], scene[row], pi / (1 - pi))
+        torch.testing.assert_close(target, without[row])
 
 
 def steering(denoiser: Denoiser, prompts: SteeredPrompts, objective: str) -> Steering:
     rows = (prompts.state, prompts.concept, prompts.surrogate)
     state, concept, surrogate = (denoiser.encode(list(row) * len(SEEDS)) for row in rows)
-    return Steering(state, concept, surrogate, denoiser.unconditional(), objective, 1.0)
+    empty = denoiser.unconditional()
+    return Steering(state, concept, surrogate, empty, objective, 1.0, prompts.implied)
 
 
 def drawn(denoiser: Denoiser, prompt: str) -> Tensor:
@@ -85,7 +107,7 @@ def test_perfect_steering_nowhere_is_the_prompt_and_everywhere_the_surrogate(mak
 @pytest.mark.parametrize("make", MAKES)
 def test_every_picture_has_a_window_of_its_own(make):
     denoiser = Denoiser(make())
-    asked = steering(denoiser, IMPLIED, "without_guidance")
+    asked = steering(denoiser, IMPLIED, "reverse_cfg")
     got = steered_rollout(denoiser, asked, SEEDS, torch.tensor([0.0, 0.8]), **SAMPLER)
     plain = drawn(denoiser, "a house")
     torch.testing.assert_close(got[0], plain[0], atol=1e-4, rtol=1e-4)
@@ -152,9 +174,9 @@ def test_every_state_prompt_is_paired_with_every_concept():
     ]
     found = steered_prompts(concepts, ["a chef", "a kitchen"])
     assert found.state == ("a chef", "a chef", "a kitchen", "a kitchen")
-    assert found.concept[:2] == ("a picture of a knife", "a house, neon style")
-    assert found.surrogate[:2] == ("a picture of an apple", "a house, ink style")
-    assert found.named[:2] == ("a chef with a knife", "a chef, neon style")
+    assert found.scenes == ("a chef", "a kitchen")
+    assert found.concept[:2] == ("a chef with a knife", "a chef, neon style")
+    assert found.surrogate[:2] == ("a chef with an apple", "a chef, ink style")
     assert found.implied and not steered_prompts(concepts).implied
     with pytest.raises(InputError, match=r"'a chef with a knife' names 'knife'"):
         steered_prompts(concepts, ["a chef with a knife"])
@@ -165,20 +187,45 @@ def test_states_without_the_concept_are_held_and_the_others_steered_in_proportio
     make, monkeypatch
 ):
     shares = torch.tensor([0.0, 0.5, 1.0])
-    monkeypatch.setattr("trace_erasure.trace.finetune_data.presence", lambda *_: shares)
+    found = (shares, torch.zeros(3, dtype=torch.long))
+    monkeypatch.setattr("trace_erasure.trace.finetune_data.presence", lambda *_: found)
+    monkeypatch.setattr("trace_erasure.trace.finetune_data.PER_SCENE", 3)
     denoiser = Denoiser(make())
     settings = replace(SHORT, state_prompts=("a house",), window="all")
     data = prepare_finetune_data(denoiser, IMPLIED, ["a dog", "a tree"], settings, seed=0)
     seeds = data.concept_rollouts.seeds
     assert set(seeds[data.early].tolist()) == {seeds.min().item()}
     assert len(data.late) == 2 * len(data.early)
-    data.regions = None  # their places are another matter
     for place, share in enumerate(shares.tolist()):
         index = (seeds == place).nonzero()[:, 0]
         moved = data.outputs(index)
-        torch.testing.assert_close(moved.e_p, data.e_x[index])
-        step = share * (data.e_0 - data.e_p)[index]
-        torch.testing.assert_close(moved.e_0, data.e_x[index] + step)
+        torch.testing.assert_close(moved.e_0, data.e_x[index])
+        step = share * (data.e_p - data.e_x)[index]
+        torch.testing.assert_close(moved.e_p, data.e_x[index] + step)
+
+
+def test_each_trajectory_is_steered_from_the_concept_that_it_shows(monkeypatch):
+    """Two scenes, two concepts: evidence for the second one in the first scene alone."""
+    rows = ("a house", "a house", "a tree", "a tree")
+    concept = tuple(
+        f"{row} with a {name}" for row, name in zip(rows, ["fox", "car"] * 2, strict=True)
+    )
+    prompts = SteeredPrompts(rows, concept, rows)
+    denoiser = Denoiser(tiny_stable_diffusion())
+    oracle = Oracle(denoiser, prompts, replace(SHORT, state_prompts=prompts.scenes), 0, count=4)
+    assert oracle.prompts == rows
+    oracle.scale = Scale(0.0, 1.0)
+    calls: list[int] = []
+
+    def told(*_: object, **__: object) -> Tensor:
+        calls.append(0)
+        return torch.tensor([[0.2, 0.9], [0.8, 0.1]])[len(calls) - 1]
+
+    monkeypatch.setattr("trace_erasure.trace.windows.evidence", told)
+    clean = drawn(denoiser, "a house")
+    shares, row = presence(oracle, clean, torch.tensor([0, 1]), prompts)
+    assert shares.tolist() == pytest.approx([0.8, 0.9])
+    assert [concept[i] for i in row] == ["a house with a car", "a tree with a fox"]
 
 
 def test_networks_with_distilled_guidance_are_told_the_sampler_s_scale(monkeypatch):

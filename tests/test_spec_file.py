@@ -151,7 +151,7 @@ HEAD = "model: emoji-sd\nconcepts: [fox]\n"
         (HEAD + "finetune: {steps: 8.0}", "finetune.steps is 8.0; allowed: a whole number"),
         (HEAD + "finetune: {steps: true}", "finetune.steps is True; allowed: a whole number"),
         (HEAD + "finetune: {steps: 0}", "finetune.steps is 0; allowed: 1 or more"),
-        (HEAD + "finetune: {eta: null}", "finetune.eta is None; allowed: a number"),
+        (HEAD + "finetune: {eta: 4}", "finetune.eta is 4.0; allowed: 0 to 1"),
         (HEAD + "finetune: {late: .nan}", "finetune.late is nan; allowed: a number"),
         (HEAD + "finetune: fast", "finetune is 'fast'; allowed: a mapping"),
         (HEAD + "closed_form: {ridge: 1e-3}", "closed_form.ridge is '1e-3'; .* 1.0e-3"),
@@ -218,4 +218,4 @@ def test_every_number_must_be_finite():
     with pytest.raises(InputError, match="ridge is inf"):
         parse_config(HEAD + "closed_form: {ridge: .inf}")
     finetune = parse_config(HEAD + "finetune: {eta: 1}").erase.finetune
-    assert finetune is not None and math.isclose(finetune.eta, 1.0)
+    assert finetune is not None and math.isclose(finetune.strength, 1.0)

@@ -14,17 +14,16 @@ from __future__ import annotations
 
 import json
 from argparse import ArgumentParser, Namespace
-from dataclasses import replace
 
 from benchmarks.comparison.figures import figures
 from benchmarks.comparison.units import portion, units_of, verdicts_of
 from benchmarks.core.models import BASE, load_model
 from benchmarks.core.rows import write_rows
-from benchmarks.scenes.methods import FINETUNE, METHODS, methods_for
+from benchmarks.scenes.methods import METHODS, methods_for
 from trace_erasure.evaluation import Row, Task, load_task, rows_table, to_markdown
 
 TASKS = ("implied", "mark", "scenes-hazard")
-DEVELOPMENT = ("tulip", "guitar")
+DEVELOPMENT = ("tulip", "guitar", "swords", "bow")
 """Concepts of ``implied`` that settings are chosen on; figures leave them out."""
 TESTED = ("knife", "dagger", "sailboat", "pig", "apple", "balloon", "rocket", "umbrella")
 METRICS = (
@@ -78,13 +77,14 @@ def shown(rows: list[Row]) -> list[Row]:
 
 def run(options: Namespace) -> None:
     pipe = load_model(options.model, options.device)
-    finetune = replace(FINETUNE, **options.finetune)
     tasks = tasks_of(options)
     units = []
     for task in tasks:
         for concept in task.concepts:
             one = task.subset([concept])
-            units += units_of(one, methods_for(one, options.methods, finetune), (0,), (BASE,))
+            units += units_of(
+                one, methods_for(one, options.methods, options.finetune), (0,), (BASE,)
+            )
     found = verdicts_of("scenes", options, pipe, units)
     if found is None:
         return

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from benchmarks.comparison.settings import SETTINGS, selected
 from benchmarks.core.models import MODEL
@@ -18,8 +19,6 @@ TRACE = "trace"
 OWN = ("fast", TRACE, "both, all-time", "both, early", "stage 2 alone")
 PUBLISHED = ("esd-x", "esd-u", "uce", "mace", "ant-multi", "speed")
 METHODS = (*OWN, *PUBLISHED)
-FINETUNE = FinetuneConfig(rank=8, steps=160, late=3.0)
-"""Stage 2 on prompts that name nothing, chosen on ``gate.DEVELOPMENT``."""
 
 
 def state_prompts_of(task: str, concept: str) -> tuple[str, ...]:
@@ -33,11 +32,13 @@ def state_prompts_of(task: str, concept: str) -> tuple[str, ...]:
     return tuple(scene.phrase for scene in scenes)
 
 
-def methods_for(task: Task, names: Sequence[str], finetune: FinetuneConfig) -> dict[str, Method]:
+def methods_for(task: Task, names: Sequence[str], settings: Mapping[str, Any]) -> dict[str, Method]:
     """Name to method, for a task of one concept. Published ones have the settings of emoji-sd,
     from whose weights emoji-scenes was trained on."""
     (concept,) = task.concepts
-    told = replace(finetune, state_prompts=state_prompts_of(task.name, concept))
+    prompts = state_prompts_of(task.name, concept)
+    guidance = task.sampling.guidance_scale
+    told = FinetuneConfig.for_scenes(*prompts, **{"guidance_scale": guidance, **settings})
     own: dict[str, Method] = {
         "fast": Trace(),
         TRACE: Trace(finetune=told),

@@ -156,8 +156,9 @@ def _with_states(
         return config
     if finetune is False:
         raise InputError("--state-prompt is for stage 2. Leave out --no-finetune.")
-    settings = config.finetune or FinetuneConfig()
-    return replace(config, finetune=replace(settings, state_prompts=tuple(prompts)))
+    if config.finetune in (None, FinetuneConfig()):
+        return replace(config, finetune=FinetuneConfig.for_scenes(*prompts))
+    return replace(config, finetune=replace(config.finetune, state_prompts=tuple(prompts)))
 
 
 def _erase_to(

@@ -75,7 +75,7 @@ def _show_oracle(
     from trace_erasure.demo.contact_sheet import picture_rows
     from trace_erasure.guarantees.oracle_forecast import oracle_forecast
 
-    settings = FinetuneConfig(state_prompts=state_prompts)
+    settings = FinetuneConfig.for_scenes(*state_prompts) if state_prompts else FinetuneConfig()
     found = oracle_forecast(pipe, concept, settings)
     rows = [(f"{window.noise_level:.2f}", window.pictures) for window in found.windows]
     with atomic(out) as partial:

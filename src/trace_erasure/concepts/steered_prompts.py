@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from trace_erasure.concepts.candidates import PROBE_TEMPLATES
 from trace_erasure.concepts.concept import ResolvedConcept, fill_template
 from trace_erasure.concepts.resolve import prompt_pairs
 from trace_erasure.concepts.templates import NAMED_IN
@@ -18,26 +17,30 @@ class SteeredPrompts:
 
     Attributes:
         state: the trajectories' own prompts. The pictures show the concept, at least now and then.
-        concept, surrogate: prompts that name the concept, and the surrogate in its place: the
-            direction, at whatever state.
-        named: ``state`` with the concept named in it.
+        concept, surrogate: what gives the direction: prompts that name the concept, and the
+            surrogate in its place. For a state that leaves the concept unnamed, the same scene
+            with it.
     """
 
     state: tuple[str, ...]
     concept: tuple[str, ...]
     surrogate: tuple[str, ...]
-    named: tuple[str, ...]
 
     @property
     def implied(self) -> bool:
         """Whether the states' own prompts leave the concept unnamed."""
         return self.state != self.concept
 
+    @property
+    def scenes(self) -> tuple[str, ...]:
+        """``state`` without repetition: each scene stands beside every concept in turn."""
+        return tuple(dict.fromkeys(self.state))
+
     @classmethod
     def own(cls, concept: Sequence[str], surrogate: Sequence[str]) -> SteeredPrompts:
         """States of the prompts that name the concept themselves."""
         asked = tuple(concept)
-        return cls(asked, asked, tuple(surrogate), asked)
+        return cls(asked, asked, tuple(surrogate))
 
 
 def steered_prompts(
@@ -58,14 +61,10 @@ def steered_prompts(
                     f"the state prompt {prompt!r} names {concept.name!r}. Give prompts whose "
                     "pictures show the concept although no word names it, such as 'a kitchen'."
                 )
-            frame = PROBE_TEMPLATES[concept.kind]
-            named = fill_template(NAMED_IN[concept.kind], concept.phrase)
-            rows.append(
-                (
-                    prompt,
-                    fill_template(frame, concept.phrase),
-                    fill_template(frame, concept.surrogate),
-                    named.replace("{y}", prompt),
-                )
+            frame = NAMED_IN[concept.kind]
+            named, instead = (
+                fill_template(frame, phrase).replace("{y}", prompt)
+                for phrase in (concept.phrase, concept.surrogate)
             )
+            rows.append((prompt, named, instead))
     return SteeredPrompts(*zip(*rows, strict=True))

@@ -111,7 +111,7 @@ def oracle_forecast(
     return OracleForecast(
         planned.concepts[0].plain(),
         settings.objective_name,
-        planned.steered.state[: len(windows[0].pictures)],
+        oracle.prompts,
         windows,
         oracle.scale.tells,
     )

@@ -2,9 +2,8 @@
 
 e_p, e_0 and e_s are the frozen teacher's outputs for the concept prompt, the empty prompt and the
 surrogate prompt at the same state; e is the student's output for the concept prompt. Every
-function returns one loss a state, (n,), the mean over all other dimensions. Every loss depends on
-differences alone, so that all outputs may be moved by the same amount: ``displaced`` aims at
-states of another prompt.
+function returns one loss a state, (n,), the mean over all other dimensions. Where a scene shows the
+concept unnamed, the scene's own prompt takes the place of the empty one.
 """
 
 from __future__ import annotations
@@ -123,16 +122,13 @@ class Outputs(NamedTuple):
     e_s: Tensor
 
 
-def displaced(e_x: Float[Tensor, " n *shape"], outputs: Outputs, share: Tensor) -> Outputs:
-    """``outputs`` moved to states whose own prompt is another one, and steered by a share.
+def in_proportion(outputs: Outputs, share: Float[Tensor, " n"]) -> Outputs:
+    """``outputs`` drawn towards e_0, so that all differences are ``share`` times as large.
 
-    At e_x, the teacher's output for the state's own prompt, stands e_p; the steps to e_0 and e_s
-    are ``share`` times as long. Share 1 at e_x = e_p changes nothing; share 0 leaves one point.
-    ``share`` is (n,), or of as many dimensions as e_x, to steer a part of each state.
+    Share 1 changes nothing; at share 0 every objective's target is e_0.
     """
-    part = share if share.ndim == e_x.ndim else share.reshape(-1, *(1,) * (e_x.ndim - 1))
-    e_p, e_0, e_s = outputs
-    return Outputs(e_x, e_x + part * (e_0 - e_p), e_x + part * (e_s - e_p))
+    part = share.reshape(-1, *(1,) * (outputs.e_0.ndim - 1))
+    return Outputs(*(outputs.e_0 + part * (output - outputs.e_0) for output in outputs))
 
 
 TARGETS: dict[str, Target] = dict(

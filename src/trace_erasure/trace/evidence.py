@@ -1,4 +1,4 @@
-"""Whether and where a picture shows a concept, by the model's own account.
+"""Whether a picture shows a concept, by the model's own account.
 
 Which prompt explains it? A diffusion model is a classifier (Li et al. 2023): of two prompts, the
 one for which it predicts the noise in a picture better is the likelier one.
@@ -10,19 +10,14 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn.functional import avg_pool2d
 
 from trace_erasure.math.objectives import mean_square
 from trace_erasure.pipeline.denoiser import Denoiser
 from trace_erasure.pipeline.families.family import Conditioning
-from trace_erasure.pipeline.rollouts import Rollouts
 
 LEVELS = (0.5, 0.6, 0.7, 0.8, 0.9)
 """Noise levels at which predictions are compared: above them all pictures look alike, below them
 every prompt explains them."""
-SHARPNESS = 8.0
-"""Of the edges of ``regions``: a place counts in full where the concept's prompt is wrong by an
-eighth less of the two errors' sum. Chosen on development concepts of emoji-scenes."""
 FINE = 50
 """Steps of the schedule that the levels are taken from."""
 
@@ -87,30 +82,3 @@ class Scale:
     def share(self, found: Tensor) -> Tensor:
         """Where evidence lies between the two, 0 to 1."""
         return ((found - self.absent) / (self.shown - self.absent)).clamp(0, 1)
-
-
-@torch.no_grad()
-def regions(
-    denoiser: Denoiser, rollouts: Rollouts, clean: Tensor, e_p: Tensor, e_0: Tensor
-) -> Tensor:
-    """Where in each state the concept is: 0 to 1, the shape of the states with one channel.
-
-    At a place of the concept, its prompt predicts what the trajectory comes to better than the
-    empty prompt does. With d_p and d_0 the squared errors of the two predictions of the clean
-    latents: clamp(``SHARPNESS`` · (d_0 − d_p) / (d_0 + d_p), 0, 1), over neighbourhoods of 3×3 in
-    pictures. Steering stops at the concept's edge, so that the rest of the picture stays as it is.
-
-    Args:
-        clean: (n, …) what each state's trajectory ends in.
-        e_p, e_0: (n, …) outputs for the concept's prompt and for the empty one.
-    """
-    point = denoiser.noise_point(rollouts.timesteps).expand(rollouts.states)
-    errors = []
-    for output in (e_0, e_p):
-        error = (point.split(rollouts.states, output)[0].float() - clean.float()).square()
-        # Latents of pictures have channels first, packed tokens last.
-        error = error.mean(1 if error.ndim > 3 else -1, keepdim=True)
-        errors.append(avg_pool2d(error, 3, 1, 1) if error.ndim == 4 else error)
-    absent, shown = errors
-    total = (absent + shown).clamp(min=torch.finfo(torch.float32).tiny)
-    return (SHARPNESS * (absent - shown) / total).clamp(0, 1)

@@ -154,7 +154,7 @@ def loss_terms(
     }
     if len(batch.late):
         objective = OBJECTIVES[settings.objective_name]
-        terms["late"] = objective(e_late, *data.outputs(batch.late), settings.eta).mean()
+        terms["late"] = objective(e_late, *data.outputs(batch.late), settings.strength).mean()
     if len(batch.early):
         terms["early"] = mean_square(e_early - data.e_ref[batch.early]).mean()
     return terms

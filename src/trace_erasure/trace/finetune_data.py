@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -12,7 +12,7 @@ from torch import Tensor
 from trace_erasure.concepts.steered_prompts import SteeredPrompts
 from trace_erasure.config import FinetuneConfig
 from trace_erasure.errors import InputError
-from trace_erasure.math.objectives import Outputs, displaced
+from trace_erasure.math.objectives import Outputs, in_proportion
 from trace_erasure.math.parameterization import guide
 from trace_erasure.pipeline.denoiser import Denoiser
 from trace_erasure.pipeline.families.family import Conditioning
@@ -25,9 +25,10 @@ from trace_erasure.pipeline.rollouts import (
     predict_at,
     trajectory_seeds,
 )
-from trace_erasure.trace.evidence import regions
 from trace_erasure.trace.windows import Oracle, presence
 
+PER_SCENE = 8
+"""Trajectories of each state prompt, at least: not all of them show the concept."""
 PROFILE_SHARE = 0.45
 """Without a given noise level, late states reach up to this share of the guidance energy."""
 
@@ -42,12 +43,11 @@ class FinetuneData:
         concept, empty, retained: embeddings of the prompts.
         e_x: outputs of the frozen model at the steered states for their own prompts.
         e_p, e_0, e_s: its outputs there for the concept prompt, which is the states' own where
-            no state prompts are given, for the empty prompt and the surrogate prompt.
+            no state prompts are given, for the empty prompt and the surrogate prompt. With state
+            prompts the first and the last are the scene with the concept and with the surrogate.
         e_ref: outputs of the model with the closed-form edit there, for the states' own prompts.
         e_r: outputs of the frozen model at the retained states.
         presence: (n,) how much of the state's trajectory is the concept, 0 to 1.
-        regions: (n, …) where in each state the concept is, 0 to 1, with one channel; None:
-            everywhere.
         profile: the concept's guidance energy by noise level.
         noise_level: τ, up to which states are late.
         window: ``late`` trains late states away from the concept and holds early ones; ``early``
@@ -69,7 +69,6 @@ class FinetuneData:
     profile: GuidanceProfile
     noise_level: float
     window: str = "late"
-    regions: Tensor | None = None
 
     @property
     def _is_trained(self) -> Tensor:
@@ -89,13 +88,10 @@ class FinetuneData:
 
     def outputs(self, index: Tensor) -> Outputs:
         """What the objective compares at the concept states ``index``."""
-        own = Outputs(self.e_p[index], self.e_0[index], self.e_s[index])
         if self.e_x is self.e_p:
-            return own
-        share = self.presence[index].reshape(-1, *(1,) * (self.e_x.ndim - 1))
-        if self.regions is not None:
-            share = share * self.regions[index].to(share)
-        return displaced(self.e_x[index], own, share.to(self.e_x.device))
+            return Outputs(self.e_p[index], self.e_0[index], self.e_s[index])
+        found = Outputs(self.e_p[index], self.e_x[index], self.e_s[index])
+        return in_proportion(found, self.presence[index].to(self.e_x))
 
 
 def prepare_finetune_data(
@@ -114,11 +110,13 @@ def prepare_finetune_data(
     Raises:
         InputError: no window of perfect steering removes the concept, where τ is asked of it.
     """
-    state, named, retained = map(denoiser.encode, (prompts.state, prompts.named, retain_prompts))
+    state, retained = map(denoiser.encode, (prompts.state, retain_prompts))
     empty = denoiser.unconditional()
     told = settings.guidance_scale
     sampler: dict[str, Any] = dict(steps=settings.sampler_steps, guidance_scale=told)
-    seeds = trajectory_seeds(seed, settings.trajectories)
+    scenes = denoiser.encode(prompts.scenes) if prompts.implied else state
+    count = max(settings.trajectories, PER_SCENE * len(scenes) * prompts.implied)
+    seeds = trajectory_seeds(seed, count)
     retain_seeds = trajectory_seeds(seed, settings.retain_trajectories, RETAIN_OFFSET)
 
     def outputs(cached: Tensor | None, at: Rollouts, conditioning: Conditioning) -> Tensor:
@@ -128,29 +126,26 @@ def prepare_finetune_data(
         return predict_at(denoiser, at, conditioning, guidance=told)
 
     with denoiser.without_adapters():
-        own = collect_rollouts(denoiser, state, seeds, **sampler, label="concept trajectories")
+        own = collect_rollouts(denoiser, scenes, seeds, **sampler, label="concept trajectories")
         retain = collect_rollouts(
             denoiser, retained, retain_seeds, **sampler, label="retain trajectories"
         )
-        e_x = outputs(own.conditional, own, state)
+        e_x = outputs(own.conditional, own, scenes)
         e_0 = outputs(own.unconditional, own, empty)
-        e_p = e_x
-        if prompts.implied:
-            e_p = predict_at(denoiser, own, denoiser.encode(prompts.concept), guidance=told)
-        e_s = predict_at(denoiser, own, denoiser.encode(prompts.surrogate), guidance=told)
         e_r = outputs(retain.conditional, retain, retained)
         shares = torch.ones(len(own))
         by_oracle = settings.noise_level is None and settings.noise_level_by == "oracle"
-        oracle, where = None, None
+        oracle = None
         if prompts.implied or by_oracle:
             oracle = Oracle(denoiser, prompts, settings, seed)
+        e_p = e_x
         if oracle is not None and prompts.implied:
             last, clean = final_states(denoiser, own, e_x, e_0, told)
-            row = own.prompt[last]
-            found = presence(oracle, clean, named[row], state[row], prompts.state)
+            found, row = presence(oracle, clean, own.prompt[last], prompts)
             trajectory = _trajectory_of(own, last)
-            shares = found[trajectory]
-            where = regions(denoiser, own, clean[trajectory], e_p, e_0)
+            shares, own = found[trajectory], replace(own, prompt=row[trajectory])
+            e_p = predict_at(denoiser, own, denoiser.encode(prompts.concept), guidance=told)
+        e_s = predict_at(denoiser, own, denoiser.encode(prompts.surrogate), guidance=told)
         profile = guidance_profile(denoiser, own, e_p, e_s)
         noise_level = settings.noise_level or profile.level_below(PROFILE_SHARE)
         if oracle is not None and by_oracle:
@@ -172,7 +167,6 @@ def prepare_finetune_data(
         profile=profile,
         noise_level=noise_level,
         window=settings.window,
-        regions=where,
     )
 
 

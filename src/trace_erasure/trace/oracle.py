@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from trace_erasure.math.objectives import TARGETS, Outputs, displaced
+from trace_erasure.math.objectives import TARGETS, Outputs
 from trace_erasure.math.parameterization import guide
 from trace_erasure.pipeline.denoiser import Denoiser
 from trace_erasure.pipeline.families.family import Conditioning
@@ -24,6 +24,7 @@ class Steering:
     Attributes:
         state, concept, surrogate: one row a picture; the concept's own prompts are both.
         empty: one row.
+        implied: the direction starts from the state's own prompt instead of the empty one.
         objective: one of ``math.objectives.TARGETS``.
         eta: its strength.
     """
@@ -34,11 +35,12 @@ class Steering:
     empty: Conditioning
     objective: str
     eta: float
+    implied: bool = False
 
     def __getitem__(self, index: Tensor) -> Steering:
         """The rows at ``index``."""
         rows = (self.state[index], self.concept[index], self.surrogate[index])
-        return Steering(*rows, self.empty, self.objective, self.eta)
+        return Steering(*rows, self.empty, self.objective, self.eta, self.implied)
 
 
 @torch.no_grad()
@@ -82,9 +84,12 @@ def _target(
     guidance: float,
 ) -> Tensor:
     """What the objective wants at ``states``, whose own prompts' outputs are ``own``."""
-    n = len(states)
-    prompts = Conditioning.cat([steering.concept, steering.empty[[0] * n], steering.surrogate])
-    outputs = denoiser.predict(torch.cat([states] * 3), timestep, prompts, guidance)
-    whole = torch.ones(n, device=states.device, dtype=states.dtype)
-    placed = displaced(own, Outputs(*outputs.chunk(3)), whole)
-    return TARGETS[steering.objective](*placed, steering.eta)
+    parts = [steering.concept, steering.surrogate]
+    if not steering.implied:
+        parts.append(steering.empty[[0] * len(states)])
+    asked = torch.cat([states] * len(parts))
+    e_p, e_s, *rest = denoiser.predict(asked, timestep, Conditioning.cat(parts), guidance).chunk(
+        len(parts)
+    )
+    outputs = Outputs(e_p, own if steering.implied else rest[0], e_s)
+    return TARGETS[steering.objective](*outputs, steering.eta)

@@ -68,7 +68,8 @@ def resolve(
     steered = None
     if spec.finetune is not None:
         steered = steered_prompts(found.concepts, spec.finetune.state_prompts)
-        denoiser.check_length(steered.named)
+        denoiser.check_length(steered.concept)
+        denoiser.check_length(steered.surrogate)
     return ResolvedRequest(spec, found.concepts, found.retain, found.captions, steered)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -51,6 +50,10 @@ class Oracle:
         settings: objective, η, and the sampler's.
         seed: of the pictures.
         count: of the pictures.
+
+    Attributes:
+        prompts: of the pictures.
+        scale: evidence where the concept is surely absent, and where it is surely shown.
     """
 
     def __init__(
@@ -63,16 +66,23 @@ class Oracle:
     ) -> None:
         self.denoiser, self.settings, self.seed = denoiser, settings, seed
         self.seeds = trajectory_seeds(seed, count, SEED_OFFSET)
-        row = torch.arange(count) % len(prompts.state)
-        state, concept, surrogate, named = (
+        rows = len(prompts.state)
+        row = torch.arange(count) * max(1, rows // count) % rows  # spread over all of them
+        state, concept, surrogate = (
             denoiser.encode(asked)[row]
-            for asked in (prompts.state, prompts.concept, prompts.surrogate, prompts.named)
+            for asked in (prompts.state, prompts.concept, prompts.surrogate)
         )
-        empty = denoiser.unconditional()
         self.steering = Steering(
-            state, concept, surrogate, empty, settings.objective_name, settings.eta
+            state,
+            concept,
+            surrogate,
+            denoiser.unconditional(),
+            settings.objective_name,
+            settings.strength,
+            prompts.implied,
         )
-        self.named = named
+        self.prompts = tuple(prompts.state[i] for i in row.tolist())
+        self.named = concept
         # What accounts for a picture without the concept: the scene, or the same wording with the
         # surrogate. The empty prompt would lose by the wording alone.
         self.unnamed = state if prompts.implied else surrogate
@@ -135,33 +145,35 @@ class Oracle:
 
 
 def presence(
-    oracle: Oracle,
-    clean: Tensor,
-    named: Conditioning,
-    state: Conditioning,
-    prompts: Sequence[str],
-) -> Tensor:
-    """How much of each picture is the concept, (n,) from 0 to 1, by the model's own evidence.
+    oracle: Oracle, clean: Tensor, scene: Tensor, prompts: SteeredPrompts
+) -> tuple[Tensor, Tensor]:
+    """How much of each picture is a concept, by the model's own evidence, and which concept.
 
     Args:
         oracle: whose scale is used.
         clean: (n, …) final states of trajectories.
-        named, state: their prompts with the concept named and without, one row each.
-        prompts: of the states, for the log.
+        scene: (n,) the state prompt of each, as an index into ``prompts.scenes``.
+
+    Returns:
+        (n,) from 0 to 1, and (n,) the row of ``prompts`` whose concept is the most present.
     """
-    if not oracle.scale.tells:
+    denoiser = oracle.denoiser
+    named, state = denoiser.encode(prompts.concept), denoiser.encode(prompts.state)
+    count = len(prompts.state) // len(prompts.scenes)
+    found = []
+    for i in range(count):
+        row = scene * count + i
+        told = oracle.settings.guidance_scale
+        both = named[row], state[row]
+        found.append(evidence(denoiser, clean, *both, seed=oracle.seed, guidance=told))
+    most, which = torch.stack(found).max(0)
+    if oracle.scale.tells:
+        shares = oracle.scale.share(most)
+    else:
+        shares = torch.ones(len(clean))
         log.warning(
             "the model does not tell pictures with the concept from those without it under %s; "
             "all their states are steered",
-            ", ".join(map(repr, prompts)),
+            ", ".join(map(repr, prompts.scenes)),
         )
-        return torch.ones(len(clean))
-    found = evidence(
-        oracle.denoiser,
-        clean,
-        named,
-        state,
-        seed=oracle.seed,
-        guidance=oracle.settings.guidance_scale,
-    )
-    return oracle.scale.share(found)
+    return shares, scene * count + which
