@@ -21,6 +21,8 @@ from diffusers import (
     FlowMatchEulerDiscreteScheduler,
     Flux2Pipeline,
     Flux2Transformer2DModel,
+    Kandinsky5T2IPipeline,
+    Kandinsky5Transformer3DModel,
     Lumina2Pipeline,
     Lumina2Transformer2DModel,
     PixArtSigmaPipeline,
@@ -48,8 +50,8 @@ from trace_erasure.testing import (
     tiny_stable_diffusion,
 )
 from trace_erasure.testing.pipelines import HEADS
-from trace_erasure.testing.text_encoders import t5_encoder
-from trace_erasure.testing.tokenizers import t5_tokenizer
+from trace_erasure.testing.text_encoders import clip_encoder, t5_encoder
+from trace_erasure.testing.tokenizers import clip_tokenizer, t5_tokenizer
 
 POSITIONS = 48
 SHIFTED = {**VAE, "shift_factor": 0.06}
@@ -323,6 +325,35 @@ def wan(width: int = 32, positions: int = POSITIONS) -> Any:
     return pipe
 
 
+def kandinsky_5(width: int = 32, positions: int = POSITIONS) -> Any:
+    template = "<|im_start|>Describe:<|im_end|>\n<|im_start|>{}<|im_end|>"
+    tokenizer = encoders.plain_chat_tokenizer(positions, "Describe:")
+    clip = clip_tokenizer(77)  # as many as the pipeline asks for
+    network = {
+        "in_visual_dim": 4,
+        "out_visual_dim": 4,
+        "in_text_dim": width,
+        "in_text_dim2": width,
+        "time_dim": 32,
+        "model_dim": 32,
+        "ff_dim": 32,
+        "num_text_blocks": 1,
+        "num_visual_blocks": 1,
+        "axes_dims": (4, 6, 6),
+    }
+    parts = {
+        "text_encoder": encoders.qwen25_vl(tokenizer, width),
+        "text_encoder_2": clip_encoder(clip, width),
+        "vae": AutoencoderKL.from_config(VAE),
+        "transformer": encoders.spread(Kandinsky5Transformer3DModel.from_config(network)),
+    }
+    scheduler = FlowMatchEulerDiscreteScheduler(shift=3.0)
+    pipe = assembled(Kandinsky5T2IPipeline, parts, scheduler, tokenizer=tokenizer, tokenizer_2=clip)
+    pipe.resolutions, pipe.vae_scale_factor_spatial = [(16, 16)], 2
+    pipe.prompt_template, pipe.prompt_template_encode_start_idx = template, 4
+    return pipe
+
+
 BUILDERS: dict[str, Callable[..., Any]] = {
     "stable-diffusion": tiny_stable_diffusion,
     "stable-diffusion-xl": tiny_sdxl,
@@ -338,6 +369,7 @@ BUILDERS: dict[str, Callable[..., Any]] = {
     "lumina-2": lumina_2,
     "aura-flow": aura_flow,
     "wan": wan,
+    "kandinsky-5": kandinsky_5,
 }
 """A tiny pipeline for each row of the table, by the family's name."""
 

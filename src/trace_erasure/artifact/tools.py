@@ -48,6 +48,7 @@ TOOLS: Mapping[str, Tool] = {
             **_all(UNETS, "kohya"),
             **_all(("stable-diffusion-3", "flux", "flux-2", "flux-2-dev", "chroma"), "diffusers"),
             **_all(("z-image", "qwen-image", "aura-flow", "pixart-sigma"), "diffusers"),
+            "kandinsky-5": "diffusers",
         },
         "ComfyUI's map of LoRA keys does not name its layers",
     ),

@@ -12,6 +12,7 @@ from trace_erasure.pipeline.families.chroma import CHROMA
 from trace_erasure.pipeline.families.family import Family
 from trace_erasure.pipeline.families.flux import FLUX
 from trace_erasure.pipeline.families.flux2 import FLUX_2, FLUX_2_DEV
+from trace_erasure.pipeline.families.kandinsky5 import KANDINSKY_5
 from trace_erasure.pipeline.families.lumina2 import LUMINA_2
 from trace_erasure.pipeline.families.pixart import PIXART_SIGMA
 from trace_erasure.pipeline.families.qwen_image import QWEN_IMAGE
@@ -37,6 +38,7 @@ FAMILIES: tuple[Family, ...] = (
     LUMINA_2,
     AURA_FLOW,
     WAN,
+    KANDINSKY_5,
 )
 REFUSED = {
     "OmniGenPipeline": "its language model is its image network, so that no layer reads text alone",
@@ -44,6 +46,8 @@ REFUSED = {
     "CogView4Pipeline": "the timesteps of its network are not its noise levels, on which "
     "stage 2 and the measurements rely",
     "HunyuanImagePipeline": "its guidance is a component that looks back on earlier steps",
+    "HiDreamImagePipeline": "each of its blocks reads the prompt from another layer of a language "
+    "model, and one edit covers one kind of embedding",
 }
 """Pipelines that no row can describe, and why."""
 
