@@ -25,6 +25,11 @@ STYLES = frozenset(
 """What pictures are made in. Some name a thing, too; see ``only_a_style``."""
 
 
+def listed_as(kind: str) -> str:
+    """The kind that captions have names of: explicit content is listed among the objects."""
+    return "object" if kind == "explicit" else kind
+
+
 def kind_of(phrase: str) -> str:
     """One of ``KINDS`` for ``phrase``: ``style`` for styles that name nothing else, and painters;
     ``identity`` for two or more words in capitals that the lexicon has not for a thing; else

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -14,17 +13,15 @@ from trace_erasure.concepts.candidates import caption_names
 from trace_erasure.concepts.captions import captions_for
 from trace_erasure.concepts.concept import Concept
 from trace_erasure.concepts.inflections import singular
-from trace_erasure.concepts.kinds import only_a_style
+from trace_erasure.concepts.kinds import listed_as, only_a_style
 from trace_erasure.concepts.lexicon import load_lexicon
+from trace_erasure.concepts.readings import parts_of
 from trace_erasure.concepts.spelling import suggestions
 from trace_erasure.errors import InputError
 from trace_erasure.pipeline.denoiser import Denoiser
 from trace_erasure.utils.words import fold, words_in
 
 log = logging.getLogger("trace_erasure")
-
-BETWEEN = re.compile(r"\s*[,&+/;]\s*|\s+(?:and|or|plus)\s+")
-THINGS = ("object", "explicit")
 
 
 @dataclass(frozen=True)
@@ -87,7 +84,7 @@ def as_meant(denoiser: Denoiser, concept: Concept, known: Vocabulary) -> Concept
 
 def _one(concept: Concept, known: Vocabulary) -> Concept:
     """``foxes`` as ``fox``; not ``swords`` where the captions speak of those alone."""
-    one = singular(concept.phrase) if concept.kind in THINGS else None
+    one = singular(concept.phrase) if listed_as(concept.kind) == "object" else None
     if one is None or (known.knows(concept.phrase) and not known.knows(one)):
         return concept
     log.info("%r is erased as %r, one and many alike", concept.phrase, one)
@@ -97,7 +94,7 @@ def _one(concept: Concept, known: Vocabulary) -> Concept:
 
 def _two_concepts(concept: Concept, known: Vocabulary) -> str | None:
     phrase, lexicon = concept.phrase, load_lexicon
-    parts = BETWEEN.split(phrase)
+    parts = parts_of(phrase)
     if len(parts) < 2 or lexicon().is_noun(phrase):
         return None
     named = frozenset[str]().union(*known.names.values())
@@ -117,7 +114,7 @@ def _two_concepts(concept: Concept, known: Vocabulary) -> str | None:
 
 def _other_kind(concept: Concept, known: Vocabulary) -> str | None:
     phrase, kind = concept.phrase, concept.kind
-    own = "object" if kind == "explicit" else kind
+    own = listed_as(kind)
     elsewhere = [k for k, names in known.names.items() if fold(phrase) in names and k != own]
     if own == "object" and only_a_style(phrase):
         elsewhere.append("style")

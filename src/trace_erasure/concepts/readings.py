@@ -13,12 +13,13 @@ from dataclasses import dataclass
 
 from trace_erasure.concepts.concept import KINDS, Concept
 from trace_erasure.concepts.inflections import singular
+from trace_erasure.concepts.kinds import listed_as
 from trace_erasure.concepts.lexicon import load_lexicon
 from trace_erasure.concepts.spelling import suggestions
 from trace_erasure.utils.words import fold
 
 ARTICLE = re.compile(r"\A(?:an?|the|some|any|my|one) (?=\S)", re.IGNORECASE)
-BETWEEN = re.compile(r"\s*(?:,| and | or | & |\+)\s*", re.IGNORECASE)
+BETWEEN = re.compile(r"\s*[,&+/;]\s*|\s+(?:and|or|plus)\s+", re.IGNORECASE)
 ADVICE = {
     "kind": "{phrase!r} is known as kind {kind!r} here: --kind {kind}.",
     "plural": "Name the singular: {phrase!r}.",
@@ -43,6 +44,15 @@ class Reading:
     way: str
 
 
+def parts_of(phrase: str) -> list[str]:
+    """What stands between the conjunctions of a phrase, without articles.
+
+    >>> parts_of("a fox and the cat")
+    ['fox', 'cat']
+    """
+    return [ARTICLE.sub("", part, count=1) for part in BETWEEN.split(phrase) if part]
+
+
 def readings(concept: Concept, names: Mapping[str, Collection[str]]) -> tuple[Reading, ...]:
     """Other readings of ``concept``; none where ``names`` have its phrase under its kind.
 
@@ -58,11 +68,11 @@ def readings(concept: Concept, names: Mapping[str, Collection[str]]) -> tuple[Re
     known = _by_folded_name(names)
     phrase = fold(concept.phrase)
     kinds = known.get(phrase, {})
-    if _same(concept.kind) in kinds:
+    if listed_as(concept.kind) in kinds:
         return ()
     if kinds:
         return tuple(Reading(name, kind, "kind") for kind, name in kinds.items())
-    parts = [ARTICLE.sub("", part, count=1) for part in BETWEEN.split(phrase) if part]
+    parts = parts_of(phrase)
     one = singular(phrase)
     for way, texts in (("parts", parts), ("plural", [one] if one else [])):
         changed = [text for text in texts if text != phrase]
@@ -80,7 +90,7 @@ def advice(concept: Concept, surrogate: str, names: Mapping[str, Collection[str]
     >>> advice(Concept("foxx"), "cat", {"object": ["fox", "cat"]})
     ["Did you mean 'fox'?"]
     """
-    own = [fold(name) for name in names.get(_same(concept.kind), ())]
+    own = [fold(name) for name in names.get(listed_as(concept.kind), ())]
     found = readings(concept, names)
     parts = [f"--concept {reading.phrase!r}" for reading in found if reading.way == "parts"]
     said = [f"Several concepts? Name each by itself: {' '.join(parts)}."] if parts else []
@@ -107,14 +117,10 @@ _Known = Mapping[str, Mapping[str, str]]
 
 def _by_folded_name(names: Mapping[str, Collection[str]]) -> _Known:
     found: dict[str, dict[str, str]] = {}
-    for kind in (kind for kind in KINDS if kind == _same(kind)):
+    for kind in (kind for kind in KINDS if kind == listed_as(kind)):
         for name in names.get(kind, ()):
             found.setdefault(fold(name), {}).setdefault(kind, name)
     return found
-
-
-def _same(kind: str) -> str:
-    return "object" if kind == "explicit" else kind
 
 
 def _is_name(folded: str, known: _Known) -> bool:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from trace_erasure.concepts.concept import ResolvedConcept, fill_template
+from trace_erasure.concepts.kinds import listed_as
 from trace_erasure.concepts.lexicon import load_lexicon
 from trace_erasure.utils.words import fold, words_in
 
-THINGS = ("object", "explicit")
 NOUNS = ("apple", "house", "dog", "tree", "book", "cat", "boat", "flower", "bird", "fish")
 """What the words are held with; those in the names themselves are left out."""
 HELD_WITH = 8
@@ -34,7 +34,7 @@ def held_words(phrase: str, surrogate: str) -> tuple[str, ...]:
 def shared_prompts(concept: ResolvedConcept) -> list[str]:
     """Sentences of ``concept`` with its ordinary words beside other nouns, and with the surrogate
     where the two have their last word in common. Empty for most names."""
-    if concept.kind not in THINGS:
+    if listed_as(concept.kind) != "object":
         return []
     named = {word for text in (*concept.phrases, concept.surrogate) for word in words_in(text)}
     nouns = [noun for noun in NOUNS if noun not in named][:HELD_WITH]

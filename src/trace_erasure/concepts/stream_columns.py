@@ -15,7 +15,8 @@ from trace_erasure.concepts.concept import (
     fill_template,
     single_mention_prompts,
 )
-from trace_erasure.concepts.shared_words import THINGS, shared_prompts
+from trace_erasure.concepts.kinds import listed_as
+from trace_erasure.concepts.shared_words import shared_prompts
 from trace_erasure.errors import InputError
 from trace_erasure.pipeline.denoiser import Denoiser
 from trace_erasure.pipeline.families.family import TOKENS
@@ -63,7 +64,7 @@ def stream_columns(
         InputError: the encoders read concept and surrogate alike, or a prompt does not fit.
     """
     wordings = concept.wordings(templates)
-    held = concept.only_with is None and concept.kind in THINGS and not exact
+    held = concept.only_with is None and listed_as(concept.kind) == "object" and not exact
     columns = concept_columns(denoiser, wordings, concept.surrogate, stream, held)
     moved = columns.moved
     kept = columns.concept[:, :0]

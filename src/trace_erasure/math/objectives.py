@@ -81,37 +81,19 @@ def margin(
     return (mean_square(e - e_s) - mean_square(e - e_p) + eta * gap).clamp(min=0)
 
 
-def anchor(
-    e: Float[Tensor, " n *shape"],
-    e_p: Float[Tensor, " n *shape"],
-    e_0: Float[Tensor, " n *shape"],
-    e_s: Float[Tensor, " n *shape"],
-    eta: float,
-) -> Float[Tensor, " n"]:
-    """‖e − [e_p + η (e_s − e_p)]‖²: the surrogate's prediction at η = 1, bounded."""
-    return mean_square(e - anchor_target(e_p, e_0, e_s, eta))
+def distance_to(target: Target) -> Objective:
+    """‖e − target‖², the objective whose target is ``target``."""
+
+    def objective(e: Tensor, e_p: Tensor, e_0: Tensor, e_s: Tensor, eta: float) -> Tensor:
+        return mean_square(e - target(e_p, e_0, e_s, eta))
+
+    objective.__doc__ = target.__doc__
+    return objective
 
 
-def reverse_cfg(
-    e: Float[Tensor, " n *shape"],
-    e_p: Float[Tensor, " n *shape"],
-    e_0: Float[Tensor, " n *shape"],
-    e_s: Float[Tensor, " n *shape"],
-    eta: float,
-) -> Float[Tensor, " n"]:
-    """‖e − [e_0 − η (e_p − e_0)]‖²: guidance reversed (ESD, arXiv 2303.07345)."""
-    return mean_square(e - reverse_cfg_target(e_p, e_0, e_s, eta))
-
-
-def without_guidance(
-    e: Float[Tensor, " n *shape"],
-    e_p: Float[Tensor, " n *shape"],
-    e_0: Float[Tensor, " n *shape"],
-    e_s: Float[Tensor, " n *shape"],
-    eta: float,
-) -> Float[Tensor, " n"]:
-    """‖e − [e_p − η (e_p − e_0)]‖²: the concept's guidance taken off."""
-    return mean_square(e - without_guidance_target(e_p, e_0, e_s, eta))
+anchor = distance_to(anchor_target)
+reverse_cfg = distance_to(reverse_cfg_target)
+without_guidance = distance_to(without_guidance_target)
 
 
 class Outputs(NamedTuple):
