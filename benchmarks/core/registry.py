@@ -54,6 +54,11 @@ BENCHMARKS = {
     "compare": Benchmark("comparison.table", "TRACE beside the methods that others published"),
     "ablation": Benchmark("comparison.ablation", "TRACE with one of its parts changed"),
     "scenes": Benchmark("scenes.gate", "TRACE's stages where no word names the concept"),
+    "scenes-oracle": Benchmark(
+        "scenes.oracle",
+        "perfect steering where no word names the concept",
+        ("model", "device", "out"),
+    ),
     "many": Benchmark("merging.many", "one to fifty concepts erased at once"),
     "many-switch": Benchmark(
         "merging.switch", "25 concepts merged, one more, one less", MODEL_AND_WORK
