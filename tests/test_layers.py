@@ -35,6 +35,7 @@ LAYERS = (
     ("takedown",),
     ("demo",),
     ("testing",),
+    ("studio",),
     ("cli",),
     ("__main__",),
 )

@@ -10,6 +10,11 @@ import torch
 
 from trace_erasure import Erasure
 from trace_erasure.artifact.hub import CARD, WEIGHTS
+from trace_erasure.artifact.model_card import CardNotes
+from trace_erasure.attacks.budget import Budget
+from trace_erasure.attacks.outcomes import Outcome
+from trace_erasure.attacks.registry import ATTACKS
+from trace_erasure.attacks.results import attack_protocol, empty_row, rows_of, tried
 from trace_erasure.errors import InputError
 from trace_erasure.testing import tiny_erasure, tiny_stable_diffusion
 
@@ -41,6 +46,25 @@ def test_the_card_says_base_concepts_and_figures(tmp_path, made):
     text = (made[1].save_pretrained(tmp_path) / CARD).read_text("utf-8")
     for said in ("library_name: diffusers", "fox", "dog", "StableDiffusionPipeline", "residual"):
         assert said in text
+
+
+def test_the_card_says_the_verdict_the_attacks_and_the_licence(tmp_path, made):
+    text = (made[1].save_pretrained(tmp_path / "bare") / CARD).read_text("utf-8")
+    assert f"Verdict: {made[1].verdict.word}" in text
+    assert "None was run that this card knows of" in text and "## Licence\n\nNot stated" in text
+    notes = CardNotes("user/base", "openrail++", {"typo": 0.25, "p4d": None})
+    text = (made[1].save_pretrained(tmp_path / "noted", notes) / CARD).read_text("utf-8")
+    front = text.split("---")[1]
+    assert 'base_model: "user/base"' in front and 'license: "openrail++"' in front
+    assert "| typo | 25% |" in text and "Not run: p4d." in text and "openrail++. The" in text
+
+
+def test_a_card_names_every_attack_run_or_not():
+    like = empty_row("m", "j", attack_protocol("typo", Budget(), [], 2, 1.0, "float32"))
+    rows = rows_of({"fox": [Outcome("typo", "erased", "fox", "a", 0, False, 1, 1, "b", {})]},
+                   "erased", like)  # fmt: skip
+    found = tried(rows, "erased")
+    assert found["typo"] == 1.0 and found["p4d"] is None and list(found) == list(ATTACKS)
 
 
 def test_a_card_holds_no_markup_of_others(tmp_path, made):

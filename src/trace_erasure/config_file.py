@@ -235,8 +235,14 @@ def _nearest(word: str, known: Iterable[str]) -> str:
 
 def to_yaml(run: RunConfig) -> str:
     """The run with every setting written out; ``parse_config`` gives back the same run."""
+    data = to_data(run)
+    return yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=sys.maxsize)
+
+
+def to_data(run: RunConfig) -> dict[str, Any]:
+    """What ``to_yaml`` writes, as plain data."""
     spec = run.erase
-    data = {
+    return {
         "model": run.model,
         "concepts": [_plain(concept) for concept in spec.concepts],
         "captions": run.captions,
@@ -245,7 +251,6 @@ def to_yaml(run: RunConfig) -> str:
         "seed": spec.seed,
         **{key: getattr(spec, key) for key in TEXTS},
     }
-    return yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=sys.maxsize)
 
 
 class _Dumper(yaml.SafeDumper):

@@ -18,6 +18,7 @@ from pydantic import ValidationError
 
 from trace_erasure.artifact import hub, storage
 from trace_erasure.artifact.merge_statistics import MergeStatistics
+from trace_erasure.artifact.model_card import NO_NOTES, CardNotes
 from trace_erasure.artifact.provenance import invalid
 from trace_erasure.artifact.record import RECORD, Record
 from trace_erasure.artifact.verdict import ErasureVerdict
@@ -306,10 +307,11 @@ class Erasure:
         """
         return cls(**storage.read(Path(path)))
 
-    def save_pretrained(self, folder: str | os.PathLike[str]) -> Path:
+    def save_pretrained(self, folder: str | os.PathLike[str], notes: CardNotes = NO_NOTES) -> Path:
         """Writes ``pytorch_lora_weights.safetensors`` and a model card into ``folder``.
 
         The folder is made where it is missing; ``pipe.load_lora_weights(folder)`` finds the file.
+        ``notes`` are for the card: the base's name, the licence, the attacks that were run.
         Returns the folder. Raises ``InputError`` as ``save`` does.
 
         Example:
@@ -320,7 +322,7 @@ class Erasure:
             ...     sorted(os.listdir(erasure.save_pretrained(folder)))
             ['README.md', 'pytorch_lora_weights.safetensors']
         """
-        return hub.save_pretrained(self, Path(folder))
+        return hub.save_pretrained(self, Path(folder), notes)
 
     @classmethod
     def from_pretrained(
@@ -364,13 +366,16 @@ class Erasure:
         revision: str | None = None,
         commit_message: str = "Upload an erasure",
         token: str | bool | None = None,
+        notes: CardNotes = NO_NOTES,
     ) -> str:
         """Uploads what ``save_pretrained`` writes to ``repo_id``, made where it is missing.
 
         Returns the address of the commit. Raises ``InputError`` where the hub cannot be reached or
         refuses.
         """
-        return hub.push(self, repo_id, revision, commit_message, private=private, token=token)
+        return hub.push(
+            self, repo_id, revision, commit_message, private=private, token=token, notes=notes
+        )
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from trace_erasure.artifact.model_card import model_card
+from trace_erasure.artifact.model_card import NO_NOTES, CardNotes, model_card
 from trace_erasure.errors import InputError
 from trace_erasure.utils.atomic import atomic
 
@@ -19,7 +19,7 @@ WEIGHTS = "pytorch_lora_weights.safetensors"
 CARD = "README.md"
 
 
-def save_pretrained(erasure: Erasure, folder: Path) -> Path:
+def save_pretrained(erasure: Erasure, folder: Path, notes: CardNotes = NO_NOTES) -> Path:
     """See ``Erasure.save_pretrained``."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -29,7 +29,7 @@ def save_pretrained(erasure: Erasure, folder: Path) -> Path:
         ) from error
     erasure.save(folder / WEIGHTS)
     with atomic(folder / CARD) as partial:
-        partial.write_text(model_card(erasure), "utf-8")
+        partial.write_text(model_card(erasure, notes), "utf-8")
     return folder
 
 
@@ -81,6 +81,7 @@ def push(
     *,
     private: bool | None,
     token: str | bool | None,
+    notes: CardNotes = NO_NOTES,
 ) -> str:
     """See ``Erasure.push_to_hub``."""
     from huggingface_hub import HfApi
@@ -89,7 +90,7 @@ def push(
     api = HfApi(token=token)
     try:
         with TemporaryDirectory() as folder:
-            save_pretrained(erasure, Path(folder))
+            save_pretrained(erasure, Path(folder), notes)
             repo_id = api.create_repo(repo_id, private=private, exist_ok=True).repo_id
             done = api.upload_folder(
                 repo_id=repo_id,

@@ -10,7 +10,7 @@ from dataclasses import asdict, replace
 
 from trace_erasure.attacks.budget import Budget
 from trace_erasure.attacks.outcomes import Outcome, Tally, tally
-from trace_erasure.attacks.registry import attack_entry
+from trace_erasure.attacks.registry import ATTACKS, attack_entry
 from trace_erasure.attacks.targets import AttackCase
 from trace_erasure.evaluation import Row, Table
 from trace_erasure.evaluation.report.tables import Number
@@ -94,6 +94,17 @@ def control_row(outcomes: Sequence[Outcome], method: str, like: Row) -> Row:
     """A control: it is there to be zero."""
     found = tally_of(outcomes)
     return rate_row(replace(like, method=method), "success", found.success, found.cases)
+
+
+def tried(rows: Sequence[Row], method: str) -> dict[str, float | None]:
+    """Every attack by its name with the share of cases in which ``method`` shows the concept again;
+    None for those that ``rows`` do not have. It is what a model card says."""
+    found = {
+        row.task.removeprefix("attack/"): row.value
+        for row in rows
+        if (row.method, row.metric, row.concept) == (method, "success", "mean") and row.n
+    }
+    return {name: found.get(name) for name in ATTACKS}
 
 
 def attack_table(rows: Sequence[Row], method: str) -> Table:

@@ -26,6 +26,7 @@ from trace_erasure.cli import (  # noqa: F401
     merge,
     report,
     reproduce,
+    studio,
     takedown,
     takedown_files,
     validate,

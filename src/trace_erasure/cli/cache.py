@@ -17,21 +17,20 @@ def cache(
 ) -> None:
     """Show what is kept on disk between runs, or delete it. Everything there is made again when it
     is needed."""
-    from trace_erasure.cli.printing.console import print_json, print_table
+    from trace_erasure.cli.printing.console import print_result
     from trace_erasure.cli.printing.listings import cached_files
     from trace_erasure.utils.cache import cache_folder, kept
     from trace_erasure.utils.cache import clear as delete
-    from trace_erasure.utils.terminal import printable
 
     found = kept()
     if clear:
         delete(found)
-    if as_json:
-        files = [{"file": str(one.file), "holds": one.name, "bytes": one.size} for one in found]
-        print_json({"folder": str(cache_folder()), "files": files, "cleared": clear})
-        return
+    files = [{"file": str(one.file), "holds": one.name, "bytes": one.size} for one in found]
     done = "Deleted from" if clear else "Kept in"
     megabytes = sum(one.size for one in found) / 1e6
-    typer.echo(printable(f"{done} {cache_folder()}: {len(found)} files, {megabytes:.1f} MB."))
-    if found:
-        print_table(cached_files(found))
+    said = f"{done} {cache_folder()}: {len(found)} files, {megabytes:.1f} MB."
+    print_result(
+        {"folder": str(cache_folder()), "files": files, "cleared": clear},
+        [said, cached_files(found)] if found else [said],
+        as_json,
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
@@ -23,12 +24,13 @@ def capacity(
     variant: options.Variant = None,
     revision: options.Revision = None,
     concept: options.Concepts = None,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Only the table.")] = False,
+    as_json: options.AsJson = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Only the result.")] = False,
 ) -> None:
     """Show, before any work, how many concepts fit together, which collide, what stays inexact."""
     from trace_erasure.artifact.erasure import Erasure
     from trace_erasure.cli.printing.artifacts import about_capacity
-    from trace_erasure.cli.printing.console import print_table
+    from trace_erasure.cli.printing.console import print_result
     from trace_erasure.trace.capacity import capacity as room_for
 
     run = spec_among(what or [])
@@ -40,5 +42,5 @@ def capacity(
         pipe = options.Loading(dtype, device, variant, revision).load(model_of(model, run))
         listed = run.erase.concepts if run else [Erasure.load(text) for text in what or []]
         found = room_for(pipe, listed, captions=captions_of(run))
-    for stream, one in found.items():
-        print_table(about_capacity(stream, one))
+    tables = (about_capacity(stream, one) for stream, one in found.items())
+    print_result({stream: asdict(one) for stream, one in found.items()}, tables, as_json)

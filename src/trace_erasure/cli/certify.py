@@ -35,16 +35,17 @@ def certify(
         bool, typer.Option("--write", help="Write the certificate into the file too.")
     ] = False,
     as_json: options.AsJson = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Only the result.")] = False,
 ) -> None:
     """Show what can be guaranteed of an erasure on a model: exactly, and with confidence."""
     from trace_erasure.artifact.erasure import Erasure
-    from trace_erasure.cli.printing.console import print_json, print_tables
+    from trace_erasure.cli.printing.console import print_result
     from trace_erasure.cli.printing.guarantees import about_guarantee
     from trace_erasure.guarantees.certify import certified
     from trace_erasure.guarantees.certify import certify as certify_erasure
 
     erasure = Erasure.load(file)
-    with narration(quiet=False):
+    with narration(quiet):
         found = certify_erasure(
             options.Loading(dtype, device, variant, revision).load(model),
             erasure,
@@ -56,7 +57,4 @@ def certify(
         )
     if write:
         certified(erasure, found).save(file)
-    if as_json:
-        print_json(found.to_dict())
-        return
-    print_tables(about_guarantee(found))
+    print_result(found.to_dict(), about_guarantee(found), as_json)

@@ -25,12 +25,13 @@ class Form(StrEnum):
 def compare(
     runs: options.Runs,
     form: Annotated[Form, typer.Option("--format", help="How to print.")] = Form.table,
+    as_json: options.AsJson = False,
 ) -> None:
     """Print all methods of one or several evaluations side by side, controls included.
 
     Figures that were measured differently are refused; the message names what differs.
     """
-    show(runs, form)
+    show(runs, Form.json if as_json else form)
 
 
 def show(runs: Sequence[Path], form: Form) -> None:

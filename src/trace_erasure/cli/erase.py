@@ -78,6 +78,7 @@ def erase(
         typer.Option("--dry-run", help="Show what would be done, and its verdict; write nothing."),
     ] = False,
     force: options.Force = False,
+    as_json: options.AsJson = False,
     quiet: options.Quiet = False,
 ) -> None:
     """Erase concepts and write one small LoRA file.
@@ -85,8 +86,8 @@ def erase(
     Give a spec file, or concepts with --concept, or a --pack. The other options override the spec.
     Exit code 3: the verdict is failed, and nothing was written.
     """
-    from trace_erasure.cli.printing.artifacts import about_erasure, about_pack
-    from trace_erasure.cli.printing.console import print_table
+    from trace_erasure.cli.printing.artifacts import about_erasure, about_pack, made_data
+    from trace_erasure.cli.printing.console import print_result
 
     words = Words(concept, surrogate, kind, synonym, description, retain)
     listed = None if pack is None else load_pack(pack)
@@ -105,19 +106,16 @@ def erase(
     with narration(quiet):
         pipe = options.Loading(dtype, device, variant, revision).load(asked.model)
         if dry_run:
-            show_plan(pipe, asked, ordinary)
+            show_plan(pipe, asked, ordinary, as_json)
             return
         with output_folder(out):
             if listed is not None:
                 record, file = erase_pack_to(out, pipe, listed, asked, ordinary, force)
             else:
                 record, file = _erase_to(out, pipe, asked, ordinary, force)
-    if quiet:
-        return
-    if listed is not None:
-        print_table(about_pack(record, file, time.perf_counter() - started))
-    else:
-        print_table(about_erasure(record, file, time.perf_counter() - started))
+    seconds = time.perf_counter() - started
+    about = about_erasure if listed is None else about_pack
+    print_result(made_data(record, file, seconds), [about(record, file, seconds)], as_json, quiet)
 
 
 def _with_options(

@@ -67,6 +67,7 @@ def evaluate(
     ] = None,
     tasks_dir: options.TasksDir = None,
     out: Annotated[Path, typer.Option(help="Folder for everything.")] = Path("evaluation"),
+    as_json: options.AsJson = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress and no table.")] = False,
 ) -> None:
     """Draw a task's pictures, classify them with judges, and keep every verdict.
@@ -110,7 +111,9 @@ def evaluate(
         )
         for part, judges, planned in work:
             complete &= run_measurements(run, pipe, part, judges, planned, **how) is not None
-    if not quiet:
+    if as_json and complete:
+        show([out], Form.json)
+    elif not quiet:
         _show_result(out, share, complete)
 
 

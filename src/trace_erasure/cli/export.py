@@ -46,6 +46,7 @@ def export(
     out: Annotated[
         Path | None, typer.Option(help="File or folder to write. Default: beside FILE.")
     ] = None,
+    as_json: options.AsJson = False,
     quiet: options.Quiet = False,
 ) -> None:
     """Write an erasure in the names that another tool reads, or merged into a checkpoint."""
@@ -53,6 +54,7 @@ def export(
     from trace_erasure.artifact.merged_file import write_merged
     from trace_erasure.artifact.storage import with_suffix
     from trace_erasure.artifact.tools import export_lora
+    from trace_erasure.cli.printing.console import print_result
     from trace_erasure.pipeline.loading import load_pipeline
 
     if (reader in MERGED) != (model is not None):
@@ -73,4 +75,4 @@ def export(
             write_merged(erasure.delta, erasure.family, Path(model), target)
         else:
             erasure.fuse(load_pipeline(model)).save_pretrained(target)
-    typer.echo(target)
+    print_result({"file": str(target), "for": reader.value}, [str(target)], as_json)

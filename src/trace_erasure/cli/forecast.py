@@ -40,6 +40,7 @@ def forecast(
         Path, typer.Option(help="With --oracle: a PNG with a row of pictures a window.")
     ] = Path("oracle.png"),
     as_json: options.AsJson = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Only the result.")] = False,
 ) -> None:
     """Predict what an erasure would do to other names, before anything is erased or drawn.
 
@@ -53,7 +54,7 @@ def forecast(
     wanted = Concept(concept, surrogate, kind or AUTO)
     if state_prompt and not oracle:
         raise InputError("--state-prompt is for perfect steering. Add --oracle.")
-    with narration(quiet=False):
+    with narration(quiet):
         pipe = options.Loading(dtype, device, variant, revision).load(model)
         if oracle:
             _show_oracle(pipe, wanted, tuple(state_prompt or ()), out, as_json)

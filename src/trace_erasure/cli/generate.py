@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from trace_erasure.cli import options
-from trace_erasure.cli.app import app, output_folder
+from trace_erasure.cli.app import app, narration, output_folder
 from trace_erasure.errors import InputError
 
 
@@ -29,9 +29,12 @@ def generate(
     steps: options.Steps = 20,
     guidance_scale: options.GuidanceScale = 3.5,
     out: Annotated[Path, typer.Option(help="Folder for the PNG files.")] = Path("out"),
+    as_json: options.AsJson = False,
+    quiet: options.Quiet = False,
 ) -> None:
     """Draw pictures, with an erasure or without: the same seeds show the difference."""
     from trace_erasure.artifact.erasure import Erasure
+    from trace_erasure.cli.printing.console import print_result
     from trace_erasure.config_file import hyphenated
     from trace_erasure.pipeline.generate import generate as draw
     from trace_erasure.pipeline.sampling import Sampling
@@ -47,7 +50,8 @@ def generate(
     if removal is not None:
         removal.attach(pipe, 1.0 if strength is None else strength)
     wanted = [(i, text, seed + k) for i, text in enumerate(prompt, 1) for k in range(count)]
-    with output_folder(out):
+    made: list[dict[str, Any]] = []
+    with narration(quiet), output_folder(out):
         images = draw(
             pipe,
             [text for _, text, _ in wanted],
@@ -59,4 +63,5 @@ def generate(
             file = out / f"{i:02}-{hyphenated(text) or 'prompt'}-seed{number}.png"
             with atomic(file) as partial:
                 image.save(partial, format="PNG")
-            typer.echo(file)
+            made.append({"file": str(file), "prompt": text, "seed": number})
+    print_result(made, [one["file"] for one in made], as_json, quiet)

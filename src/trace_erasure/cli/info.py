@@ -14,10 +14,8 @@ def info(
     """Show what a file erases, from which model, and how it was made. Reads the header only."""
     from trace_erasure.artifact.header import read_header
     from trace_erasure.cli.printing.artifacts import about_header
-    from trace_erasure.cli.printing.console import print_json, print_table
+    from trace_erasure.cli.printing.console import print_result
 
     header = read_header(file)
-    if as_json:
-        print_json(dict(sorted(header.to_dict().items())))
-        return
-    print_table(about_header(file, header))
+    data = dict(sorted(header.to_dict().items()))
+    print_result(data, [about_header(file, header)], as_json)

@@ -29,12 +29,12 @@ class Listing(StrEnum):
 def ls(
     what: Annotated[Listing, typer.Argument(help="What to list.")],
     tasks_dir: options.TasksDir = None,
+    as_json: options.AsJson = False,
 ) -> None:
     """List what there is to choose from."""
     from trace_erasure.cli.printing import listings
-    from trace_erasure.cli.printing.console import print_table
+    from trace_erasure.cli.printing.console import print_result, table_data
 
-    if what is Listing.tasks:
-        print_table(listings.tasks(tasks_folder(tasks_dir)))
-        return
-    print_table(getattr(listings, what.value)())
+    folder = (tasks_folder(tasks_dir),) if what is Listing.tasks else ()
+    table = getattr(listings, what.value)(*folder)
+    print_result(table_data(table), [table], as_json)

@@ -45,14 +45,15 @@ def merge(
         bool, typer.Option("--dense", help="Write a whole pipeline with changed weights.")
     ] = False,
     force: options.Force = False,
+    as_json: options.AsJson = False,
     quiet: options.Quiet = False,
 ) -> None:
     """Put erasures together: solved jointly, nothing trained again, one LoRA file.
 
     To add or remove a concept, merge the new list. Broken off, the same command goes on.
     """
-    from trace_erasure.cli.printing.artifacts import about_merged
-    from trace_erasure.cli.printing.console import print_table
+    from trace_erasure.cli.printing.artifacts import about_merged, made_data
+    from trace_erasure.cli.printing.console import print_result
     from trace_erasure.trace.erase_each import erase_each
     from trace_erasure.utils.sharding import parse_shard
 
@@ -67,12 +68,14 @@ def merge(
         if run is not None:
             files = erase_each(pipe, run.erase, out / "parts", shard=share)
             if shard is not None:
-                typer.echo("\n".join(map(str, files)))
+                made = [str(file) for file in files]
+                print_result({"files": made}, made, as_json)
                 return
             parts = [(file, 1.0) for file in files]
         record, file = _merge_to(out, pipe, parts, strength, rank, dense, force)
-    if not quiet:
-        print_table(about_merged(record, file, time.perf_counter() - started))
+    seconds = time.perf_counter() - started
+    table = about_merged(record, file, seconds)
+    print_result(made_data(record, file, seconds), [table], as_json, quiet)
 
 
 def _merge_to(

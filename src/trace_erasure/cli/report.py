@@ -18,12 +18,14 @@ def report(
         Path | None, typer.Option(help="Folder for the report. Default: `report` in the first.")
     ] = None,
     title: Annotated[str, typer.Option(help="Of the page.")] = "Evaluation",
+    as_json: options.AsJson = False,
 ) -> None:
     """Make one self-contained page of an evaluation, with the same as JSON and Markdown."""
+    from trace_erasure.cli.printing.console import print_result
     from trace_erasure.evaluation import report_of
 
     whole = report_of(runs, title)
     where = out or runs[0] / "report"
     with output_folder(where):
-        for file in whole.write(where):
-            typer.echo(file)
+        files = [str(file) for file in whole.write(where)]
+    print_result({"files": files}, files, as_json)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -38,6 +39,7 @@ def reproduce(
         bool, typer.Option("--check", help="Only say what is needed, what is missing and the cost.")
     ] = False,
     out: Annotated[Path, typer.Option(help="Folder for everything.")] = Path("reproduction"),
+    as_json: options.AsJson = False,
     quiet: options.Quiet = False,
 ) -> None:
     """Erase, draw, judge and compare as a published evaluation does.
@@ -46,7 +48,7 @@ def reproduce(
     command goes on. The page in --out has the published figures beside the measured ones.
     """
     from trace_erasure.baselines.registry import method as method_named
-    from trace_erasure.cli.printing.console import print_table
+    from trace_erasure.cli.printing.console import print_json, print_result, print_table
     from trace_erasure.cli.printing.reproduce import cost_of, needs_table
     from trace_erasure.errors import InputError
     from trace_erasure.reproduce.checks import PROTOCOLS, findings, prepare
@@ -61,18 +63,21 @@ def reproduce(
     methods = {name: method_named(name) for name in method or ["trace"]}
     if check:
         found = findings(wanted, paths, prompts)
-        print_table(needs_table(wanted, found))
+        if as_json:
+            print_json({"model": wanted.model, "needs": [asdict(one) for one in found]})
+        else:
+            print_table(needs_table(wanted, found))
         if any(one.problem for one in found):
             raise typer.Exit(BAD_INPUT)
     task, judges = prepare(wanted, protocol, paths, prompts, concept)
     task = task.subset(per_group=per_group)
     if check:
-        typer.echo(cost_of(task, len(methods)))
+        if not as_json:
+            typer.echo(cost_of(task, len(methods)))
         return
     pipe = options.Loading(dtype, device, variant, revision).load(model)
     with narration(quiet), output_folder(out):
         work = Reproduction(wanted, task, judges, pipe, model, out, seed, batch)
         page = page_of(work, work.run(methods))
-        for file in page.write(out / "report"):
-            if not quiet:
-                typer.echo(file)
+        files = [str(file) for file in page.write(out / "report")]
+    print_result({"files": files}, files, as_json, quiet)

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from trace_erasure.cli import options
 from trace_erasure.cli.app import app
+from trace_erasure.cli.printing.console import print_result
 from trace_erasure.concepts.concept import KINDS, Concept
 from trace_erasure.config import HARDENING
 from trace_erasure.errors import InputError
-from trace_erasure.utils.terminal import printable
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 takedown = typer.Typer(no_args_is_help=True, rich_markup_mode="rich")
 app.add_typer(
@@ -40,13 +43,15 @@ def init(
     seed: Annotated[int, typer.Option(help="Of every random choice.")] = 0,
     by: By = None,
     at: At = None,
+    as_json: options.AsJson = False,
 ) -> None:
     """Start an empty ledger. How erasures are made is settled here, once for all of them."""
     from trace_erasure.takedown.ledger import Ledger
     from trace_erasure.takedown.settings import Settings
 
     made = Ledger.create(ledger, Settings(finetune, hardening, seed), by, at)
-    typer.echo(f"{made.path}: an empty ledger. Its files will lie in {made.files}.")
+    said = f"{made.path}: an empty ledger. Its files will lie in {made.files}."
+    print_result({"ledger": str(made.path), "files": str(made.files)}, [said], as_json)
 
 
 @takedown.command()
@@ -68,6 +73,7 @@ def add(
     ledger: LedgerFile = DEFAULT,
     by: By = None,
     at: At = None,
+    as_json: options.AsJson = False,
 ) -> None:
     """Add a request, or all of a list. A bad line is named, and nothing is added then."""
     from trace_erasure.takedown.changes import NewRequest
@@ -94,9 +100,15 @@ def add(
         )
         asked = [NewRequest((made,), reference)]
     numbers = add_to(Ledger(ledger), asked, by, at)
-    for number, request in zip(numbers, asked, strict=True):
-        names = ", ".join(one.name for one in request.concepts)
-        typer.echo(printable(f"request {number}: {names}"))
+    named = [
+        (number, [one.name for one in request.concepts])
+        for number, request in zip(numbers, asked, strict=True)
+    ]
+    print_result(
+        [{"id": number, "concepts": names} for number, names in named],
+        [f"request {number}: {', '.join(names)}" for number, names in named],
+        as_json,
+    )
 
 
 @takedown.command()
@@ -106,30 +118,34 @@ def withdraw(
     ledger: LedgerFile = DEFAULT,
     by: By = None,
     at: At = None,
+    as_json: options.AsJson = False,
 ) -> None:
     """Withdraw requests. They stay in the ledger; the next build leaves them out."""
     from trace_erasure.takedown.changes import withdraw as withdraw_from
     from trace_erasure.takedown.ledger import Ledger
 
-    for request in withdraw_from(Ledger(ledger), requests, by, at, reason):
-        names = ", ".join(one.name for one in request.concepts.values())
-        typer.echo(printable(f"request {request.id} is withdrawn: {names}"))
+    named = [
+        (request.id, [one.name for one in request.concepts.values()])
+        for request in withdraw_from(Ledger(ledger), requests, by, at, reason)
+    ]
+    print_result(
+        [{"id": number, "concepts": names} for number, names in named],
+        [f"request {number} is withdrawn: {', '.join(names)}" for number, names in named],
+        as_json,
+    )
 
 
 @takedown.command()
 def status(ledger: LedgerFile = DEFAULT, as_json: options.AsJson = False) -> None:
     """Show every request, and whether each model's LoRA file has it."""
-    from trace_erasure.cli.printing.console import print_json, print_table
-    from trace_erasure.cli.printing.takedown import about_models, about_requests, as_data
+    from trace_erasure.cli.printing.takedown import about_models, about_requests
+    from trace_erasure.takedown.data import as_data
     from trace_erasure.takedown.ledger import Ledger
     from trace_erasure.takedown.standing import standings
 
     opened = Ledger(ledger)
     found = standings(opened)
-    if as_json:
-        print_json(as_data(opened, found))
-        return
-    print_table(about_requests(opened, found))
+    tables: list[Table | str] = [about_requests(opened, found)]
     if found.builds:
-        typer.echo()
-        print_table(about_models(opened, found))
+        tables += ["", about_models(opened, found)]
+    print_result(as_data(opened, found), tables, as_json)

@@ -37,6 +37,7 @@ def build(
     ledger: LedgerFile = DEFAULT,
     by: By = None,
     at: At = None,
+    as_json: options.AsJson = False,
     quiet: options.Quiet = False,
 ) -> None:
     """Make the erasures that are missing, merge those that stand, and write a manifest.
@@ -44,22 +45,26 @@ def build(
     Broken off, the same command goes on. After `add` or `withdraw` only what is new is made. The
     exit code is 3 where the file erases a concept whose verdict is failed.
     """
-    from trace_erasure.cli.printing.console import print_table
-    from trace_erasure.cli.printing.takedown import about_built
+    from trace_erasure.cli.printing.console import print_json, print_result
+    from trace_erasure.cli.printing.takedown import about_built, built_data
     from trace_erasure.takedown.builder import build as build_for
     from trace_erasure.takedown.ledger import Ledger
 
     opened = Ledger(ledger)
+    made: list[dict[str, Any]] = []
     failed: list[str] = []
     for name in _names(opened, model, all_bases, revision, variant):
         started = time.perf_counter()
         with narration(quiet):
             pipe = _load(name, dtype, device)
             built = build_for(opened, pipe, name, by=by, at=at)
-        if not quiet:
-            print_table(about_built(opened, built, time.perf_counter() - started))
+        made.append(built_data(opened, built, time.perf_counter() - started))
+        if not as_json:
+            print_result(None, [about_built(opened, built, made[-1]["seconds"])], False, quiet)
         failed += [f"{concept} on {name.model}" for concept in built.failed]
         del pipe  # room for the next one
+    if as_json:
+        print_json(made)
     if failed:
         say(
             f"Merged, but erased too little by the figures: {', '.join(failed)}. `takedown status "
@@ -76,12 +81,14 @@ def verify(
     variant: options.Variant = None,
     revision: options.Revision = None,
     ledger: LedgerFile = DEFAULT,
+    as_json: options.AsJson = False,
     quiet: options.Quiet = False,
 ) -> None:
     """Check every file against the ledger and its manifest; with a model, that model, too.
 
     What is not as the ledger says is named, and the exit code is 1.
     """
+    from trace_erasure.cli.printing.console import print_result
     from trace_erasure.takedown.bases import bases
     from trace_erasure.takedown.ledger import Ledger
     from trace_erasure.takedown.verification import verify as verify_files
@@ -99,13 +106,18 @@ def verify(
         if problem := verify_model(known[name], _load(name, dtype, None)):
             problems.append(problem)
         checked += 1
-    for problem in problems:
+    models = f" and {checked} models" if checked else "; no model was loaded"
+    said = [] if problems else [f"{len(found.files)} files{models}: all as the ledger says."]
+    data = {
+        "files": [str(file) for file in found.files],
+        "models": checked,
+        "problems": [{"what": one.what, "problem": one.problem} for one in problems],
+    }
+    print_result(data, said, as_json, quiet)
+    for problem in () if as_json else problems:
         say(f"{problem.what}: {problem.problem}")
     if problems:
         raise typer.Exit(FAILED)
-    if not quiet:
-        models = f" and {checked} models" if checked else "; no model was loaded"
-        typer.echo(f"{len(found.files)} files{models}: all as the ledger says.")
 
 
 def _names(

@@ -102,6 +102,11 @@ class Lexicon:
         word = fold(phrase)
         return word in self._first or word in self._others
 
+    @property
+    def nouns(self) -> Iterable[str]:
+        """Every noun, in lower case."""
+        return self._first.keys()
+
     def is_noun(self, phrase: str) -> bool:
         return fold(phrase) in self._first
 

@@ -22,7 +22,8 @@ from trace_erasure.concepts.concept import Concept
 from trace_erasure.config import EraseConfig
 from trace_erasure.config_file import slug
 from trace_erasure.demo.contact_sheet import stacked
-from trace_erasure.demo.report import Result, sheet, terminal_table, write
+from trace_erasure.demo.page import write
+from trace_erasure.demo.report import Result, sheet, terminal_table
 from trace_erasure.errors import InputError
 from trace_erasure.evaluation.judges.base import shipped_judges
 from trace_erasure.evaluation.runs.runner import collect_verdicts

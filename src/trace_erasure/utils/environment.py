@@ -13,7 +13,7 @@ from pathlib import Path
 PACKAGE = "trace-erasure"
 NAME = re.compile(r"[A-Za-z0-9._-]+")
 EXTRA = re.compile(r"extra\s*==\s*['\"]([^'\"]+)['\"]")
-DEVELOPMENT = ("dev", "docs", "train")
+DEVELOPMENT = ("dev", "docs", "train", "release")
 """Extras that users have no need of."""
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from rich.table import Table
 
@@ -20,6 +22,27 @@ def about_erasure(record: Record, file: Path, seconds: float) -> Table:
     table.add_row("written", f"{file} and {file.with_suffix('.yaml').name}")
     table.add_row("time", f"{seconds:.1f} s")
     return table
+
+
+def made_data(record: Record, file: Path, seconds: float) -> dict[str, Any]:
+    """What was just made, as JSON holds it; words of sensitive concepts are digests."""
+    verdict = record.verdict
+    return {
+        "file": str(file),
+        "title": record.title,
+        "concepts": [
+            {
+                "concept": one.name,
+                "kind": one.kind,
+                "surrogate": one.surrogate,
+                "along": [] if one.sensitive else [*one.synonyms, *one.descriptions],
+            }
+            for one in record.concepts
+        ],
+        "verdict": None if verdict is None else verdict.model_dump(mode="json"),
+        "certificate": None if record.certificate is None else asdict(record.certificate),
+        "seconds": seconds,
+    }
 
 
 def about_pack(record: Record, file: Path, seconds: float) -> Table:

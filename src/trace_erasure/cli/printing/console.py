@@ -66,6 +66,30 @@ def print_tables(tables: Iterable[Table]) -> None:
         typer.echo()
 
 
+def print_result(
+    data: Any, shown: Iterable[Table | str], as_json: bool, quiet: bool = False
+) -> None:
+    """What a verb has to say: ``data`` as JSON where that was asked for, else ``shown``.
+
+    ``quiet`` leaves out ``shown``, but no JSON, which was asked for.
+    """
+    if as_json:
+        print_json(data)
+        return
+    for part in () if quiet else shown:
+        if isinstance(part, str):
+            typer.echo(printable(part))
+        else:
+            print_table(part)
+
+
+def table_data(table: Table) -> list[dict[str, str]]:
+    """The rows of a table by their columns; a column without a head is called ``about``."""
+    heads = [str(column.header) or "about" for column in table.columns]
+    cells = [[str(cell) for cell in column.cells] for column in table.columns]
+    return [dict(zip(heads, row, strict=True)) for row in zip(*cells, strict=True)]
+
+
 def print_json(data: Any) -> None:
     """Prints JSON in the characters that stdout can encode, control characters escaped."""
     encoding = (getattr(sys.stdout, "encoding", None) or "ascii").lower()

@@ -16,6 +16,7 @@ from html import escape as escape_html
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from PIL import Image
 
@@ -43,6 +44,7 @@ class Plot:
     title: str
     svg: str
     caption: str = ""
+    folded: bool = False
 
 
 @dataclass(frozen=True)
@@ -51,9 +53,24 @@ class Manifest:
 
     entries: Mapping[str, Any]
     title: str = "How this was made"
+    folded: bool = True
 
 
-Section = Text | Table | Grid | Plot | Manifest
+@dataclass(frozen=True)
+class Take:
+    """Files beside the page to take along, and what to do with them.
+
+    Attributes:
+        files: names, relative to the page.
+        uses: where to use them, and the code or command for it.
+    """
+
+    title: str
+    files: tuple[str, ...]
+    uses: tuple[tuple[str, str], ...]
+
+
+Section = Text | Table | Grid | Plot | Manifest | Take
 
 
 def manifest(**entries: Any) -> Manifest:
@@ -93,7 +110,7 @@ def write_report(
     path = Path(where)
     if path.suffix != ".html":
         path = path / "report.html"
-    style = files("trace_erasure.evaluation.report").joinpath("report.css").read_text("utf-8")
+    style = f"{styles('report.css')}{styles('cards.css')}"
     lead = f'<p class="subtitle">{_inline(subtitle)}</p>' if subtitle else ""
     titled = [
         (f"s{i}", section)
@@ -115,6 +132,16 @@ def write_report(
         path.parent.mkdir(parents=True, exist_ok=True)
         partial.write_text(page, "utf-8")
     return path
+
+
+def styles(name: str) -> str:
+    """A style sheet of this folder: ``report.css`` of a page, ``cards.css`` of grids anywhere."""
+    return files("trace_erasure.evaluation.report").joinpath(name).read_text("utf-8")
+
+
+def fragment(section: Section) -> str:
+    """A section as HTML, without its title and caption, for pages of others."""
+    return _html(section)
 
 
 def escape(text: str, quote: bool = True) -> str:
@@ -156,7 +183,7 @@ def _(section: Table) -> str:
     for row in section.rows:
         # Averages close a table; they are set apart.
         total = " class=total" if {"mean", "worst"} & {c for c in row if isinstance(c, str)} else ""
-        cells = "".join(map(_cell, row, section.columns))
+        cells = "".join(map(_cell, row))
         lines.append(f"<tr{total}>{cells}</tr>")
     table = f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(lines)}</tbody></table>"
     return f'<div class="scroll" tabindex="0">{table}</div>'
@@ -172,6 +199,18 @@ def _(section: Grid) -> str:
 @_html.register
 def _(section: Plot) -> str:
     return f'<div class="scroll plot" tabindex="0">{section.svg}</div>'
+
+
+@_html.register
+def _(section: Take) -> str:
+    links = " · ".join(
+        f'<a href="{escape(quote(name))}" download>{escape(name)}</a>' for name in section.files
+    )
+    uses = "".join(
+        f"<dt>{escape(where)}</dt><dd><code>{escape(how)}</code></dd>"
+        for where, how in section.uses
+    )
+    return f'<div class="take"><p>{links}</p><dl>{uses}</dl></div>'
 
 
 @_html.register
@@ -192,13 +231,11 @@ def _value(value: Any) -> str:
     return f"<code>{escape(str(value))}</code>"
 
 
-def _cell(cell: str | Number, column: str) -> str:
-    # On a phone every row is a block of its own, where the column's name stands beside the cell.
-    name = f'data-name="{escape(column, quote=True)}"'
+def _cell(cell: str | Number) -> str:
     if isinstance(cell, Number):
         small = f"<small>{escape(cell.detail)}</small>" if cell.detail else ""
-        return f"<td class=n {name}><span>{escape(cell.text)}{small}</span></td>"
-    return f"<td {name}><span>{escape(cell)}</span></td>"
+        return f"<td class=n><span>{escape(cell.text)}{small}</span></td>"
+    return f"<td><span>{escape(cell)}</span></td>"
 
 
 def _card(card: Card, sensitive: bool) -> str:

@@ -1,0 +1,1 @@
+"""The studio: erasing in the browser. Nothing here imports Gradio until a page is opened."""
