@@ -54,6 +54,9 @@ BENCHMARKS = {
     "compare": Benchmark("comparison.table", "TRACE beside the methods that others published"),
     "ablation": Benchmark("comparison.ablation", "TRACE with one of its parts changed"),
     "scenes": Benchmark("scenes.gate", "TRACE's stages where no word names the concept"),
+    "scenes-pictures": Benchmark(
+        "scenes.pictures", "pictures of scenes, of each method", ("model", "device", "work")
+    ),
     "scenes-oracle": Benchmark(
         "scenes.oracle",
         "perfect steering where no word names the concept",

@@ -23,6 +23,7 @@ from benchmarks.core.models import load_model
 from benchmarks.core.rows import write_rows
 from benchmarks.scenes.gate import TESTED
 from trace_erasure.config import FinetuneConfig
+from trace_erasure.demo.contact_sheet import picture_rows
 from trace_erasure.evaluation import Row, load_task
 from trace_erasure.evaluation.judges import judges_for
 from trace_erasure.evaluation.judges.base import ImageClassifierJudge
@@ -40,6 +41,8 @@ ETAS = {IN_SCENE: FinetuneConfig.for_scenes("a scene").strength, FROM_EMPTY: 1.0
 NOWHERE = 0.0
 LOWEST = 0.7
 """Of the noise levels that are windows."""
+SHOWN = 8
+"""Pictures in a line of ``--picture``."""
 
 
 def add_options(parser: ArgumentParser) -> None:
@@ -81,7 +84,7 @@ def measured(options: Namespace, denoiser: Denoiser, judges: list[Any]) -> Itera
     windows = [NOWHERE, *sorted(level for level in levels if level >= LOWEST)]
     scenes = [load_scenes().implying(name)[0] for name in options.concepts]
     seeds = trajectory_seeds(0, options.images)
-    lines: list[list[Image.Image]] = []
+    lines: list[tuple[str, list[Image.Image]]] = []
     cells = [(d, w) for d in ETAS for w in windows if w != NOWHERE or d == IN_SCENE]
     for direction, window in progress(cells, desc="windows"):
         found: dict[tuple[str, str], list[float]] = {}
@@ -96,7 +99,7 @@ def measured(options: Namespace, denoiser: Denoiser, judges: list[Any]) -> Itera
             )
             pictures = to_pictures(denoiser, states)
             if scene is scenes[0]:
-                lines.append(pictures)
+                lines.append((f"≤ {window:.2f}" if window else "original", pictures[:SHOWN]))
             for judge in judges:
                 for metric, label in (
                     ("acc_implied", f"thing/{scene.implies}"),
@@ -107,17 +110,7 @@ def measured(options: Namespace, denoiser: Denoiser, judges: list[Any]) -> Itera
         for (judge, metric), values in found.items():
             yield row((options.model, f"oracle/{window:.2f}", method), judge, metric, values)
     if options.picture:
-        sheet(lines).save(options.picture)
-
-
-def sheet(lines: list[list[Image.Image]], columns: int = 12) -> Image.Image:
-    """Lines of pictures, one below the other."""
-    side = lines[0][0].width
-    whole = Image.new("RGB", (side * min(columns, len(lines[0])), side * len(lines)), "white")
-    for y, line in enumerate(lines):
-        for x, picture in enumerate(line[:columns]):
-            whole.paste(picture, (x * side, y * side))
-    return whole
+        picture_rows(lines).save(options.picture)
 
 
 def run(options: Namespace) -> None:
