@@ -99,7 +99,7 @@ def measured(options: Namespace, denoiser: Denoiser, judges: list[Any]) -> Itera
             )
             pictures = to_pictures(denoiser, states)
             if scene is scenes[0]:
-                lines.append((f"≤ {window:.2f}" if window else "original", pictures[:SHOWN]))
+                lines.append((f"≤ {window:.3f}" if window else "original", pictures[:SHOWN]))
             for judge in judges:
                 for metric, label in (
                     ("acc_implied", f"thing/{scene.implies}"),
@@ -108,7 +108,7 @@ def measured(options: Namespace, denoiser: Denoiser, judges: list[Any]) -> Itera
                     found.setdefault((judge.id, metric), []).append(shown(judge, pictures, label))
         method = "base" if window == NOWHERE else direction
         for (judge, metric), values in found.items():
-            yield row((options.model, f"oracle/{window:.2f}", method), judge, metric, values)
+            yield row((options.model, f"oracle/{window:.3f}", method), judge, metric, values)
     if options.picture:
         picture_rows(lines).save(options.picture)
 
