@@ -48,7 +48,7 @@ ABLATION: dict[str, Overrides] = {
 """TRACE, which is stage 1 alone, with one part changed; with stage 2 added, and that with one part
 changed; and stage 2 without stage 1, where its windows are seen best. The default has 8 directions,
 24 held, and of ``MODES`` the one that fits the family, which thus repeats it: equality on emoji-sd,
-ridge on emoji-flux. Stage 2 has the late window, rank 4 and ``anchor``."""
+ridge on emoji-flux. Stage 2 has the late window, rank 8 and ``anchor``."""
 
 
 def add_options(parser: ArgumentParser) -> None:

@@ -55,9 +55,9 @@ class FinetuneConfig:
     noise_level_by: str = "profile"
     window: str = "late"
     layers: str = "text"
-    steps: int = 90
+    steps: int = 160
     batch: int = 8
-    rank: int = 4
+    rank: int = 8
     learning_rate: float | None = None
     late: float = 1.0
     early: float = 0.5
@@ -98,16 +98,14 @@ class FinetuneConfig:
 
     @classmethod
     def for_scenes(cls, *state_prompts: str, **settings: Any) -> FinetuneConfig:
-        """Settings for state prompts, which take more training and more that is retained.
+        """Settings for state prompts, which take more weight and more that is retained.
 
         Chosen on four concepts of emoji-scenes that no table reports. ``settings`` replace them.
 
         >>> FinetuneConfig.for_scenes("a chef", steps=90).state_prompts
         ('a chef',)
         """
-        usual: dict[str, Any] = dict(
-            rank=8, steps=160, late=3.0, retain=3.0, retain_trajectories=48
-        )
+        usual: dict[str, Any] = dict(late=3.0, retain=3.0, retain_trajectories=48)
         return cls(**{**usual, **settings, "state_prompts": state_prompts})
 
     @property
