@@ -6,8 +6,10 @@ import sys
 from collections.abc import Sequence
 
 from benchmarks.core.commit import commit
+from benchmarks.core.engine import run_on_engine
 from benchmarks.core.options import parser_of
 from benchmarks.core.registry import BENCHMARKS
+from trace_erasure.engines.registry import LOCAL
 from trace_erasure.errors import InputError
 
 USAGE = "usage: python -m benchmarks NAME [options]    (NAME --help: what it does, its options)"
@@ -32,7 +34,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser_of(name, BENCHMARKS[name]).parse_args(rest)
     commit()  # now: the clone may change while the benchmark runs
     try:
-        BENCHMARKS[name].run(options)
+        if getattr(options, "engine", LOCAL) == LOCAL:
+            BENCHMARKS[name].run(options)
+        else:
+            run_on_engine(name, rest, options)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -42,7 +42,7 @@ def test_an_unknown_name_is_refused_with_all_names(capsys):
 def test_every_benchmark_has_the_common_options_that_it_takes(name, tmp_path):
     one = BENCHMARKS[name]
     given = {"model": "emoji-flux", "device": "cuda", "work": tmp_path, "shard": "1/2"}
-    given["out"] = tmp_path
+    given |= {"out": tmp_path, "engine": "ray"}
     own = [text for key in one.takes for text in (f"--{key}", str(given[key]))]
     found = parser_of(name, one).parse_args(own)
     assert callable(one.run)

@@ -69,7 +69,7 @@ def test_m_is_a_projector_of_low_rank_with_a_positive_margin(x: Instance, k: int
 def test_no_other_feasible_edit_costs_less_on_ordinary_prompts(x: Instance, seed: int) -> None:
     """Any change that leaves the constraints alone makes the expected collateral larger."""
     edit = x.solve()
-    best = edit_metrics.expected_collateral(edit, x.sigma, x.gram)
+    best = edit_metrics.expected_collateral(edit, x.sigma, x.root)
     constraints = torch.cat([x.c, x.s, x.keep], dim=1)
     basis = subspaces.span(constraints)
     generator = torch.Generator().manual_seed(seed)
@@ -79,7 +79,7 @@ def test_no_other_feasible_edit_costs_less_on_ordinary_prompts(x: Instance, seed
     extra = 1e-2 * torch.randn(width, 1, generator=generator, dtype=torch.float64)
     other = algebra.Edit(torch.cat([edit.shift, extra], 1), torch.cat([edit.read, free]), 0.0, 0.0)
     torch.testing.assert_close(other.apply(x.c), x.s, atol=1e-8, rtol=0)
-    assert edit_metrics.expected_collateral(other, x.sigma, x.gram) >= best
+    assert edit_metrics.expected_collateral(other, x.sigma, x.root) >= best
 
 
 @settings(max_examples=30, deadline=None)
@@ -99,7 +99,7 @@ def test_collateral_is_the_relative_change_of_the_stacked_output(x: Instance) ->
     change = stacked @ (edit.matrix() - torch.eye(len(x.sigma))) @ probe
     expected = change.norm(dim=0) / (stacked @ probe).norm(dim=0)
     torch.testing.assert_close(
-        edit_metrics.collateral(edit, probe, x.gram), expected, atol=1e-6, rtol=1e-6
+        edit_metrics.EditOutputs(edit, x.root).collateral(probe), expected, atol=1e-6, rtol=1e-6
     )
 
 
@@ -110,9 +110,9 @@ def test_truncation_reports_the_energy_that_it_discards() -> None:
     edit = x.solve(2)
     assert edit.discarded == pytest.approx(float(energy[2:].sum() / energy.sum()), rel=1e-6)
     assert (
-        edit_metrics.residual(x.solve(), x.c, x.s, x.gram)
+        edit_metrics.residual(x.solve(), x.c, x.s, x.root)
         < 1e-9
-        < edit_metrics.residual(edit, x.c, x.s, x.gram)
+        < edit_metrics.residual(edit, x.c, x.s, x.root)
     )
 
 

@@ -13,7 +13,6 @@ from trace_erasure.concepts.context_templates import caption_templates
 from trace_erasure.concepts.templates import TEMPLATES
 from trace_erasure.config import EraseConfig
 from trace_erasure.pipeline.denoiser import Denoiser
-from trace_erasure.pipeline.families.registry import family_of
 from trace_erasure.pipeline.loading import load_pipeline
 from trace_erasure.testing import tiny_flux, tiny_sd3, tiny_sdxl, tiny_stable_diffusion
 from trace_erasure.trace.erase import erase
@@ -85,10 +84,11 @@ def test_a_compromise_in_context_carries_further_than_an_equality_where_words_se
 @pytest.mark.parametrize("build", [tiny_stable_diffusion, tiny_sdxl, tiny_sd3, tiny_flux])
 def test_a_compromise_is_the_default_where_an_encoder_reads_both_ways(build):
     pipe = build()
+    denoiser = Denoiser(pipe)
 
     def mode(*concepts: Concept, hardening: str = "off", **changes) -> str | None:
         spec = EraseConfig(concepts, ClosedFormConfig(**changes), hardening=hardening)
-        return with_mode(ClosedFormConfig(**changes), spec, family_of(pipe)).mode
+        return with_mode(ClosedFormConfig(**changes), spec, denoiser).mode
 
     fox = Concept("fox", "dog")
     bidirectional = "transformer" in pipe.components  # of these, the two with T5
@@ -97,3 +97,7 @@ def test_a_compromise_is_the_default_where_an_encoder_reads_both_ways(build):
     assert mode(fox, directions=None) == mode(fox, hardening="closed_form") == "equality"
     assert mode(Concept("fox", "dog", only_with="horse")) == mode(fox)
     assert mode(fox, mode="null_space") == "null_space"
+    # And a compromise is left where not one direction each would fit.
+    width = denoiser.embeddings([""])[0].shape[-1]
+    many = [Concept(f"fox {i}", "dog") for i in range(width)]
+    assert mode(*many) == "ridge" and mode(*many, mode="equality") == "equality"

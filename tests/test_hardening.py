@@ -98,8 +98,8 @@ def test_no_edit_beats_the_frontier():
     edits = [algebra.equality(**p, directions=k) for k in (1, 2, 3, 5, None)]
     edits.append(algebra.ridge(p["concept"], p["surrogate"], p["second_moment"]))
     for edit in edits:
-        left = edit_metrics.residual(edit, p["concept"], p["surrogate"], gram_of(p))
-        spent = edit_metrics.expected_collateral(edit, p["second_moment"], gram_of(p))
+        left = edit_metrics.residual(edit, p["concept"], p["surrogate"], p["root"])
+        spent = edit_metrics.expected_collateral(edit, p["second_moment"], p["root"])
         assert best.cost(max(left, 1e-6)) <= spent * (1 + 1e-6)
     costs = [cost for _, cost in best.curve((0.9, 0.5, 0.1, 0.01))]
     assert costs == sorted(costs) and costs[0] > 0
@@ -113,8 +113,8 @@ def test_the_frontier_s_own_edits_are_on_it():
         read = torch.linalg.solve(c @ c.mT + penalty * sigma, c).mT
         edit = algebra.Edit(p["surrogate"] - c, read, 0.0, 0.0)
         found = best.at(penalty)
-        left = edit_metrics.residual(edit, c, p["surrogate"], gram_of(p))
-        spent = edit_metrics.expected_collateral(edit, sigma, gram_of(p))
+        left = edit_metrics.residual(edit, c, p["surrogate"], p["root"])
+        spent = edit_metrics.expected_collateral(edit, sigma, p["root"])
         assert found == pytest.approx((left, spent), rel=1e-6)
 
 

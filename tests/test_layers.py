@@ -19,6 +19,7 @@ LAYERS = (
     ("errors",),
     ("math",),
     ("utils",),
+    ("engines",),
     ("world",),
     ("pipeline",),
     ("concepts",),

@@ -191,8 +191,10 @@ def test_trained_parts_leave_each_other_alone():
 def test_overlap_is_one_for_a_shared_direction_and_none_for_orthogonal_ones():
     eye = torch.eye(6, dtype=torch.float64)
     factor = torch.linalg.cholesky(4 * eye)
-    assert joint_solve.overlap(eye[:, :2], eye[:, 1:3], factor) == pytest.approx(1)
-    assert joint_solve.overlap(eye[:, :2], eye[:, 2:4], factor) == pytest.approx(0)
+    spans = [eye[:, :2], eye[:, 1:3], eye[:, 2:5]]  # of different widths
+    found = joint_solve.overlaps(spans, factor)
+    wanted = torch.tensor([[1.0, 1.0, 0.0], [1.0, 1.0, 1.0], [0.0, 1.0, 1.0]])
+    torch.testing.assert_close(found, wanted.double())
 
 
 # Artifacts on a pipeline ------------------------------------------------------------------

@@ -135,7 +135,7 @@ def test_concepts_count_alike_however_many_sentences_stand_for_them():
     products = []
     for templates in (few, few * 3):
         fox = stream_columns(denoiser, ResolvedConcept("fox", "horse", templates=templates))
-        pairs = stream_statistics(denoiser, fox, [], TOKENS, root).pairs
+        pairs = stream_statistics(denoiser, fox, {}, TOKENS, root).pairs
         products.append(pairs.surrogate @ pairs.concept.mT)
     torch.testing.assert_close(products[0], products[1], atol=1e-10, rtol=1e-8)
 

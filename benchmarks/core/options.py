@@ -40,6 +40,13 @@ def _shard_option(parser: argparse.ArgumentParser, _: Benchmark) -> None:
     parser.add_argument("--shard", type=_shard, default=shard_of(), metavar="I/N", help=what)
 
 
+def _engine(parser: argparse.ArgumentParser, _: Benchmark) -> None:
+    parser.add_argument("--engine", default="local", help="local, ray or slurm (default: local)")
+    parser.add_argument("--workers", type=int, default=1, help="of --engine ray or slurm")
+    what = "NAME=VALUE of the engine; repeatable"
+    parser.add_argument("--engine-option", action="append", default=[], help=what)
+
+
 def _out(parser: argparse.ArgumentParser, _: Benchmark) -> None:
     from benchmarks.core.rows import RESULTS
 
@@ -52,6 +59,7 @@ COMMON: dict[str, Callable[[argparse.ArgumentParser, Benchmark], None]] = {
     "device": _device,
     "work": _work,
     "shard": _shard_option,
+    "engine": _engine,
     "out": _out,
 }
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from types import ModuleType
 
 MODEL_AND_WORK = ("model", "device", "work", "out")
-SHARED = ("model", "device", "work", "shard", "out")
+SHARED = ("model", "device", "work", "shard", "engine", "out")
 
 
 @dataclass(frozen=True)
@@ -69,6 +69,9 @@ BENCHMARKS = {
     "ledger": Benchmark(
         "merging.ledger", "twelve requests one by one, a build after each", MODEL_AND_WORK
     ),
+    "ledger-killed": Benchmark(
+        "merging.ledger_killed", "two processes that add requests and are killed", ("out",)
+    ),
     "many-strength": Benchmark(
         "merging.strength", "five concepts merged, by strength", MODEL_AND_WORK
     ),
@@ -88,6 +91,9 @@ BENCHMARKS = {
     ),
     "scale-closed-form": Benchmark(
         "scale.closed_form", "the closed form at the true sizes of published models", ("out",)
+    ),
+    "scale-many": Benchmark(
+        "scale.many", "one to a thousand concepts at the shapes of SD 1.5, beside UCE", ("out",)
     ),
     "scale-finetune": Benchmark(
         "scale.finetune", "the finetune at the true sizes, on a GPU of 80 GiB", ("out",)

@@ -59,7 +59,7 @@ def case(family: str, name: str, captions: int) -> dict[str, float]:
     else:
         retain = [fill_template(TEMPLATES["object"][2], word) for word in NEAR]
         concept = CONCEPT
-        settings = with_mode(ClosedFormConfig(), EraseConfig((concept,)), denoiser.family)
+        settings = with_mode(ClosedFormConfig(), EraseConfig((concept,)), denoiser)
         if settings.mode == "ridge":
             lent = caption_templates(photo_captions(), concept.kind)
             concept = replace(concept, templates=(*concept.sentences, *lent))

@@ -11,6 +11,10 @@ class NonFiniteError(ArithmeticError):
     """A value stopped being finite. The message names the step and the module or loss term."""
 
 
+class WorkerLostError(RuntimeError):
+    """Workers of an engine died too often. The message says where their logs are."""
+
+
 class FailedErasureWarning(UserWarning):
     """An erasure that its own figures call failed. The message says why and what to do next."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -128,6 +128,14 @@ def outcome_name(attack: str, setting: str) -> str:
     if setting == "random":
         return f"random-{entry.length}{'-prefix' * entry.keeps_prompt}"
     return attack
+
+
+def groups_of(attacks: Sequence[str]) -> dict[str, list[str]]:
+    """``attacks`` by the control that they share, which one process has to draw."""
+    groups: dict[str, list[str]] = {}
+    for name in attacks:
+        groups.setdefault(outcome_name(name, "random"), []).append(name)
+    return groups
 
 
 def run_setting(  # noqa: PLR0913 - one name for each field of the protocol

@@ -16,7 +16,12 @@ import typer
 from typer.core import TyperGroup
 
 from trace_erasure import __version__
-from trace_erasure.errors import FailedErasureWarning, InputError, NonFiniteError
+from trace_erasure.errors import (
+    FailedErasureWarning,
+    InputError,
+    NonFiniteError,
+    WorkerLostError,
+)
 from trace_erasure.utils.terminal import printable
 
 if TYPE_CHECKING:
@@ -38,6 +43,9 @@ class Verbs(TyperGroup):
             raise typer.Exit(BAD_INPUT) from error
         except NonFiniteError as error:
             say(f"{error} Nothing was written. A lower learning rate may help.")
+            raise typer.Exit(FAILED) from error
+        except WorkerLostError as error:
+            say(f"{error} What is done is kept; run the command again.")
             raise typer.Exit(FAILED) from error
         except (OSError, MemoryError) as error:
             if not (reason := _resource_problem(error)):

@@ -10,6 +10,7 @@ import typer
 
 from trace_erasure.cli import options
 from trace_erasure.cli.app import app, narration, output_folder
+from trace_erasure.cli.jobs import AttackJob, Fleet
 from trace_erasure.cli.selection import judges_of, tasks_folder
 from trace_erasure.errors import InputError
 
@@ -57,6 +58,9 @@ def attack(
     tasks_dir: options.TasksDir = None,
     batch: Annotated[int, typer.Option(help="Attempts by text drawn at once.", min=1)] = 8,
     bfloat16: options.Bfloat16 = False,
+    engine: options.Engine = "local",
+    workers: options.Workers = 1,
+    engine_option: options.EngineOption = None,
     out: Annotated[Path, typer.Option(help="Folder for everything.")] = Path("attacks"),
     as_json: options.AsJson = False,
     quiet: options.Quiet = False,
@@ -68,13 +72,15 @@ def attack(
     from trace_erasure.artifact.erasure import Erasure
     from trace_erasure.attacks.attack import attack as run_attacks
     from trace_erasure.attacks.budget import Budget
-    from trace_erasure.attacks.registry import attack_entry
+    from trace_erasure.attacks.registry import ATTACKS, attack_entry
     from trace_erasure.attacks.results import attack_table
-    from trace_erasure.attacks.runner import ERASED
+    from trace_erasure.attacks.runner import ERASED, groups_of
     from trace_erasure.cli.printing.figures import print_figures
     from trace_erasure.evaluation import load_task, to_json_text
     from trace_erasure.evaluation.runs.selection import erasures_by_concept
 
+    fleet = Fleet(engine, workers, engine_option or ())
+    fleet.check(None)
     for name in attack or ():
         attack_entry(name)
     erasure = Erasure.load(file)
@@ -83,11 +89,19 @@ def attack(
     part = whole.subset(list(erasures_by_concept(whole, [erasure], concept)))
     chosen = judges_of(part, model, None if judge is None else [judge], None, weights)[0]
     how: dict[str, Any] = dict(cases=cases, controls=controls, batch=batch, bfloat16=bfloat16)
-    how |= dict(concepts=part.concepts, synonyms=words, judge=chosen, model=model)
+    how |= dict(concepts=part.concepts, synonyms=words)
     how |= dict(budget=Budget(images, gradients, encodings), folder=out)
+    loading = options.Loading(dtype, device, variant, revision)
     with narration(quiet), output_folder(out):
-        pipe = options.Loading(dtype, device, variant, revision).load(model)
-        rows = run_attacks(pipe, erasure, part, attack or (), **how)
+        if fleet.remote:
+            groups = list(groups_of(attack or [*ATTACKS]).values())
+            folders = None if judge is None else [judge]
+            job = AttackJob(
+                model, loading, file, groups, task, tasks_dir, prompts, folders, weights, how
+            )
+            fleet.run(job, out, most=len(groups))
+        pipe = loading.load(model)
+        rows = run_attacks(pipe, erasure, part, attack or (), judge=chosen, model=model, **how)
     if as_json:
         typer.echo(to_json_text(rows))
     elif not quiet:

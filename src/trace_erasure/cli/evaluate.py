@@ -4,22 +4,16 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
 from trace_erasure.cli import options
 from trace_erasure.cli.app import app, narration, output_folder
 from trace_erasure.cli.compare import Form, show
-from trace_erasure.cli.selection import judges_of, tasks_folder
+from trace_erasure.cli.jobs import EvaluationJob, Fleet
 from trace_erasure.errors import InputError
-
-if TYPE_CHECKING:
-    from trace_erasure.artifact.erasure import Erasure
-    from trace_erasure.evaluation import Task
-    from trace_erasure.evaluation.runs.schedule import Measurement
 
 
 @app.command()
@@ -65,6 +59,9 @@ def evaluate(
         str | None,
         typer.Option(help="i/n: this process's share. Default: from torchrun, MPI or SLURM."),
     ] = None,
+    engine: options.Engine = "local",
+    workers: options.Workers = 1,
+    engine_option: options.EngineOption = None,
     tasks_dir: options.TasksDir = None,
     out: Annotated[Path, typer.Option(help="Folder for everything.")] = Path("evaluation"),
     as_json: options.AsJson = False,
@@ -73,63 +70,55 @@ def evaluate(
     """Draw a task's pictures, classify them with judges, and keep every verdict.
 
     Killed, it goes on where it was. Several processes share the work with --shard 0/2 and
-    --shard 1/2, or when a launcher starts them, and give the same pictures as one.
+    --shard 1/2, when a launcher starts them, or with --engine, and give the same pictures as one.
     """
     from trace_erasure.artifact.erasure import Erasure
     from trace_erasure.evaluation.runs.run_folder import RunFolder, task_remarks
-    from trace_erasure.evaluation.runs.schedule import run_measurements
-    from trace_erasure.evaluation.tasks.loader import load_task
     from trace_erasure.utils.sharding import parse_shard, shard_of
 
-    share = shard_of() if shard is None else parse_shard(shard)
+    fleet = Fleet(engine, workers, engine_option or ())
+    fleet.check(shard)
+    share = (0, 1) if fleet.remote else shard_of() if shard is None else parse_shard(shard)
     if strength and not erasure:
         raise InputError("--strength belongs to an erasure. Add --erasure FILE.")
-    loaded = {str(file): Erasure.load(file) for file in erasure or ()}
-    folder = tasks_folder(tasks_dir)
-    work = []
-    for name in task:
-        part, planned = _planned(
-            load_task(name, folder, prompts, concept),
-            list(loaded.values()),
-            concept,
-            per_group,
-            method=method,
-            strengths=strength or [1.0],
-            controls=controls,
-        )
-        work.append((part, judges_of(part, model, judge, clip, weights), planned))
-    pipe = options.Loading(dtype, device, variant, revision).load(model)
-    run, complete = RunFolder(out), True
-    how: dict[str, Any] = dict(model=model, batch=batch, autocast=bfloat16, shard=share)
+    job = EvaluationJob(
+        model=model,
+        loading=options.Loading(dtype, device, variant, revision),
+        task=task,
+        erasure=erasure or [],
+        concept=concept,
+        method=method,
+        strength=strength or [1.0],
+        judge=judge,
+        clip=clip,
+        weights=weights,
+        prompts=prompts,
+        controls=controls,
+        per_group=per_group,
+        batch=batch,
+        bfloat16=bfloat16,
+        tasks_dir=tasks_dir,
+        out=out,
+    )
+    work = job.work()  # mistakes are told before a model is loaded
+    pipe = None if fleet.remote else job.pipeline()
+    complete = True
     with narration(quiet), output_folder(out):
-        run.note(
+        RunFolder(out).note(
             command=shlex.join(["trace-erasure", *sys.argv[1:]]),
             model=model,
-            erasures={file: one.name for file, one in loaded.items()},
+            erasures={str(file): Erasure.load(file).name for file in erasure or ()},
             shard=f"{share[0]}/{share[1]}",
             tasks={part.name: task_remarks(part) for part, _, _ in work},
         )
-        for part, judges, planned in work:
-            complete &= run_measurements(run, pipe, part, judges, planned, **how) is not None
+        if fleet.remote:
+            fleet.run(job, out)
+        else:
+            complete = job.run((pipe, work), share)
     if as_json and complete:
         show([out], Form.json)
     elif not quiet:
         _show_result(out, share, complete)
-
-
-def _planned(
-    task: Task,
-    erasures: Sequence[Erasure],
-    concepts: list[str] | None,
-    per_group: int | None,
-    **settings: Any,
-) -> tuple[Task, list[Measurement]]:
-    """The part of ``task`` that is measured, and with which erasures and controls."""
-    from trace_erasure.evaluation.runs.schedule import measurements
-    from trace_erasure.evaluation.runs.selection import erasures_by_concept
-
-    found = erasures_by_concept(task, erasures, concepts)
-    return task.subset(list(found) or concepts, per_group), measurements(found, **settings)
 
 
 def _show_result(out: Path, share: tuple[int, int], complete: bool) -> None:

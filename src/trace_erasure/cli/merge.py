@@ -11,6 +11,7 @@ import typer
 
 from trace_erasure.cli import options
 from trace_erasure.cli.app import app, narration, note_replaced, output_folder, refuse_failed
+from trace_erasure.cli.jobs import EraseEachJob, Fleet
 from trace_erasure.cli.selection import model_of, spec_among
 from trace_erasure.errors import InputError
 
@@ -41,6 +42,9 @@ def merge(
         str | None,
         typer.Option(help="I/N, with a spec: only make every N-th concept's file, from the I-th."),
     ] = None,
+    engine: options.Engine = "local",
+    workers: options.Workers = 1,
+    engine_option: options.EngineOption = None,
     dense: Annotated[
         bool, typer.Option("--dense", help="Write a whole pipeline with changed weights.")
     ] = False,
@@ -61,10 +65,18 @@ def merge(
     if shard is not None and run is None:
         raise InputError(f"shard {shard} is for a spec, whose concepts are made. Leave it out.")
     share = parse_shard(shard) if shard else (0, 1)
+    fleet = Fleet(engine, workers, engine_option or ())
+    fleet.check(shard)
+    if fleet.remote and run is None:
+        raise InputError(f"--engine {engine} is for a spec, whose concepts are made. Leave it out.")
     parts = [] if run is not None else [_with_strength(text) for text in what]
     started = time.perf_counter()
     with narration(quiet), output_folder(out):
-        pipe = options.Loading(dtype, device, variant, revision).load(model_of(model, run))
+        loading = options.Loading(dtype, device, variant, revision)
+        if fleet.remote and run is not None:
+            job = EraseEachJob(model_of(model, run), loading, run.erase, out / "parts")
+            fleet.run(job, out, most=len(run.erase.concepts))
+        pipe = loading.load(model_of(model, run))
         if run is not None:
             files = erase_each(pipe, run.erase, out / "parts", shard=share)
             if shard is not None:

@@ -95,6 +95,20 @@ Prompts = Annotated[
 Bfloat16 = Annotated[bool, typer.Option("--bfloat16", help="Draw in bfloat16.")]
 Runs = Annotated[list[Path], typer.Argument(help="Folders that `evaluate` wrote into.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Everything, for programs.")]
+Engine = Annotated[
+    str,
+    typer.Option(
+        help="Where the work runs: local (this process), ray or slurm. The last two need an extra."
+    ),
+]
+Workers = Annotated[int, typer.Option(help="Of --engine ray or slurm, at once.", min=1)]
+EngineOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="NAME=VALUE of the engine; repeatable. ray: address. slurm: timeout_min, cluster, and "
+        "submitit's own, such as slurm_partition."
+    ),
+]
 Force = Annotated[
     bool, typer.Option("--force", help="Write the file even where the verdict is failed.")
 ]

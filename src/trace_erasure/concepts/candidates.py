@@ -20,8 +20,8 @@ from torch import Tensor
 from trace_erasure.concepts.concept import Concept, fill_template
 from trace_erasure.concepts.prediction_similarity import prediction_sketches
 from trace_erasure.errors import InputError
-from trace_erasure.math.subspaces import gram_root
 from trace_erasure.pipeline.denoiser import Denoiser
+from trace_erasure.pipeline.map_root import map_root
 from trace_erasure.utils.words import fold
 
 PROBE_TEMPLATES = {
@@ -132,8 +132,7 @@ def embedding_distances(denoiser: Denoiser, prompt: str, others: Sequence[str]) 
     roots = {}
     for stream in denoiser.family.streams:
         width = denoiser.parts(origin, stream.name)[0].shape[-1]
-        weights = denoiser.weights(stream.name, width)
-        roots[stream.name] = gram_root(list(weights.values()))
+        roots[stream.name] = map_root(denoiser, stream.name, width)
     found = []
     for start in range(0, len(others), BATCH):  # a large vocabulary does not fit at once
         batch = denoiser.encode(others[start : start + BATCH])

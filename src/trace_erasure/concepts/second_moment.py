@@ -22,13 +22,19 @@ ROWS = 8192
 
 
 def second_moment(
-    denoiser: Denoiser, captions: Sequence[str] | None = None, stream: str = TOKENS
+    denoiser: Denoiser,
+    captions: Sequence[str] | None = None,
+    stream: str = TOKENS,
+    encoders: str | None = None,
 ) -> Tensor:
     """Σ = mean of e eᵀ over what a stream carries for ``captions``, (d, d) float64.
 
     Words count one each and padding as much as ``PADDING_WEIGHT`` words a caption; a pooled vector
     counts one. Depends on the text encoders alone, so it is computed once and cached on disk by
     the hash of their weights, of the tokenizers and of the captions.
+
+    Args:
+        encoders: ``text_digest`` of the pipeline, from a caller that asks for several streams.
     """
     captions = that_fit(denoiser, captions_for(denoiser, captions))
     if not captions:
@@ -37,7 +43,7 @@ def second_moment(
     probe = denoiser.embeddings(["", captions[0]], stream)
     key = key_of(
         __name__,
-        text_digest(denoiser.pipe),
+        encoders or text_digest(denoiser.pipe),
         repr([stream, [length for _, length in denoiser.segments(stream)], captions]),
         *(part.float().numpy().tobytes() for part in probe),
     )

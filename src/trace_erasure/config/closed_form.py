@@ -18,7 +18,8 @@ class ClosedFormConfig:
         mode: ``equality`` (redirect exactly along the chosen directions), ``ridge`` (the best
             compromise of so many directions, over sentences from the captions, too) or
             ``null_space`` (that, but never touch the retained span). None is ``ridge`` where a
-            text encoder reads both ways and nothing asks for an equality; else ``equality``.
+            text encoder reads both ways, or where one direction for each concept is more than an
+            equality has room for, and nothing asks for an equality; else ``equality``.
         directions: how many leading directions of surrogate − concept to redirect. None solves
             untruncated: in equality mode exact on the listed prompts, badly conditioned with many
             of them. There several concepts of one run share the directions out, at least one each;

@@ -93,14 +93,14 @@ def harden(
     penalty = float(PENALTY * maps_gram.diagonal().mean())
     columns, targets = redirected
     margins = [recovery_margin(edit, concept, surrogate, root)]
-    affordable = MOST_COST * expected_collateral(edit, problem.second_moment, maps_gram)
+    affordable = MOST_COST * expected_collateral(edit, problem.second_moment, root)
     for _ in range(rounds):
         found = adversarial_columns(edit, concept, maps_gram, penalty)
         c, s, _ = leading_pairs(found, surrogate, root, added, problem.weights)
         columns, targets = torch.cat([columns, c], dim=1), torch.cat([targets, s], dim=1)
         solved = equality(columns, targets, problem.keep, problem.second_moment, root)
         margin = recovery_margin(solved, concept, surrogate, root)
-        spent = expected_collateral(solved, problem.second_moment, maps_gram)
+        spent = expected_collateral(solved, problem.second_moment, root)
         if margin < LEAST_RISE * margins[-1] or spent > affordable:
             break
         edit = replace(solved, discarded=edit.discarded)

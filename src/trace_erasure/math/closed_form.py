@@ -20,6 +20,9 @@ from trace_erasure.math import linalg
 from trace_erasure.math.lowrank import LowRank
 from trace_erasure.math.subspaces import RANK_TOLERANCE, gram_root, leading_svd, span
 
+MAP_ROWS = 256
+"""Rows of a map that are multiplied at once."""
+
 
 @dataclass(frozen=True)
 class Edit:
@@ -106,7 +109,9 @@ class Edit:
 
     def change(self, weight: Float[Tensor, "o d"]) -> LowRank:
         """W M − W of one map as a low-rank matrix."""
-        return LowRank(self.read, weight.to(self.shift) @ self.shift)
+        # Some rows at a time: a copy of the whole map in float64 takes longer than the product.
+        up = [rows.to(self.shift) @ self.shift for rows in torch.split(weight, MAP_ROWS)]
+        return LowRank(self.read, torch.cat(up))
 
 
 def regularised(second_moment: Float[Tensor, "d d"], ridge: float) -> Float[Tensor, "d d"]:

@@ -11,12 +11,13 @@ from dataclasses import dataclass, replace
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.nn.functional import pad
 
 from trace_erasure.math import linalg
 from trace_erasure.math.closed_form import Edit, left_inverse
 from trace_erasure.math.column_pairs import Pairs, concatenated
-from trace_erasure.math.edit_metrics import expected_collateral, output_norm
-from trace_erasure.math.subspaces import gram
+from trace_erasure.math.edit_metrics import EditOutputs
+from trace_erasure.math.subspaces import RANK_TOLERANCE
 from trace_erasure.math.trial import Trial
 from trace_erasure.math.weighted_ridge import Preserved, reweighted, ridge_edit
 
@@ -24,6 +25,10 @@ DIRECTIONS_TRIED = (8, 4, 2, 1)
 """Numbers of directions a concept that are tried where none is given."""
 MOST_CAPACITY = 0.9
 """Share of the d dimensions that conditions may use up; more makes a solve ill-conditioned."""
+
+
+TOGETHER = 16
+"""Spans that are compared with all others at once."""
 
 
 @dataclass(frozen=True)
@@ -106,18 +111,22 @@ def joint_ridge(
     return JointEdit(edit, tuple(one.count for one in pairs), "ridge", 0, pairs)
 
 
-def capacity_needed(
-    concepts: Sequence[Pairs],
-    keep: Float[Tensor, "d n"],
-    root: Float[Tensor, "o d"],
-    directions: int,
+def _columns_and_rank(pairs: Pairs, root: Float[Tensor, "o d"]) -> tuple[int, int]:
+    """How many columns ``pairs`` have, and the rank of W(S − C)."""
+    values = linalg.svdvals(root @ (pairs.surrogate - pairs.concept))
+    return pairs.count, int((values > RANK_TOLERANCE * values[0]).sum())
+
+
+def _share_needed(
+    sizes: Sequence[tuple[int, int]], keep: Float[Tensor, "d n"], directions: int
 ) -> float:
     """Conditions of a joint equality as a share of the d dimensions.
 
     There are two a direction and one a kept column. They are counted as if none depended on
-    another, so that the number is an upper bound.
+    another, so that the number is an upper bound. ``sizes`` are columns and rank of every pair.
     """
-    count = sum(2 * pairs.leading(root, directions).count for pairs in concepts)
+    # As ``Pairs.leading`` chooses: all columns where the directions reach the rank.
+    count = sum(2 * (columns if directions >= rank else directions) for columns, rank in sizes)
     return (count + keep.shape[1]) / len(keep)
 
 
@@ -125,20 +134,20 @@ def measure(
     joint: JointEdit,
     concepts: Sequence[Pairs],
     second_moment: Float[Tensor, "d d"],
-    maps_gram: Float[Tensor, "d d"],
+    root: Float[Tensor, "o d"],
     needed: float,
 ) -> Trial:
     """What ``joint`` does to all columns of ``concepts`` and to ordinary ones."""
     missed: list[float] = []
     moved: list[float] = []
+    outputs = EditOutputs(joint.edit, root)
     for pairs in concepts:
-        wrong = joint.edit.apply(pairs.concept) - pairs.surrogate
-        missed.append(float(output_norm(wrong, maps_gram).square().sum()))
-        right = pairs.surrogate - pairs.concept
-        moved.append(float(output_norm(right, maps_gram).square().sum()))
+        right = root @ (pairs.surrogate - pairs.concept)
+        moved.append(float(right.square().sum()))
+        missed.append(float((outputs.change.times(pairs.concept) - right).square().sum()))
     residuals = tuple((a / max(b, 1e-300)) ** 0.5 for a, b in zip(missed, moved, strict=True))
-    collateral = expected_collateral(joint.edit, second_moment, maps_gram)
-    spoilt = collateral * float((maps_gram * second_moment).sum())
+    collateral = outputs.expected_collateral(second_moment)
+    spoilt = collateral * float((root @ second_moment * root).sum())
     cost = (sum(missed) / len(missed) + spoilt) * len(moved) / sum(moved)
     return Trial(joint.mode, joint.directions, needed, residuals, collateral, cost)
 
@@ -164,29 +173,37 @@ def solve_jointly(
         root: G^½.
         directions: numbers of conditions a concept to try; with none the answer is the ridge.
     """
-    maps_gram = gram([root])
     pairs = [one for own in concepts for one in own]
     found: list[tuple[JointEdit, Trial]] = []
+    sizes = [_columns_and_rank(one, root) for one in pairs]
     for count in directions:
-        share = capacity_needed(pairs, keep, root, count)
+        share = _share_needed(sizes, keep, count)
         if share <= MOST_CAPACITY:
             joint = joint_equality(pairs, keep, second_moment, root, count)
-            found.append((joint, measure(joint, pairs, second_moment, maps_gram, share)))
+            found.append((joint, measure(joint, pairs, second_moment, root, share)))
     if not found:
         joint = joint_ridge(concepts, groups, second_moment, root)
-        least = capacity_needed(pairs, keep, root, min(directions, default=1))
-        found.append((joint, measure(joint, pairs, second_moment, maps_gram, least)))
+        least = _share_needed(sizes, keep, min(directions, default=1))
+        found.append((joint, measure(joint, pairs, second_moment, root, least)))
     best, _ = min(found, key=lambda pair: pair[1].cost)
     return best, [trial for _, trial in found]
 
 
-def overlap(
-    first: Float[Tensor, "d m"], second: Float[Tensor, "d n"], factor: Float[Tensor, "d d"]
-) -> float:
-    """Cosine of the smallest angle between two spans, in the metric Σ⁻¹, 0 to 1.
+def overlaps(
+    spans: Sequence[Float[Tensor, "d _"]], factor: Float[Tensor, "d d"]
+) -> Float[Tensor, "n n"]:
+    """Cosine of the smallest angle between every two spans, in the metric Σ⁻¹, 0 to 1.
 
     ``factor`` is the Cholesky factor of Σ. At 1 a direction belongs to both: one edit cannot send
     it to two places.
     """
-    bases = [linalg.qr(linalg.solve_triangular(factor, x, upper=False))[0] for x in (first, second)]
-    return min(1.0, linalg.spectral_norm(bases[0].mT @ bases[1]))
+    bases = [linalg.qr(linalg.solve_triangular(factor, x, upper=False))[0] for x in spans]
+    most = max(basis.shape[1] for basis in bases)
+    # Columns of zeros make all as wide, and no angle smaller.
+    wide = torch.stack([pad(basis, (0, most - basis.shape[1])) for basis in bases])
+    flat = wide.transpose(0, 1).flatten(1)
+    found = []
+    for some in torch.split(wide, TOGETHER):  # n² products do not fit at once for thousands
+        cross = (some.mT @ flat).reshape(len(some), most, len(wide), most).transpose(1, 2)
+        found.append(linalg.svdvals(cross)[..., 0])
+    return torch.cat(found).clamp(max=1.0)

@@ -16,6 +16,13 @@ def cholesky(matrix: Float[Tensor, "d d"]) -> Float[Tensor, "d d"]:
     return _untyped.cholesky(matrix)
 
 
+def cholesky_solve(
+    factor: Float[Tensor, "d d"], right: Float[Tensor, "d n"]
+) -> Float[Tensor, "d n"]:
+    """X with L Lᵀ X = ``right``, L = ``factor`` of ``cholesky``."""
+    return torch.cholesky_solve(right, factor)
+
+
 def column_norms(columns: Float[Tensor, "d n"]) -> Float[Tensor, " n"]:
     """The Euclidean norm of every column."""
     return _untyped.vector_norm(columns, dim=0)
@@ -40,11 +47,6 @@ def inv(matrix: Float[Tensor, "d d"]) -> Float[Tensor, "d d"]:
 def matrix_rank(matrix: Float[Tensor, "m n"], rtol: float) -> int:
     """How many singular values are above ``rtol`` times the largest."""
     return int(_untyped.matrix_rank(matrix, rtol=rtol))
-
-
-def spectral_norm(matrix: Float[Tensor, "m n"]) -> float:
-    """The largest singular value."""
-    return float(_untyped.matrix_norm(matrix, 2))
 
 
 def pinv(
@@ -80,7 +82,7 @@ def svd(
     return u, s, vh
 
 
-def svdvals(matrix: Float[Tensor, "m n"]) -> Float[Tensor, " k"]:
+def svdvals(matrix: Float[Tensor, "*batch m n"]) -> Float[Tensor, "*batch k"]:
     """Singular values, descending."""
     return _untyped.svdvals(matrix)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -73,6 +74,8 @@ class LowRank:
         if in_features < self.shape[1]:
             raise ValueError(f"cannot widen {self.shape[1]} columns to {in_features}")
         extra = in_features - self.shape[1]
+        if not extra:
+            return self
         return LowRank(torch.nn.functional.pad(self.down, (0, extra)), self.up)
 
     def pad(self, rank: int) -> LowRank:
@@ -84,6 +87,16 @@ class LowRank:
             torch.cat([self.down, self.down.new_zeros(extra, self.down.shape[1])]),
             torch.cat([self.up, self.up.new_zeros(self.up.shape[0], extra)], dim=1),
         )
+
+    def times(self, columns: Float[Tensor, "d n"]) -> Float[Tensor, "o n"]:
+        """The matrix times ``columns``: by the factors, or by the whole where these are longer."""
+        if self.rank <= self.shape[1]:
+            return self.up @ (self.down @ columns)
+        return self._whole @ columns
+
+    @cached_property
+    def _whole(self) -> Float[Tensor, "o d"]:
+        return self.up @ self.down
 
     def norm(self) -> Float[Tensor, ""]:
         """Frobenius norm, from the factors: sqrt(tr(upᵀup · down downᵀ))."""

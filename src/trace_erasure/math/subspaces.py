@@ -14,6 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from trace_erasure.math import linalg
+from trace_erasure.math.krylov import krylov_basis
 
 RANK_TOLERANCE = 1e-9
 """Singular values below this share of the largest count as zero: columns that repeat."""
@@ -21,6 +22,11 @@ NULL_TOLERANCE = 1e-14
 """Eigenvalues of G below this share of the largest count as zero: directions that no map reads."""
 BLOCK = 512
 """Columns of a Gram matrix that are computed at once."""
+LARGE, FEW = 1024, 0.05
+"""Size of a matrix, and share of its directions, from and up to which they are found without a full
+decomposition."""
+ROWS = 1024
+"""Rows of a map that are taken to float64 at once."""
 
 
 def add_gram(total: Float[Tensor, "d d"], rows: Float[Tensor, "n d"]) -> None:
@@ -45,10 +51,11 @@ def gram(weights: Iterable[Float[Tensor, "_ d"]]) -> Float[Tensor, "d d"]:
     """
     total = torch.zeros(0, 0, dtype=torch.float64)
     for weight in weights:
-        weight = weight.detach().double().cpu()
         d = weight.shape[1]
-        total = total if len(total) else weight.new_zeros(d, d)
-        add_gram(total, weight)
+        total = total if len(total) else torch.zeros(d, d, dtype=torch.float64)
+        # Some rows at a time: a copy of all of them in float64 is memory for nothing.
+        for rows in torch.split(weight.detach(), ROWS):
+            add_gram(total, rows.cpu().double())
     return symmetric(total)
 
 
@@ -78,11 +85,10 @@ def leading_svd(
 
     There are fewer where its rank is lower.
     """
-    # The Gram matrix of the shorter side finds the leading subspace, for a fraction of the price;
-    # the decomposition within it is as accurate as a full one.
+    # A basis of the leading subspace is enough: the decomposition within it is as accurate as a
+    # full one.
     wide = matrix.shape[0] < matrix.shape[1]
-    _, basis = linalg.eigh(gram([matrix.mT if wide else matrix]))
-    basis = basis[:, -count:]
+    basis = leading_basis(matrix if wide else matrix.mT, count)
     if wide:
         _, s, vh = linalg.svd(basis.mT @ matrix)
     else:
@@ -90,6 +96,20 @@ def leading_svd(
         vh = vh @ basis.mT
     rank = int((s > RANK_TOLERANCE * s[0]).sum())
     return s[:rank], vh[:rank]
+
+
+def leading_basis(matrix: Float[Tensor, "m n"], count: int) -> Float[Tensor, "m r"]:
+    """An orthonormal basis of the ``count`` leading left singular vectors of ``matrix``, m ≤ n.
+
+    Columns stand in ascending order of their singular values.
+    """
+    if len(matrix) >= LARGE and count <= FEW * len(matrix):
+        found = krylov_basis(matrix, count)
+        if found is not None:
+            return found
+    # The Gram matrix of the shorter side finds the subspace for a fraction of the price of a
+    # singular value decomposition.
+    return linalg.eigh(gram([matrix.mT]))[1][:, -count:]
 
 
 def leading_columns(

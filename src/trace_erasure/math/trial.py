@@ -11,7 +11,7 @@ class Trial:
 
     Attributes:
         mode, directions: see ``Joint``.
-        needed: share of the dimensions that its conditions ask for; see ``capacity_needed``.
+        needed: share of the dimensions that its conditions ask for, an upper bound.
         residuals: ‖W′C − WS‖ / ‖W(C − S)‖ for each concept, weighted; 0 exact, 1 no effect.
         collateral: tr[ΔW Σ ΔWᵀ] / tr[W Σ Wᵀ], as in ``expected_collateral``.
         cost: mean squared error on the concepts' columns and on ordinary ones together, as a

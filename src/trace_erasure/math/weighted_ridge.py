@@ -16,6 +16,7 @@ from torch import Tensor
 from trace_erasure.math import linalg
 from trace_erasure.math.closed_form import Edit, ridge_system
 from trace_erasure.math.column_pairs import Pairs, concatenated
+from trace_erasure.math.lowrank import LowRank
 
 ORDINARY, ANCHORED, RETAINED, PENALTY = 0.1, 0.3, 3.0, 1e-3
 """Weights beside 1 for all concepts together: α of Σ; as shares of α, those of anchors and of
@@ -71,13 +72,13 @@ def reweighted(
     kept = torch.ones(len(rest.retained), dtype=torch.float64)
     for _ in range(ROUNDS):
         edit = ridge_edit(*_weighted(concepts, rest.retained, erased, kept, fixed))
-        read, shift = edit.read, root @ edit.shift
+        change = LowRank(edit.read, root @ edit.shift)
         missed = [
-            _norm([shift @ (read @ one.concept) - x for one, x in zip(own, to, strict=True)]) / d
+            _norm([change.times(one.concept) - x for one, x in zip(own, to, strict=True)]) / d
             for own, to, d in zip(concepts, moved, distances, strict=True)
         ]
         changed = [
-            _norm([shift @ (read @ part)]) / size
+            _norm([change.times(part)]) / size
             for part, size in zip(rest.retained, sizes, strict=True)
         ]
         erased, kept = _raised(erased, missed), _raised(kept, changed)
@@ -87,7 +88,8 @@ def reweighted(
 def ridge_edit(pairs: Sequence[Pairs], prior: Float[Tensor, "d d"]) -> Edit:
     """The ridge of ``reweighted`` pairs and prior; its rows stand in the order of their columns."""
     c, s = concatenated(pairs)
-    read = linalg.solve(ridge_system(c, prior, PENALTY, ORDINARY), c).mT
+    factor = linalg.cholesky(ridge_system(c, prior, PENALTY, ORDINARY))
+    read = linalg.cholesky_solve(factor, c).mT
     return Edit(s - c, read, 0.0, 0.0)
 
 

@@ -75,7 +75,7 @@ def _add_weights(digest: Any, name: str, module: nn.Module, *, adapters: bool = 
                 continue
             key = key.replace(".base_layer.", ".")
         digest.update(f"{name}.{key} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        digest.update(tensor_bytes(tensor.reshape(-1)))
+        digest.update(tensor_bytes(tensor))
     for path, part in module.named_modules():
         # An adapter's strength and whether it is on are attributes, not weights.
         if adapters and isinstance(part, LoraLayer):

@@ -105,8 +105,8 @@ def difference(made_on: Fingerprint, found: Fingerprint) -> str:
     return ""
 
 
-def tensor_bytes(tensor: Tensor) -> bytes:
-    """The values of a tensor as they lie in memory, row by row."""
+def tensor_bytes(tensor: Tensor) -> memoryview:
+    """The values of a tensor as they lie in memory, row by row; no copy of one that lies there."""
     import torch
 
-    return tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes()
+    return tensor.detach().cpu().reshape(-1).contiguous().view(torch.uint8).numpy().data

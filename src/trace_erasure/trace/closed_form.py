@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from torch import Tensor
 
 from trace_erasure.artifact.certificate import Certificate, StreamCertificate
 from trace_erasure.artifact.merge_statistics import StreamStatistics
-from trace_erasure.concepts.alignment import Columns, join
+from trace_erasure.concepts.alignment import Columns
 from trace_erasure.concepts.captions import captions_for
 from trace_erasure.concepts.concept import ResolvedConcept
 from trace_erasure.concepts.stream_columns import stream_columns
@@ -19,22 +20,14 @@ from trace_erasure.config import ClosedFormConfig
 from trace_erasure.errors import InputError
 from trace_erasure.math.closed_form import Edit
 from trace_erasure.math.lowrank import LowRank
+from trace_erasure.pipeline.content_digest import text_digest
 from trace_erasure.pipeline.denoiser import Denoiser
 from trace_erasure.pipeline.families.family import POOLED
 from trace_erasure.trace.certificate import measure_edit
 from trace_erasure.trace.hardening_search import search_prompts
 from trace_erasure.trace.hardening_typos import caption_words
-from trace_erasure.trace.stream_problem import (
-    SOLVERS,
-    HardeningPrompts,
-    StreamProblem,
-    StreamSolution,
-    is_exact,
-    pose_problem,
-    solve_equality,
-)
-
-log = logging.getLogger("trace_erasure")
+from trace_erasure.trace.stream_problem import HardeningPrompts, StreamProblem, pose_problem
+from trace_erasure.trace.stream_solvers import SOLVERS, StreamSolution, is_exact, solve_equality
 
 INEXACT = 1e-4
 """Residual above which an untruncated solve needs more dimensions than there are."""
@@ -100,12 +93,16 @@ def closed_form_edit(
     roots: dict[str, Tensor] = {}
     margins: dict[str, tuple[float, ...]] = {}
     statistics: list[dict[str, StreamStatistics]] = [{} for _ in concepts]
+    encoders = text_digest(denoiser.pipe)
     for stream in streams:
-        problem = pose_problem(denoiser, concepts, retain, settings, captions, stream, hardening)
+        problem = pose_problem(
+            denoiser, concepts, retain, settings, captions, stream, encoders, hardening
+        )
         solution = _solve(problem, settings, hardened)
         exact = settings.directions is None
-        held_out = join([held_out_columns(denoiser, c, stream, exact) for c in concepts])
-        figures[stream] = measure_edit(denoiser, problem, solution.edit, held_out, retain)
+        held_out = partial(held_out_columns, denoiser, stream=stream, exact=exact)
+        unseen = (held_out(concept) for concept in concepts)
+        figures[stream] = measure_edit(denoiser, problem, solution.edit, unseen)
         _check_exact(problem, settings, figures[stream])
         edits[stream], roots[stream] = solution.edit, problem.root
         if hardened:

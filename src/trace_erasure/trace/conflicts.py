@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 
 from trace_erasure.artifact.erasure import Erasure
 from trace_erasure.artifact.merge_statistics import MergeStatistics
@@ -88,15 +89,22 @@ def reconcile(
         if concept.only_with is None
         for phrase in concept.phrases
     }
+
+    @cache  # many concepts have the same sentences and neighbours
+    def told(template: str) -> str:
+        return _without(template, instead)
+
+    @cache
+    def named(prompt: str) -> bool:
+        return any(other.is_mentioned_in(prompt) for other in concepts)
+
     reconciled, roots = [], None
     for part, concept in zip(statistics, concepts, strict=True):
-        sentences = tuple(dict.fromkeys(_without(t, instead) for t in concept.sentences))
+        sentences = tuple(dict.fromkeys(told(t) for t in concept.sentences))
         if sentences != concept.sentences:
             concept = replace(concept, templates=sentences)
         stays = [
-            prompt
-            for prompt in next(iter(part.streams.values())).retained
-            if not any(other.is_mentioned_in(prompt) for other in concepts)
+            prompt for prompt in next(iter(part.streams.values())).retained if not named(prompt)
         ]
         if concept != part.concept:
             roots = roots or gram_roots(denoiser)
@@ -117,13 +125,14 @@ def _surrogates_that_stay(
     """The concepts, with another surrogate where theirs is erased too."""
     erased = sorted(erased_phrases(concepts))
     found = []
+    gone = cache(lambda surrogate: mentions(surrogate, erased))
     for concept in concepts:
         other = concept.only_with
         if other is not None and mentions(other, erased):
             raise InputError(
                 f"{concept.name!r}: {other!r} is erased anyway. Leave one of the two out."
             )
-        if mentions(concept.surrogate, erased):
+        if gone(concept.surrogate):
             named = candidates.caption_names(captions, concept.kind)
             names = {name: n for name, n in named.items() if not mentions(name, erased)}
             phrases = candidates.caption_phrases(captions, concept.kind)

@@ -12,9 +12,10 @@ from trace_erasure.concepts.candidates import common_name_prompts
 from trace_erasure.concepts.concept import ResolvedConcept
 from trace_erasure.concepts.stream_columns import StreamColumns, stream_columns
 from trace_erasure.math.column_pairs import Pairs
-from trace_erasure.math.subspaces import gram_root, moment_factor
+from trace_erasure.math.subspaces import moment_factor
 from trace_erasure.math.weighted_ridge import Preserved
 from trace_erasure.pipeline.denoiser import EMPTY, Denoiser
+from trace_erasure.pipeline.map_root import map_root
 
 COLUMNS = 24
 """Directions of a concept's columns that are kept. With a causal text encoder the rest is rounding
@@ -39,7 +40,11 @@ def gather_statistics(
     """
     streams = {
         stream: stream_statistics(
-            denoiser, stream_columns(denoiser, concept, stream), retain, stream, root
+            denoiser,
+            stream_columns(denoiser, concept, stream),
+            retained_factors(keep_columns_each(denoiser, retain, stream), root),
+            stream,
+            root,
         )
         for stream, root in roots.items()
     }
@@ -49,7 +54,7 @@ def gather_statistics(
 def stream_statistics(
     denoiser: Denoiser,
     own: StreamColumns,
-    retain: Sequence[str],
+    retained: Mapping[str, Tensor],
     stream: str,
     root: Tensor,
     exact: bool = False,
@@ -58,7 +63,7 @@ def stream_statistics(
 
     Args:
         own: the concept's columns.
-        retain: prompts to keep.
+        retained: of ``retained_factors``; concepts that are erased together may share it.
         root: (r, d) G^½.
         exact: keeps all of the concept's columns, and not the leading directions only.
     """
@@ -74,11 +79,13 @@ def stream_statistics(
         ),
         moment_factor(own.before, root, None if exact else BEFORE),
         moment_factor(own.single_mention, root, None if exact else HALVES),
-        {
-            prompt: moment_factor(columns, root, RETAINED)
-            for prompt, columns in keep_columns_each(denoiser, retain, stream).items()
-        },
+        retained,
     )
+
+
+def retained_factors(columns: Mapping[str, Tensor], root: Tensor) -> dict[str, Tensor]:
+    """What is kept of each retained prompt, from its columns (d, n); ``root`` is G^½."""
+    return {prompt: moment_factor(own, root, RETAINED) for prompt, own in columns.items()}
 
 
 def named_columns(
@@ -126,6 +133,5 @@ def gram_roots(denoiser: Denoiser, pooled: bool = True) -> dict[str, Tensor]:
     for stream in denoiser.family.streams:
         if pooled or stream.segments:
             width = denoiser.embeddings([EMPTY], stream.name)[0].shape[-1]
-            weights = denoiser.weights(stream.name, width)
-            roots[stream.name] = gram_root(list(weights.values()))
+            roots[stream.name] = map_root(denoiser, stream.name, width)
     return roots

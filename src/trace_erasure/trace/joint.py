@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import combinations
 
 import torch
 
@@ -20,7 +19,9 @@ from trace_erasure.math import joint_solve, subspaces
 from trace_erasure.math.column_pairs import Pairs
 from trace_erasure.math.joint_solve import JointEdit
 from trace_erasure.math.lowrank import LowRank
+from trace_erasure.pipeline.content_digest import text_digest
 from trace_erasure.pipeline.denoiser import EMPTY, Denoiser
+from trace_erasure.pipeline.map_root import map_root
 from trace_erasure.trace.gather_statistics import HALVES, named_columns, preserved_columns
 
 log = logging.getLogger("trace_erasure")
@@ -66,12 +67,14 @@ def solve(
     parts = [len(next(iter(share.streams.values())).described) + 1 for share in statistics]
     owners = [i for i, count in enumerate(parts) for _ in range(count)]
     delta: dict[str, LowRank] = {}
+    encoders = text_digest(denoiser.pipe)
     for stream in statistics[0].streams:
-        sigma = algebra.regularised(second_moment(denoiser, captions, stream), settings.ridge)
+        moment = second_moment(denoiser, captions, stream, encoders)
+        sigma = algebra.regularised(moment, settings.ridge)
         sigmas[stream] = sigma
         maps = denoiser.maps(stream)
         weights = denoiser.weights(stream, len(sigma))
-        root = subspaces.gram_root([*weights.values()])
+        root = map_root(denoiser, stream, len(sigma))
         found = _solve(denoiser, stream, statistics, settings, captions, sigma, root)
         solved[stream], capacity[stream] = found
         edits[stream] = algebra.compress(solved[stream].at([strengths[i] for i in owners]))
@@ -135,7 +138,7 @@ def _solve(
         residuals=dict(zip(names, taken.residuals, strict=True)),
         collateral=taken.collateral,
         most=max(0, int(room)),
-        collisions=[found for found in collisions if found[2] > COLLISION],
+        collisions=collisions,
         trials=trials,
     )
     _log_capacity(stream, capacity, len(statistics))
@@ -156,14 +159,15 @@ def _collisions(
     sigma: torch.Tensor,
     count: int,
 ) -> list[tuple[str, str, float]]:
-    """Every two concepts by the overlap of their leading directions, worst first."""
+    """Pairs of concepts whose leading directions overlap, worst first."""
     factor = torch.linalg.cholesky(sigma)
     leading = [pair.leading(root, count).concept for pair in pairs]
-    found = [
-        (names[i], names[j], joint_solve.overlap(leading[i], leading[j], factor))
-        for i, j in combinations(range(len(names)), 2)
+    found = joint_solve.overlaps(leading, factor).triu(1)
+    collisions = [
+        (names[int(i)], names[int(j)], float(found[i, j]))
+        for i, j in torch.nonzero(found > COLLISION)
     ]
-    return sorted(found, key=lambda collision: -collision[2])
+    return sorted(collisions, key=lambda collision: -collision[2])
 
 
 def _log_capacity(stream: str, capacity: Capacity, count: int) -> None:

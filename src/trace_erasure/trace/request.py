@@ -11,8 +11,8 @@ from trace_erasure.concepts.resolve import resolve_concepts
 from trace_erasure.concepts.steered_prompts import SteeredPrompts, steered_prompts
 from trace_erasure.config import ADVERSARIAL_FINETUNE, ClosedFormConfig, EraseConfig
 from trace_erasure.errors import InputError
-from trace_erasure.pipeline.denoiser import Denoiser
-from trace_erasure.pipeline.families.family import Family
+from trace_erasure.math.joint_solve import MOST_CAPACITY
+from trace_erasure.pipeline.denoiser import EMPTY, Denoiser
 
 
 @dataclass(frozen=True)
@@ -50,10 +50,14 @@ def resolve(
         raise InputError("captions is empty. Pass sentences of the model's domain, or None.")
     if spec.hardening == "adversarial" and spec.finetune is None:
         spec = replace(spec, finetune=ADVERSARIAL_FINETUNE)
+    in_context = False
     if spec.closed_form is not None:
-        spec = replace(spec, closed_form=with_mode(spec.closed_form, spec, denoiser.family))
-    # An equality fulfils few conditions, and spends none of them on rare sentences.
-    in_context = spec.closed_form is not None and spec.closed_form.mode != "equality"
+        asked, chosen = spec.closed_form.mode, with_mode(spec.closed_form, spec, denoiser)
+        spec = replace(spec, closed_form=chosen)
+        # An equality fulfils few conditions, and spends none of them on rare sentences; and a ridge
+        # that only takes the place of one has as many sentences.
+        both_ways = asked is not None or denoiser.family.bidirectional
+        in_context = both_ways and chosen.mode != "equality"
     exact = spec.closed_form is not None and spec.closed_form.directions is None
     found = resolve_concepts(
         denoiser,
@@ -73,10 +77,19 @@ def resolve(
     return ResolvedRequest(spec, found.concepts, found.retain, found.captions, steered)
 
 
-def with_mode(settings: ClosedFormConfig, spec: EraseConfig, family: Family) -> ClosedFormConfig:
+def with_mode(
+    settings: ClosedFormConfig, spec: EraseConfig, denoiser: Denoiser
+) -> ClosedFormConfig:
     """``settings`` with a mode: an equality for untruncated and hardened solves; else a ridge
-    where a text encoder reads both ways."""
+    where a text encoder reads both ways, or where concepts are too many for an equality."""
     if settings.mode is not None:
         return settings
     exact = settings.directions is None or spec.hardening != "off"
-    return replace(settings, mode="ridge" if family.bidirectional and not exact else "equality")
+    ridge = denoiser.family.bidirectional or _crowded(len(spec.concepts), denoiser)
+    return replace(settings, mode="ridge" if ridge and not exact else "equality")
+
+
+def _crowded(concepts: int, denoiser: Denoiser) -> bool:
+    """Whether one direction a concept, two conditions, is more than an equality may use."""
+    width = denoiser.embeddings([EMPTY])[0].shape[-1]
+    return 2 * concepts * len(denoiser.segments()) > MOST_CAPACITY * width

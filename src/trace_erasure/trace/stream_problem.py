@@ -1,46 +1,32 @@
-"""The closed form of one text stream: what it redirects, what it keeps, and a solver a mode."""
+"""The closed form of one text stream: what it redirects and what it keeps."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from trace_erasure.artifact.merge_statistics import StreamStatistics
-from trace_erasure.concepts.alignment import Columns, empty_columns, join, keep_columns
+from trace_erasure.concepts.alignment import Columns, empty_columns, join, keep_columns_each
 from trace_erasure.concepts.captions import captions_for
 from trace_erasure.concepts.concept import ResolvedConcept
 from trace_erasure.concepts.second_moment import second_moment
 from trace_erasure.concepts.stream_columns import StreamColumns, stream_columns
 from trace_erasure.config import ClosedFormConfig
-from trace_erasure.math.adversarial_rounds import Hardening, harden
-from trace_erasure.math.closed_form import (
-    Edit,
-    equality,
-    leading_pairs,
-    null_space,
-    regularised,
-    ridge,
-)
-from trace_erasure.math.column_pairs import concatenated
-from trace_erasure.math.subspaces import gram_root, leading_columns
-from trace_erasure.math.weighted_ridge import ORDINARY, PENALTY, reweighted
+from trace_erasure.math.closed_form import leading_pairs, regularised
 from trace_erasure.pipeline.denoiser import Denoiser
+from trace_erasure.pipeline.map_root import map_root
 from trace_erasure.trace.gather_statistics import (
-    HALVES,
     named_columns,
-    preserved_columns,
+    retained_factors,
     stream_statistics,
 )
 from trace_erasure.trace.hardening_search import searched_columns
 from trace_erasure.trace.hardening_typos import typo_columns
+from trace_erasure.trace.materials import Materials
 
-ROUNDS = 8
-"""Most adversarial rounds of a hardened solve."""
-ADDED = 2
-"""Directions that a round adds for each token segment."""
 SEARCHED = 4
 """Directions of the searched prompts that are redirected for each token segment."""
 
@@ -60,6 +46,26 @@ class HardeningPrompts:
 
 
 @dataclass(frozen=True)
+class ConceptSummary:
+    """What the solve of a stream takes of one concept: few columns for hundreds.
+
+    Attributes:
+        statistics: as a joint solve with other artifacts takes them.
+        concept, surrogate: (d, n) what leads in its columns and in those of its descriptions.
+        discarded: share of the energy of its columns that this leaves out.
+        before: (d, n) columns of the words before it.
+        single_mention: (d, n) columns that must stay although they resemble it.
+    """
+
+    statistics: StreamStatistics
+    concept: Tensor
+    surrogate: Tensor
+    discarded: float
+    before: Tensor
+    single_mention: Tensor
+
+
+@dataclass(frozen=True)
 class StreamProblem:
     """The closed form of one stream of text, before it is solved.
 
@@ -70,9 +76,9 @@ class StreamProblem:
         second_moment: (d, d) Σ of ordinary embeddings, regularised.
         root: (r, d) G^½, root of the maps' Gram matrix.
         materials: the columns of each concept.
-        statistics: the same, as a joint solve with other artifacts takes them.
+        summaries: of each concept.
         empty: (d, n) columns of the empty prompt.
-        retained: (d, n) columns of the retained prompts.
+        retained: retained prompt to its columns, (d, n).
         named: prompt to (d, n) columns of other names in the captions; for a ridge only.
     """
 
@@ -81,10 +87,10 @@ class StreamProblem:
     weights: Mapping[str, Tensor]
     second_moment: Tensor
     root: Tensor
-    materials: Sequence[StreamColumns]
-    statistics: Sequence[StreamStatistics]
+    materials: Materials
+    summaries: Sequence[ConceptSummary]
     empty: Tensor
-    retained: Tensor
+    retained: Mapping[str, Tensor]
     named: Mapping[str, Tensor]
 
     @property
@@ -92,19 +98,10 @@ class StreamProblem:
         """The columns C of all concepts and S of their surrogates."""
         return join([own.moved for own in self.materials])
 
-
-@dataclass(frozen=True)
-class StreamSolution:
-    """The edit of one stream.
-
-    Attributes:
-        edit: M = I + shift @ read.
-        margins: recovery margins before the adversarial rounds and after each that was kept;
-            empty without hardening.
-    """
-
-    edit: Edit
-    margins: tuple[float, ...] = ()
+    @property
+    def statistics(self) -> list[StreamStatistics]:
+        """Of each concept."""
+        return [own.statistics for own in self.summaries]
 
 
 def pose_problem(
@@ -114,6 +111,7 @@ def pose_problem(
     settings: ClosedFormConfig,
     captions: Sequence[str] | None,
     stream: str,
+    encoders: str,
     hardening: HardeningPrompts | None = None,
 ) -> StreamProblem:
     """Encodes everything that the closed form of ``stream`` depends on.
@@ -123,161 +121,78 @@ def pose_problem(
         retain: prompts to keep, beside the empty one.
         settings: with a mode.
         captions: ordinary language; None is the package's list.
+        encoders: ``text_digest`` of the pipeline.
     """
-    sigma = regularised(second_moment(denoiser, captions, stream), settings.ridge)
-    weights = denoiser.weights(stream, len(sigma))
-    root = gram_root(list(weights.values()))
-    materials = [
-        stream_columns(denoiser, concept, stream, exact=settings.directions is None)
-        for concept in concepts
-    ]
-    if hardening is not None:
-        materials = _hardened(denoiser, concepts, materials, hardening, stream)
-    empty = empty_columns(denoiser, stream)
+    sigma = regularised(second_moment(denoiser, captions, stream, encoders), settings.ridge)
+    root = map_root(denoiser, stream, len(sigma))
+    segments = len(denoiser.segments(stream))
+    exact = settings.directions is None
+
+    def columns(i: int) -> StreamColumns:
+        found = stream_columns(denoiser, concepts[i], stream, exact=exact)
+        if hardening is None:
+            return found
+        return _hardened(denoiser, concepts[i], found, hardening, i, stream)
+
+    materials = Materials(columns, len(concepts))
+    each = settings.directions
+    if each is not None:
+        each = max(1, each // len(concepts)) * segments
+    retained = keep_columns_each(denoiser, retain, stream)
+    factors = retained_factors(retained, root)
+    summaries = []
+    for own in materials:
+        # An exact solve has to stay exact among others, so it carries all of its columns.
+        statistics = stream_statistics(denoiser, own, factors, stream, root, exact)
+        c, s, discarded = _leading_columns(own, root, each, segments)
+        summaries.append(
+            ConceptSummary(statistics, c, s, discarded, own.before, own.single_mention)
+        )
     named: Mapping[str, Tensor] = {}
     if settings.mode != "equality":
         named = named_columns(denoiser, concepts, captions_for(denoiser, captions), stream, root)
     return StreamProblem(
         stream=stream,
-        segments=len(denoiser.segments(stream)),
-        weights=weights,
+        segments=segments,
+        weights=denoiser.weights(stream, len(sigma)),
         second_moment=sigma,
         root=root,
         materials=materials,
-        # An exact solve has to stay exact among others, so it carries all of its columns.
-        statistics=[
-            stream_statistics(denoiser, own, retain, stream, root, settings.directions is None)
-            for own in materials
-        ],
-        empty=empty,
-        retained=keep_columns(denoiser, retain, stream) if retain else empty[:, :0],
+        summaries=summaries,
+        empty=empty_columns(denoiser, stream),
+        retained=retained,
         named=named,
     )
 
 
-def _hardened(
-    denoiser: Denoiser,
-    concepts: Sequence[ResolvedConcept],
-    materials: Sequence[StreamColumns],
-    hardening: HardeningPrompts,
-    stream: str,
-) -> list[StreamColumns]:
-    """The materials with columns of typos, repetitions and searched prompts."""
-    return [
-        replace(
-            own,
-            described=(*own.described, *typo_columns(denoiser, concept, hardening.words, stream)),
-            adversarial=searched_columns(denoiser, concept, prompts, stream),
-        )
-        for own, concept, prompts in zip(materials, concepts, hardening.searched, strict=True)
-    ]
-
-
-def solve_equality(
-    problem: StreamProblem, settings: ClosedFormConfig, hardened: bool = False
-) -> StreamSolution:
-    """The edit of least expected output change that redirects the leading directions exactly.
-
-    Args:
-        hardened: adds adversarial rounds until the recovery margin stops rising
-            (``math.adversarial_rounds``).
-    """
-    sigma, root = problem.second_moment, problem.root
-    kept = kept_columns(problem, settings)
-    c, s, discarded = _leading_columns(problem, settings.directions)
-    edit = replace(equality(c, s, kept, sigma, root), discarded=discarded)
-    if not hardened:
-        return StreamSolution(edit)
-    own = problem.redirected
-    edit, margins = harden(
-        edit,
-        Hardening(own.concept, own.surrogate, kept, sigma, root, own.weights.sqrt()),
-        redirected=(c, s),
-        rounds=ROUNDS,
-        added=ADDED * problem.segments,
-    )
-    return StreamSolution(edit, tuple(margins))
-
-
-def solve_ridge(problem: StreamProblem, settings: ClosedFormConfig) -> StreamSolution:
-    """The reweighted least-squares edit, see ``math.weighted_ridge``."""
-    pairs, prior = reweighted(
-        [(own.pairs, *own.described) for own in problem.statistics],
-        preserved_columns(problem.statistics, problem.empty, problem.named),
-        problem.second_moment,
-        problem.root,
-    )
-    c, s = concatenated(pairs)
-    directions = settings.directions
-    if directions is not None:
-        directions *= len(problem.materials) * problem.segments
-    edit = ridge(
-        c,
-        s,
-        prior,
-        penalty=PENALTY,
-        preserve=ORDINARY,
-        root=problem.root,
-        directions=directions,
-    )
-    return StreamSolution(edit)
-
-
-def solve_null_space(problem: StreamProblem, settings: ClosedFormConfig) -> StreamSolution:
-    """The ridge, projected off the kept columns."""
-    edit = solve_ridge(problem, settings).edit
-    return StreamSolution(null_space(edit, kept_columns(problem, settings)))
-
-
-Solver = Callable[[StreamProblem, ClosedFormConfig], StreamSolution]
-SOLVERS: dict[str, Solver] = {
-    "equality": solve_equality,
-    "ridge": solve_ridge,
-    "null_space": solve_null_space,
-}
-"""A solver for each mode of ``ClosedFormConfig``."""
-
-
-def is_exact(settings: ClosedFormConfig) -> bool:
-    """Whether the solve is untruncated, so that its only error is rounding."""
-    return settings.mode == "equality" and settings.directions is None
-
-
-def kept_columns(problem: StreamProblem, settings: ClosedFormConfig) -> Tensor:
-    """(d, r) columns that the edit leaves as they are.
-
-    The empty prompt and the words before a concept must all stay for the edit to be exact; a
-    truncated solve keeps the leading directions of these and of the retained prompts together.
-    """
-    root, count = problem.root, settings.keep * problem.segments
-    always = torch.cat([problem.empty, *(own.before for own in problem.materials)], dim=1)
-    halves = [leading_columns(own.single_mention, root, HALVES) for own in problem.materials]
-    if is_exact(settings):
-        general = torch.cat([always, leading_columns(problem.retained, root, count)], dim=1)
-    else:
-        general = leading_columns(torch.cat([always, problem.retained], dim=1), root, count)
-    return torch.cat([general, *halves], dim=1)
-
-
 def _leading_columns(
-    problem: StreamProblem, directions: int | None
+    own: StreamColumns, root: Tensor, each: int | None, segments: int
 ) -> tuple[Tensor, Tensor, float]:
-    """C and S of the leading directions, and the largest share of energy that a concept discards.
+    """C and S of the leading directions, and the share of the concept's energy left out.
 
-    Concepts share ``directions``, at least one each; None takes all their columns.
+    ``each`` is how many of them its sentences have; None takes all their columns.
     """
-    materials, segments = problem.materials, problem.segments
-    each = directions
-    if each is not None:
-        each = max(1, each // len(materials)) * segments
     # Ordinary words stand in a description, so that only its leading direction may move.
-    chosen = [(own.moved, each) for own in materials]
-    chosen += [(columns, segments) for own in materials for columns in own.described]
-    chosen += [(columns, SEARCHED * segments) for own in materials for columns in own.adversarial]
+    chosen = [(own.moved, each)]
+    chosen += [(columns, segments) for columns in own.described]
+    chosen += [(columns, SEARCHED * segments) for columns in own.adversarial]
     pairs = [
-        leading_pairs(x.concept, x.surrogate, problem.root, count, x.weights.sqrt())
-        for x, count in chosen
+        leading_pairs(x.concept, x.surrogate, root, count, x.weights.sqrt()) for x, count in chosen
     ]
     c = torch.cat([concept for concept, _, _ in pairs], dim=1)
     s = torch.cat([surrogate for _, surrogate, _ in pairs], dim=1)
-    return c, s, max(discarded for _, _, discarded in pairs[: len(materials)])
+    return c, s, pairs[0][2]
+
+
+def _hardened(
+    denoiser: Denoiser,
+    concept: ResolvedConcept,
+    own: StreamColumns,
+    hardening: HardeningPrompts,
+    number: int,
+    stream: str,
+) -> StreamColumns:
+    """Its columns with those of typos, repetitions and searched prompts."""
+    typos = typo_columns(denoiser, concept, hardening.words, stream)
+    searched = searched_columns(denoiser, concept, hardening.searched[number], stream)
+    return replace(own, described=(*own.described, *typos), adversarial=searched)

@@ -13,7 +13,6 @@ from trace_erasure.concepts.concept import Concept, ResolvedConcept
 from trace_erasure.concepts.readings import advice, readings
 from trace_erasure.errors import FailedErasureWarning, InputError
 from trace_erasure.math import edit_metrics
-from trace_erasure.math.subspaces import gram
 from trace_erasure.pipeline.denoiser import Denoiser
 from trace_erasure.trace.closed_form import ClosedFormEdit, held_out_columns
 
@@ -81,8 +80,8 @@ def residual(
         found = []
         for stream, own in edit.edits.items():
             columns = held_out_columns(denoiser, concept, stream)
-            maps_gram = gram([edit.roots[stream]])
-            found.append(edit_metrics.residual(own, columns.concept, columns.surrogate, maps_gram))
+            root = edit.roots[stream]
+            found.append(edit_metrics.residual(own, columns.concept, columns.surrogate, root))
         return max(found)
     except InputError:
         return NOT_REACHED
