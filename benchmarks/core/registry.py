@@ -55,7 +55,12 @@ BENCHMARKS = {
     "ablation": Benchmark("comparison.ablation", "TRACE with one of its parts changed"),
     "scenes": Benchmark("scenes.gate", "TRACE's stages where no word names the concept"),
     "scenes-pictures": Benchmark(
-        "scenes.pictures", "pictures of scenes, of each method", ("model", "device", "work")
+        "scenes.pictures", "pictures of scenes, of each method", MODEL_AND_WORK[:-1]
+    ),
+    "scenes-damage": Benchmark(
+        "scenes.damage",
+        "whether erased scenes look like scenes without the thing",
+        ("model", "device", "work", "out"),
     ),
     "scenes-oracle": Benchmark(
         "scenes.oracle",
