@@ -190,6 +190,10 @@ def test_dtypes_that_are_not_known(dtype):
         load_pipeline(tiny_stable_diffusion(), dtype=dtype)
 
 
-def test_a_device_that_is_not_there():
-    with pytest.raises(InputError, match="cannot move"):
-        load_pipeline(tiny_stable_diffusion(), device="nonsense")
+@pytest.mark.parametrize(
+    "device, message",
+    [("nonsense", "device is 'nonsense'; allowed: cpu"), ("xpu:7", "cannot move")],
+)
+def test_a_device_that_is_not_there(device, message):
+    with pytest.raises(InputError, match=message):
+        load_pipeline(tiny_stable_diffusion(), device=device)

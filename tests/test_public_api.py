@@ -62,7 +62,7 @@ def test_evaluate_measures_the_erasure_and_its_controls(made, classifier, tmp_pa
     [
         ({"task": "no-such-task"}, "no-such-task"),
         ({"concepts": ["zebra"]}, "zebra"),
-        ({"strengths": [3.0]}, "strength 3 is out of range"),
+        ({"strengths": [3.0]}, r"strength 3\.0 is out of range"),
         ({"strengths": [math.nan]}, "strength nan is out of range"),
         ({"batch": 0}, "batch is 0; allowed: 1 or more"),
         ({"per_group": 0}, "per_group is 0; allowed: 1 or more"),

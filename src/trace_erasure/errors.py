@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
+import re
+
+RUN = re.compile(r"(\S{100})\S{400,}")
+"""A word that nobody wrote by hand, and what is kept of it."""
+
 
 class InputError(ValueError):
-    """Bad input. The message names the value, what is allowed and what to do next."""
+    """Bad input. The message names the value, what is allowed and what to do next.
+
+    >>> len(str(InputError("there is no task " + "x" * 5000)))
+    118
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(RUN.sub(r"\1…", message))
 
 
 class NonFiniteError(ArithmeticError):

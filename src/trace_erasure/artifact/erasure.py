@@ -27,6 +27,7 @@ from trace_erasure.math.lowrank import Delta, LowRank, add, scaled
 from trace_erasure.pipeline.families.registry import family_of
 from trace_erasure.pipeline.fingerprint import Fingerprint, difference, fingerprint, tensor_bytes
 from trace_erasure.pipeline.strength import check_strength
+from trace_erasure.utils.folders import check_folder, check_path
 
 log = logging.getLogger("trace_erasure")
 
@@ -305,7 +306,7 @@ class Erasure:
             >>> found.record.concepts[0].phrase
             'fox'
         """
-        return cls(**storage.read(Path(path)))
+        return cls(**storage.read(check_path("path", path)))
 
     def save_pretrained(self, folder: str | os.PathLike[str], notes: CardNotes = NO_NOTES) -> Path:
         """Writes ``pytorch_lora_weights.safetensors`` and a model card into ``folder``.
@@ -322,7 +323,7 @@ class Erasure:
             ...     sorted(os.listdir(erasure.save_pretrained(folder)))
             ['README.md', 'pytorch_lora_weights.safetensors']
         """
-        return hub.save_pretrained(self, Path(folder), notes)
+        return hub.save_pretrained(self, check_folder("folder", folder), notes)
 
     @classmethod
     def from_pretrained(

@@ -8,8 +8,11 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from trace_erasure.artifact.model_card import NO_NOTES, CardNotes, model_card
-from trace_erasure.errors import InputError
+from trace_erasure.errors import InputError, shown
+from trace_erasure.utils.arguments import check_kind, check_text
 from trace_erasure.utils.atomic import atomic
+from trace_erasure.utils.folders import check_path, make_folder
+from trace_erasure.utils.numbers import check_flag
 
 if TYPE_CHECKING:
     from trace_erasure.artifact.erasure import Erasure
@@ -21,12 +24,7 @@ CARD = "README.md"
 
 def save_pretrained(erasure: Erasure, folder: Path, notes: CardNotes = NO_NOTES) -> Path:
     """See ``Erasure.save_pretrained``."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(
-            f"cannot make the folder {folder}: {error.strerror or error}. Choose another."
-        ) from error
+    make_folder(folder, "folder")
     erasure.save(folder / WEIGHTS)
     with atomic(folder / CARD) as partial:
         partial.write_text(model_card(erasure, notes), "utf-8")
@@ -41,7 +39,10 @@ def weights_file(
     token: str | bool | None = None,
 ) -> Path:
     """The file of an erasure: in a folder, itself, or from the hub's cache or the hub."""
-    path = Path(name)
+    path = check_path("name", name)
+    check_text("revision", revision, optional=True)
+    check_flag("local_files_only", local_files_only)
+    check_token(token)
     if path.is_file():
         return path
     if path.is_dir():
@@ -87,6 +88,11 @@ def push(
     from huggingface_hub import HfApi
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 
+    check_text("repo_id", repo_id)
+    check_text("revision", revision, optional=True)
+    check_text("commit_message", commit_message)
+    check_kind("private", private, bool, optional=True)
+    check_token(token)
     api = HfApi(token=token)
     try:
         with TemporaryDirectory() as folder:
@@ -99,10 +105,20 @@ def push(
                 commit_message=commit_message,
             )
     except HFValidationError as error:
-        raise InputError(f"{repo_id!r} is no name of a repository: user/name.") from error
+        raise InputError(f"{shown(repo_id)} is no name of a repository: user/name.") from error
     except (HfHubHTTPError, OSError) as error:
         raise InputError(_unreachable(repo_id, "write to", error)) from error
     return str(done.commit_url)
+
+
+def check_token(token: object) -> None:
+    """Raises ``InputError`` for what is no token; the message does not show it."""
+    text = isinstance(token, str) and token.isascii() and token.isprintable() and token
+    if not (token is None or isinstance(token, bool) or text):
+        raise InputError(
+            f"token is a {type(token).__name__}; allowed: the text of a token, True for the one "
+            "that is logged in, False for none, or None."
+        )
 
 
 def _unreachable(name: str, verb: str, error: Exception) -> str:

@@ -14,6 +14,7 @@ from trace_erasure.errors import InputError
 from trace_erasure.math.lowrank import Delta, LowRank
 from trace_erasure.pipeline.families import registry
 from trace_erasure.pipeline.families.family import TOKENS, Family
+from trace_erasure.utils.folders import check_path
 
 if TYPE_CHECKING:
     from trace_erasure.artifact.erasure import Erasure
@@ -23,7 +24,7 @@ SUFFIX = ".safetensors"
 
 def with_suffix(path: str | os.PathLike[str]) -> Path:
     """``path`` with ``.safetensors`` added where it is missing."""
-    path = Path(path)
+    path = check_path("path", path)
     return path if path.suffix == SUFFIX else path.with_name(path.name + SUFFIX)
 
 

@@ -13,6 +13,7 @@ from trace_erasure.artifact import storage
 from trace_erasure.errors import InputError
 from trace_erasure.math.lowrank import Delta, LowRank
 from trace_erasure.pipeline.families.registry import FAMILIES
+from trace_erasure.utils.folders import make_folder
 
 if TYPE_CHECKING:
     from trace_erasure.artifact.erasure import Erasure
@@ -114,7 +115,7 @@ def _peft_folder(erasure: Erasure, folder: Path) -> Path:
 
     delta = erasure.delta
     rank = max(change.rank for change in delta.values())
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     storage.write(erasure, folder / "adapter_model.safetensors", "peft")
     LoraConfig(r=rank, lora_alpha=rank, target_modules=sorted(delta)).save_pretrained(str(folder))
     return folder

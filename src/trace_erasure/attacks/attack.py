@@ -6,7 +6,7 @@ import os
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from trace_erasure.artifact.erasure import Erasure
 from trace_erasure.attacks.budget import Budget
@@ -18,14 +18,18 @@ from trace_erasure.evaluation.judges.base import Evaluator
 from trace_erasure.evaluation.report.tables import to_json_text, to_markdown
 from trace_erasure.evaluation.runs.records import Row
 from trace_erasure.evaluation.runs.selection import (
+    check_model,
     default_judges,
     erasures_by_concept,
     pipeline_and_name,
 )
 from trace_erasure.evaluation.tasks.loader import load_task
 from trace_erasure.evaluation.tasks.task import Task
+from trace_erasure.utils.arguments import check_kind, check_text, check_texts, not_allowed
 from trace_erasure.utils.atomic import atomic
-from trace_erasure.utils.numbers import check_integer
+from trace_erasure.utils.folders import check_folder, make_folder
+from trace_erasure.utils.numbers import check_flag, check_integer
+from trace_erasure.utils.words import check_phrase, check_phrases
 from trace_erasure.world import load_world
 
 
@@ -85,7 +89,17 @@ def attack(  # noqa: PLR0913 - a verb: its options are keyword-only
         >>> sorted({row.concept for row in rows})
         ['mean', 'worst']
     """
-    names = list(dict.fromkeys(attacks or ATTACKS))
+    check_kind("erasure", erasure, Erasure)
+    check_kind("budget", budget, Budget)
+    check_text("model", model, optional=True, longest=100)
+    check_kind("judge", judge, get_args(Evaluator), optional=True)
+    check_flag("controls", controls)
+    check_flag("bfloat16", bfloat16)
+    if folder is not None:
+        check_folder("folder", folder)
+    concepts = check_texts("concepts", concepts, empty=False, optional=True)
+    check_model("pipe_or_model", pipe_or_model)
+    names = list(dict.fromkeys(check_texts("attacks", attacks) or ATTACKS))
     for name in names:
         attack_entry(name)
     whole = task if isinstance(task, Task) else load_task(task, concepts=concepts)
@@ -95,7 +109,7 @@ def attack(  # noqa: PLR0913 - a verb: its options are keyword-only
     pipe, name_in_rows = pipeline_and_name(pipe_or_model)
     model = model or name_in_rows
     judge = default_judges(part, model)[0] if judge is None else judge
-    words = synonyms_of(erasure) if synonyms is None else synonyms
+    words = synonyms_of(erasure) if synonyms is None else checked_synonyms(synonyms)
     targets, how = targets_of(erasure, part, judge, cases, words), part.sampling
     rows: list[Row] = []
     with tempfile.TemporaryDirectory() as temporary:
@@ -113,11 +127,21 @@ def attack(  # noqa: PLR0913 - a verb: its options are keyword-only
 
 def write_rows(rows: Sequence[Row], folder: Path) -> None:
     """``attacks.json`` and ``attacks.md`` in ``folder``."""
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder, "folder")
     table = to_markdown(attack_table(rows, ERASED))
     for suffix, text in (("json", to_json_text(rows) + "\n"), ("md", table)):
         with atomic(folder / f"attacks.{suffix}") as partial:
             partial.write_text(text, "utf-8")
+
+
+def checked_synonyms(synonyms: object) -> dict[str, tuple[str, ...]]:
+    """``synonyms`` normalised. Raises ``InputError`` unless it maps concepts to lists."""
+    if not isinstance(synonyms, Mapping):
+        raise not_allowed("synonyms", synonyms, "a concept to its words, {'fox': ['vixen']}", True)
+    return {
+        check_phrase(concept, "a concept of synonyms"): check_phrases(words, f"synonyms[{concept}]")
+        for concept, words in synonyms.items()
+    }
 
 
 def synonyms_of(erasure: Erasure, given: Sequence[str] = ()) -> dict[str, tuple[str, ...]]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from trace_erasure.attacks.budget import Budget
 from trace_erasure.errors import InputError
 from trace_erasure.utils.atomic import atomic
+from trace_erasure.utils.folders import make_folder
 from trace_erasure.utils.json_file import as_kind, read_json_lines
 
 
@@ -57,7 +58,7 @@ def read_outcomes(file: Path, budget: Budget) -> dict[tuple[str, str, int], Outc
 
 def write_outcomes(file: Path, outcomes: Iterable[Outcome], budget: Budget) -> None:
     """Replaces ``file``: the budget on its first line, then one outcome a line."""
-    file.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(file.parent)
     lines = [json.dumps(asdict(budget)), *(json.dumps(asdict(one)) for one in outcomes)]
     with atomic(file) as partial:
         partial.write_text("\n".join(lines) + "\n", "utf-8")

@@ -21,7 +21,9 @@ from trace_erasure.errors import (
     InputError,
     NonFiniteError,
     WorkerLostError,
+    shown,
 )
+from trace_erasure.utils.folders import check_path
 from trace_erasure.utils.terminal import printable
 
 if TYPE_CHECKING:
@@ -30,6 +32,17 @@ if TYPE_CHECKING:
 FAILED, BAD_INPUT, NO_GOOD, INTERRUPTED = 1, 2, 3, 130
 """Exit codes: the machine or the training failed; bad input; an erasure whose verdict is *failed*;
 Ctrl-C."""
+
+OF_PATHS = (
+    errno.ENAMETOOLONG,
+    errno.ELOOP,
+    errno.ENOTDIR,
+    errno.EISDIR,
+    errno.EACCES,
+    errno.EPERM,
+    errno.EROFS,
+)
+"""What is wrong with a path that a user gave."""
 
 
 class Verbs(TyperGroup):
@@ -48,6 +61,9 @@ class Verbs(TyperGroup):
             say(f"{error} What is done is kept; run the command again.")
             raise typer.Exit(FAILED) from error
         except (OSError, MemoryError) as error:
+            if isinstance(error, OSError) and error.errno in OF_PATHS and error.filename:
+                say(f"{shown(str(error.filename))}: {error.strerror}. Correct the path.")
+                raise typer.Exit(BAD_INPUT) from error
             if not (reason := _resource_problem(error)):
                 raise
             say(reason)
@@ -154,12 +170,12 @@ class _NoTerminal:
 @contextmanager
 def output_folder(out: Path) -> Iterator[None]:
     """Makes ``out``; takes it away again if the work fails and leaves nothing in it."""
-    made = not out.exists()
+    made = not os.path.lexists(check_path("--out", out))
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(
-            f"cannot make the folder {out}: {error.strerror}. Choose another."
+            f"cannot make the folder {shown(str(out))}: {error.strerror}. Choose another."
         ) from error
     if not os.access(out, os.W_OK):
         raise InputError(f"cannot write to the folder {out}. Choose another.")

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from functools import cache
 from importlib.resources import files
 
 from trace_erasure.concepts.caption_source import GIVEN, PHOTOS, WORLD, CaptionSource
 from trace_erasure.concepts.lexicon import DATA
-from trace_erasure.errors import InputError, shown
 from trace_erasure.pipeline.denoiser import Denoiser
 from trace_erasure.pipeline.shipped import SCENES, SD
+from trace_erasure.utils.arguments import check_texts
 
 
 @cache
@@ -36,13 +36,7 @@ def captions_for(denoiser: Denoiser, captions: Sequence[str] | None = None) -> t
     Raises ``InputError`` for anything but a list of texts.
     """
     if captions is not None:
-        listed = isinstance(captions, Iterable) and not isinstance(captions, str | bytes | Mapping)
-        found = tuple(captions) if listed else ()
-        if not listed or not all(isinstance(caption, str) for caption in found):
-            raise InputError(
-                f"captions is {shown(captions)}; allowed: a list of texts, such as ['a red car']."
-            )
-        return found
+        return check_texts("captions", captions) or ()
     return world_captions(denoiser.shipped) if denoiser.shipped else photo_captions()
 
 

@@ -14,6 +14,7 @@ from torch import Tensor
 from trace_erasure.pipeline.content_digest import network_digest, text_digest
 from trace_erasure.pipeline.denoiser import EMPTY, Denoiser
 from trace_erasure.pipeline.rollouts import Rollouts, collect_rollouts
+from trace_erasure.pipeline.state_size import at_once, measuring_size
 from trace_erasure.utils.cache import cached, key_of
 from trace_erasure.utils.progress import progress
 
@@ -37,7 +38,10 @@ def prediction_sketches(
     """
     with denoiser.without_adapters():
         empty = denoiser.encode([EMPTY])
-        bank = collect_rollouts(denoiser, empty, range(STATES), steps=STEPS, guidance_scale=1.0)
+        size = measuring_size(denoiser)
+        bank = collect_rollouts(
+            denoiser, empty, range(STATES), steps=STEPS, guidance_scale=1.0, size=size
+        )
         key = key_of(
             __name__,
             text_digest(denoiser.pipe),
@@ -47,9 +51,10 @@ def prediction_sketches(
         )
 
         def every() -> Tensor:
-            starts = range(0, len(prompts), BATCH)
+            together = at_once(bank.states.shape, BATCH)
+            starts = range(0, len(prompts), together)
             bar = progress(starts, desc="what words draw")
-            return torch.cat([_predict(denoiser, bank, prompts[i : i + BATCH]) for i in bar])
+            return torch.cat([_predict(denoiser, bank, prompts[i : i + together]) for i in bar])
 
         found = cached("sketches", key, (len(prompts), len(VISITS), SKETCH), every)
         return found, _predict(denoiser, bank, own) if own else found[:0]

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from trace_erasure.concepts.concept import Concept
-from trace_erasure.config.checks import check, check_settings
+from trace_erasure.config.checks import check
 from trace_erasure.config.closed_form import ClosedFormConfig
 from trace_erasure.config.finetune import FinetuneConfig
 from trace_erasure.errors import InputError
+from trace_erasure.utils.arguments import check_kind
 from trace_erasure.utils.numbers import check_seed
 from trace_erasure.utils.words import fold
 
@@ -45,8 +46,8 @@ class EraseConfig:
     def __post_init__(self) -> None:
         check_seed(self.seed)
         check(self.search in SEARCHES, "search", self.search, ", ".join(SEARCHES))
-        check_settings("closed_form", self.closed_form, ClosedFormConfig)
-        check_settings("finetune", self.finetune, FinetuneConfig)
+        check_kind("closed_form", self.closed_form, ClosedFormConfig, optional=True)
+        check_kind("finetune", self.finetune, FinetuneConfig, optional=True)
         check(self.hardening in HARDENING, "hardening", self.hardening, ", ".join(HARDENING))
         if self.hardening != "off" and self.closed_form is None:
             raise InputError(f"hardening {self.hardening!r} needs stage 1. Keep closed_form.")

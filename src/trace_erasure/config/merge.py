@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from trace_erasure.config.checks import check, check_settings
+from trace_erasure.config.checks import check
 from trace_erasure.config.finetune import FinetuneConfig
+from trace_erasure.utils.arguments import check_kind
 from trace_erasure.utils.numbers import check_integer, check_number
 
 
@@ -37,4 +38,4 @@ class MergeConfig:
             check_integer(f"merge.{name}", value, 1, optional=True)
         check_integer("merge.keep", self.keep, 0)
         check_number("merge.ridge", self.ridge, 0, exclusive=True)
-        check_settings("merge.integrate", self.integrate, FinetuneConfig)
+        check_kind("merge.integrate", self.integrate, FinetuneConfig, optional=True)

@@ -18,7 +18,8 @@ from trace_erasure.pipeline.denoiser import Denoiser
 from trace_erasure.pipeline.fingerprint import difference, fingerprint
 from trace_erasure.pipeline.sampling import Sampling
 from trace_erasure.pipeline.soundness import check_sound
-from trace_erasure.utils.numbers import check_number
+from trace_erasure.utils.arguments import check_kind, check_list, check_texts
+from trace_erasure.utils.numbers import check_integer, check_number
 from trace_erasure.utils.sequences import evenly_spaced
 
 NOT_COVERED = (
@@ -33,6 +34,7 @@ NOT_COVERED = (
     "Other samplers, step counts and guidance scales than the stated one, in the statistical part.",
     "Other base models than the one whose fingerprint the file carries.",
 )
+MOST_PATHS = 100_000
 SEEDS = 7_000_000
 """Where the seeds of certified paths begin, away from those of training and of evaluation."""
 
@@ -103,13 +105,17 @@ def certify(  # noqa: PLR0913 - a verb: its options are keyword-only
         >>> 0 <= found.concept.detector <= 1
         True
     """
+    check_kind("erasure", erasure, Erasure)
+    concepts = check_list("concepts", concepts, Concept, optional=True)
+    retain = check_texts("retain", retain, optional=True)
+    check_integer("paths", paths, 0, MOST_PATHS)
     conditions.check(pipe, conditions.ATTACH, conditions.MEASURE)
     denoiser = Denoiser(pipe)
     check_sound(denoiser)
     _check_fits(denoiser, erasure)
-    _check_settings(steps, guidance_scale, noise_level, gate)
+    _check_settings(denoiser, steps, guidance_scale, noise_level, gate)
     resolved = _concepts_with_surrogates(erasure, concepts)
-    if paths == 1 or paths < 0:
+    if paths == 1:
         raise InputError(f"paths is {paths}; allowed: 0 for no statistical part, or 2 or more.")
     record = erasure.record
     trained = None
@@ -206,9 +212,13 @@ def _check_fits(denoiser: Denoiser, erasure: Erasure) -> None:
 
 
 def _check_settings(
-    steps: int, guidance_scale: float, noise_level: float | None, gate: float | None
+    denoiser: Denoiser,
+    steps: int,
+    guidance_scale: float,
+    noise_level: float | None,
+    gate: float | None,
 ) -> None:
-    Sampling(steps=steps, guidance_scale=guidance_scale)  # raises InputError
+    Sampling(steps=steps, guidance_scale=guidance_scale).check(denoiser.pipe.scheduler)
     check_number("noise_level", noise_level, 0, 1, optional=True)
     check_number("gate", gate, 0, 1, optional=True)
 

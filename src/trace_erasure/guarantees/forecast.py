@@ -23,7 +23,7 @@ from trace_erasure.concepts.captions import captions_for
 from trace_erasure.concepts.concept import Concept, ResolvedConcept, fill_template
 from trace_erasure.concepts.second_moment import second_moment
 from trace_erasure.config import ClosedFormConfig, EraseConfig
-from trace_erasure.errors import InputError
+from trace_erasure.errors import InputError, shown
 from trace_erasure.math import closed_form as algebra
 from trace_erasure.math import subspaces
 from trace_erasure.math.cost_frontier import Frontier, frontier
@@ -32,8 +32,10 @@ from trace_erasure.math.parameterization import guide
 from trace_erasure.pipeline import adapters
 from trace_erasure.pipeline.denoiser import Denoiser
 from trace_erasure.pipeline.families.family import TOKENS
+from trace_erasure.pipeline.state_size import at_once, measuring_size
 from trace_erasure.trace.closed_form import closed_form_edit
 from trace_erasure.trace.request import resolve
+from trace_erasure.utils.arguments import check_kind, check_texts
 from trace_erasure.utils.progress import progress
 from trace_erasure.utils.words import mentions
 
@@ -97,7 +99,8 @@ def network_change(
     """
     denoiser = Denoiser(pipe)
     conditioning, empty = denoiser.encode(prompts), denoiser.unconditional()
-    noise = denoiser.initial_states(SEEDS)
+    noise = denoiser.initial_states(SEEDS, *(measuring_size(denoiser) or ()))
+    together = at_once(noise.shape, CHUNK)
     timesteps = _timesteps(denoiser)
     guided = denoiser.needs_unconditional(guidance)
 
@@ -108,8 +111,8 @@ def network_change(
             for state in noise:
                 x = (sigma * state)[None].to(noise.dtype)
                 base = denoiser.predict(x, timestep, empty, guidance) if guided else None
-                for start in range(0, len(prompts), CHUNK):
-                    chunk = conditioning[start : start + CHUNK]
+                for start in range(0, len(prompts), together):
+                    chunk = conditioning[start : start + together]
                     many = x.expand(len(chunk), *state.shape).contiguous()
                     output = denoiser.predict(many, timestep, chunk, guidance)
                     if base is not None:
@@ -240,13 +243,16 @@ def forecast(
         >>> sorted(row.name for row in found.names)
         ['cat', 'horse']
     """
+    check_kind("concept", concept, Concept)
+    check_kind("settings", settings, ClosedFormConfig)
+    names = check_texts("names", names, optional=True)
     if names is not None and (
         not all(name.strip() for name in names)
         or all(mentions(name, concept.phrases) for name in names)
     ):
         raise InputError(
-            f"names is {list(names)!r}; allowed: names other than {concept.phrase!r}, none of them "
-            "empty. Add one, or leave names out for those of the captions."
+            f"names is {shown(list(names))}; allowed: names other than {concept.phrase!r}, none of "
+            "them empty. Add one, or leave names out for those of the captions."
         )
     denoiser = Denoiser(pipe)
     spec = EraseConfig((concept,), closed_form=settings, finetune=None)

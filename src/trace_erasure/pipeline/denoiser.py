@@ -279,6 +279,7 @@ class Denoiser:
         steps: int,
         guidance: float,
         on_state: OnState | None = None,
+        size: tuple[int, int] | None = None,
     ) -> Tensor:
         """Final states (n, …) of the deterministic sampler of the model's own noise schedule.
 
@@ -289,8 +290,9 @@ class Denoiser:
             steps: number of sampler steps.
             guidance: guidance scale; 1 is unguided.
             on_state: called before every step.
+            size: (height, width) in pixels; None is the model's own.
         """
-        states = self.initial_states(seeds)
+        states = self.initial_states(seeds, *(size or ()))
         for timestep in self.timesteps(steps):
             prediction = self.predict_guided(states, timestep, conditioning, empty, guidance)
             if on_state is not None:

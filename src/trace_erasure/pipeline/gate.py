@@ -10,14 +10,12 @@ import torch
 from trace_erasure.errors import InputError
 from trace_erasure.pipeline import adapters
 from trace_erasure.pipeline.denoiser import Denoiser
+from trace_erasure.utils.numbers import check_number
 
 
 def gate(pipe: Any, name: str, noise_level: float) -> Callable[..., dict[str, Any]]:
     """A ``callback_on_step_end`` for the adapter ``name``; see ``Erasure.gate``."""
-    if not 0 <= noise_level <= 1:
-        raise InputError(
-            f"noise level {noise_level} is out of range. Choose 0 (clean) to 1 (pure noise)."
-        )
+    check_number("noise_level", noise_level, 0, 1)
     strength = adapters.strength_of(pipe, name)
     if strength == 0:
         raise InputError(

@@ -9,12 +9,13 @@ from typing import Any
 import torch
 from PIL import Image
 
-from trace_erasure.errors import InputError
+from trace_erasure.errors import InputError, shown
 from trace_erasure.pipeline.content_digest import weights_digest
 from trace_erasure.pipeline.families.registry import family_of
 from trace_erasure.pipeline.image_store import ImageStore, batch_ids
 from trace_erasure.pipeline.sampling import Sampling
-from trace_erasure.utils.numbers import check_integer, check_seed
+from trace_erasure.utils.arguments import check_kind, check_list, check_text, check_texts
+from trace_erasure.utils.numbers import check_flag, check_integer, check_seed
 from trace_erasure.utils.progress import progress
 from trace_erasure.utils.sharding import check_shard
 
@@ -33,7 +34,7 @@ def sampled_by(pipe: Any, scheduler: str | None) -> Iterator[None]:
     kind = getattr(diffusers, scheduler, None)
     if kind is None or not hasattr(kind, "set_timesteps"):
         raise InputError(
-            f"diffusers has no scheduler called {scheduler!r}. Give a class name such as "
+            f"diffusers has no scheduler called {shown(scheduler)}. Give a class name such as "
             "'DDIMScheduler', or leave it out to keep the pipeline's own."
         )
     before = pipe.scheduler
@@ -68,10 +69,16 @@ def generate_batches(  # noqa: PLR0913 - its options are keyword-only
     shard: tuple[int, int] = (0, 1),
 ) -> Iterator[tuple[range, list[str], list[Image.Image]]]:
     """``generate``, a batch at a time: (positions in ``prompts``, picture ids, pictures)."""
+    family_of(pipe)
+    seeds = check_list("seeds", seeds, int) or ()
     prompts = _one_prompt_a_seed(prompts, seeds)
     check_integer("batch", batch, 1)
+    check_flag("autocast", autocast)
+    check_kind("store", store, ImageStore, optional=True)
+    check_text("model", model, empty=True)
     check_shard(shard)
     with sampled_by(pipe, sampling.scheduler), _quiet(pipe):
+        sampling.check(pipe.scheduler)
         settings = {
             "steps": sampling.steps,
             "guidance_scale": sampling.guidance_scale,
@@ -109,8 +116,8 @@ def generate_batches(  # noqa: PLR0913 - its options are keyword-only
 
 def _one_prompt_a_seed(prompts: Sequence[str] | str, seeds: Sequence[int]) -> Sequence[str]:
     """A prompt for each seed; a single string is repeated."""
-    if isinstance(prompts, str):
-        prompts = [prompts] * len(seeds)
+    listed = [prompts] * len(seeds) if isinstance(prompts, str) else prompts
+    prompts = check_texts("prompts", listed) or ()
     if len(prompts) != len(seeds):
         raise InputError(
             f"{len(prompts)} prompts but {len(seeds)} seeds. Give one seed for each prompt, or a "
@@ -126,16 +133,21 @@ def _draw(
 ) -> list[Image.Image]:
     """The pictures at the positions ``part``, each from a generator of its own."""
     family = family_of(pipe)
-    answer = pipe(
-        prompt=[prompts[i] for i in part],
-        num_inference_steps=sampling.steps,
-        height=sampling.height,
-        width=sampling.width,
-        output_type="pil",
-        generator=[torch.Generator().manual_seed(seeds[i]) for i in part],
-        **family.guided_by(sampling.guidance_scale, len(part)),
-        **family.call_options(pipe),
-    )
+    try:
+        answer = pipe(
+            prompt=[prompts[i] for i in part],
+            num_inference_steps=sampling.steps,
+            height=sampling.height,
+            width=sampling.width,
+            output_type="pil",
+            generator=[torch.Generator().manual_seed(seeds[i]) for i in part],
+            **family.guided_by(sampling.guidance_scale, len(part)),
+            **family.call_options(pipe),
+        )
+    except ValueError as error:  # sizes and samplers that do not fit its networks
+        raise InputError(
+            f"this {type(pipe).__name__} cannot draw with {sampling}: {error} Change the setting."
+        ) from error
     return family.pictures(answer)
 
 
@@ -184,8 +196,7 @@ def generate(  # noqa: PLR0913 - a verb: its options are keyword-only
         steps: sampler steps.
         guidance_scale: classifier-free guidance; 1 is none.
         batch: pictures drawn at once, and the most that a killed run with a store loses.
-        height: pixels; ``None`` is the model's own height.
-        width: pixels; ``None`` is the model's own width.
+        height, width: pixels, both or none; ``None`` is the model's own size.
         scheduler: a diffusers scheduler class to sample with; ``None`` is the pipeline's own.
         autocast: run the networks in bfloat16.
         store: pictures found there are not drawn again, new ones are added. Batches are shared,

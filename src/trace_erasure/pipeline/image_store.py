@@ -14,6 +14,7 @@ from PIL import Image
 
 from trace_erasure.errors import InputError
 from trace_erasure.utils.atomic import atomic
+from trace_erasure.utils.folders import make_folder
 from trace_erasure.utils.picture_file import check_picture, read_picture
 
 log = logging.getLogger("trace_erasure")
@@ -24,7 +25,7 @@ class ImageStore:
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
         self.folder = Path(folder)
-        self.folder.mkdir(parents=True, exist_ok=True)
+        make_folder(self.folder)
 
     def path(self, image_id: str) -> Path:
         return self.folder / f"{image_id}.png"

@@ -8,10 +8,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from trace_erasure.errors import InputError
+from trace_erasure.errors import InputError, shown
 from trace_erasure.pipeline import shipped
 from trace_erasure.pipeline.families.registry import FAMILIES
 from trace_erasure.pipeline.hub_size import say_size
+from trace_erasure.utils.arguments import check_text
+from trace_erasure.utils.folders import check_path
 from trace_erasure.utils.quiet_libraries import quiet_loading
 
 if TYPE_CHECKING:
@@ -72,8 +74,12 @@ def load_pipeline(
         (torch.bfloat16, torch.bfloat16)
     """
     kind = None if dtype is None else _dtype(dtype)
+    check_text("revision", revision, optional=True)
+    check_text("variant", variant, optional=True)
+    device = None if device is None else _device(device)
     if not isinstance(model, str | os.PathLike):
         return _placed(model, kind, device)
+    check_path("model", model)
     name = os.fspath(model)
     path = Path(name).expanduser()
     if name in shipped.PIPELINES:
@@ -90,9 +96,9 @@ def load_pipeline(
         pipe = _from_hub(name, kind, revision, variant)
     else:
         raise InputError(
-            f"there is no model {name!r}. Give a shipped model ({', '.join(shipped.PIPELINES)}), a "
-            "folder with a diffusers pipeline, a .safetensors checkpoint, or the name of a "
-            "repository on the hub (user/name)."
+            f"there is no model {shown(name)}. Give a shipped model "
+            f"({', '.join(shipped.PIPELINES)}), a folder with a diffusers pipeline, a "
+            ".safetensors checkpoint, or the name of a repository on the hub (user/name)."
         )
     return _placed(pipe, kind, device)
 
@@ -102,11 +108,22 @@ def _dtype(dtype: str | torch.dtype) -> torch.dtype:
 
     name = str(dtype).removeprefix("torch.")
     if name not in DTYPES:
-        raise InputError(f"dtype {dtype!r} is not known; allowed: {', '.join(DTYPES)}.")
+        raise InputError(f"dtype {shown(dtype)} is not known; allowed: {', '.join(DTYPES)}.")
     return getattr(torch, name)
 
 
-def _placed(pipe: Any, dtype: torch.dtype | None, device: str | torch.device | None) -> Any:
+def _device(device: str | torch.device) -> torch.device:
+    import torch
+
+    try:
+        if isinstance(device, str | torch.device):
+            return torch.device(device)
+    except RuntimeError:
+        pass
+    raise InputError(f"device is {shown(device)}; allowed: cpu, cuda, cuda:1, mps and their like.")
+
+
+def _placed(pipe: Any, dtype: torch.dtype | None, device: torch.device | None) -> Any:
     """``pipe`` in the dtype and on the device that were asked for, where any were."""
     if not hasattr(pipe, "scheduler"):
         raise InputError(
@@ -119,7 +136,7 @@ def _placed(pipe: Any, dtype: torch.dtype | None, device: str | torch.device | N
     try:
         return pipe.to(device)
     except (RuntimeError, AssertionError) as error:
-        raise InputError(f"cannot move the pipeline to {device!r}: {_first(error)}") from error
+        raise InputError(f"cannot move the pipeline to {str(device)!r}: {_first(error)}") from error
 
 
 def _from_folder(folder: Path, dtype: torch.dtype | None, variant: str | None) -> Any:

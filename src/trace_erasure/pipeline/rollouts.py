@@ -12,10 +12,11 @@ from torch import Tensor
 from trace_erasure.math.objectives import mean_square
 from trace_erasure.pipeline.denoiser import Denoiser, GuidedPrediction
 from trace_erasure.pipeline.families.family import Conditioning
+from trace_erasure.pipeline.state_size import at_once
 from trace_erasure.utils.progress import progress
 
 CHUNK = 64
-"""States that go through the network together."""
+"""States that go through the network together; fewer where they are large."""
 RETAIN_OFFSET = 50_000
 """Distance between the seeds of retained trajectories and of the concept's."""
 
@@ -73,6 +74,7 @@ def collect_rollouts(
     steps: int,
     guidance_scale: float,
     label: str = "rollout",
+    size: tuple[int, int] | None = None,
 ) -> Rollouts:
     """Samples one trajectory for each seed, prompts in turn, with adapters as they are.
 
@@ -80,13 +82,16 @@ def collect_rollouts(
         conditioning: one row for each prompt.
         steps: number of sampler steps.
         label: title of the progress bar.
+        size: (height, width) of the pictures in pixels; None is the model's own.
     """
+    shape = denoiser.family.state_shape(denoiser.pipe, *(size or (None, None)))
+    together = at_once(shape, CHUNK)
     prompt = torch.arange(len(seeds)) % len(conditioning)
     empty = denoiser.unconditional()
     parts: list[Rollouts] = []
-    for start in progress(range(0, len(seeds), CHUNK), desc=label):
-        index = prompt[start : start + CHUNK]
-        chunk = torch.tensor(list(seeds[start : start + CHUNK]))
+    for start in progress(range(0, len(seeds), together), desc=label):
+        index = prompt[start : start + together]
+        chunk = torch.tensor(list(seeds[start : start + together]))
 
         def keep(
             states: Tensor,
@@ -111,6 +116,7 @@ def collect_rollouts(
             steps=steps,
             guidance=guidance_scale,
             on_state=keep,
+            size=size,
         )
     return Rollouts.cat(parts)
 
@@ -133,14 +139,15 @@ def predict_at(
     n = len(rollouts)
     if prompt is None:
         prompt = rollouts.prompt if len(conditioning) > 1 else torch.zeros(n, dtype=torch.long)
+    together = at_once(rollouts.states.shape, CHUNK)
     outputs = [
         denoiser.predict(
-            rollouts.states[i : i + CHUNK],
-            rollouts.timesteps[i : i + CHUNK],
-            conditioning[prompt[i : i + CHUNK]],
+            rollouts.states[i : i + together],
+            rollouts.timesteps[i : i + together],
+            conditioning[prompt[i : i + together]],
             guidance,
         )
-        for i in range(0, n, CHUNK)
+        for i in range(0, n, together)
     ]
     return torch.cat(outputs).float()
 

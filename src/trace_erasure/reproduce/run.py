@@ -16,6 +16,7 @@ from trace_erasure.evaluation.tasks.task import Task
 from trace_erasure.pipeline.fingerprint import digest_of, fingerprint
 from trace_erasure.reproduce.erased import concepts_of
 from trace_erasure.reproduce.recipe import Recipe
+from trace_erasure.utils.folders import make_folder
 from trace_erasure.utils.progress import progress
 
 BASE = "base"
@@ -73,7 +74,7 @@ class Reproduction:
         file = self.folder / "erasures" / f"{name}-{digest_of(decides)}.safetensors"
         if file.is_file():
             return Erasure.load(file)
-        file.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(file.parent)
         erasure = method.erase(self.pipe, concepts, seed=self.seed, workdir=file.parent)
         erasure.save(file)
         return erasure

@@ -25,6 +25,7 @@ from trace_erasure.takedown.parts import make_parts
 from trace_erasure.takedown.products import Artifact, Build, builds, file_sha256, record_build
 from trace_erasure.takedown.stamps import moment, signature
 from trace_erasure.trace.merge import merge
+from trace_erasure.utils.folders import make_folder
 
 KEPT = 2
 """Builds whose files stay: the last one, and the one before, which a server may still read."""
@@ -83,7 +84,7 @@ def build(
     with ledger.build_lock():
         base = register_base(ledger, name, Denoiser(pipe).family.name, fingerprint(pipe))
         folder = ledger.files / base.folder
-        (folder / "parts").mkdir(parents=True, exist_ok=True)
+        make_folder(folder / "parts")
         made = make_parts(ledger, pipe, base, captions, who, when)
         last = next(iter(builds(ledger, base, 1)), None)
         inputs = digest_of([[part.sha256 for part in made.parts], list(captions or ())])

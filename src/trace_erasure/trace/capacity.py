@@ -18,6 +18,7 @@ from trace_erasure.pipeline.soundness import check_sound
 from trace_erasure.trace import conflicts, joint
 from trace_erasure.trace.gather_statistics import gather_statistics, gram_roots
 from trace_erasure.trace.request import resolve
+from trace_erasure.utils.arguments import check_kind, check_list
 
 
 def capacity(
@@ -36,6 +37,8 @@ def capacity(
     Raises:
         InputError: for nothing at all, or for artifacts that ``merge`` would refuse.
     """
+    what = check_list("what", what, (Concept, Erasure)) or ()
+    check_kind("settings", settings, MergeConfig)
     conditions.check(pipe, conditions.MEASURE)
     denoiser = Denoiser(pipe)
     check_sound(denoiser)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -37,6 +37,8 @@ from trace_erasure.trace.finetune_data import prepare_finetune_data
 from trace_erasure.trace.request import ResolvedRequest, resolve
 from trace_erasure.trace.training import OnStep
 from trace_erasure.trace.verdict import judge, warn_if_failed
+from trace_erasure.utils.arguments import check_call, check_list
+from trace_erasure.utils.folders import check_folder
 
 log = logging.getLogger("trace_erasure")
 
@@ -101,9 +103,15 @@ def erase(  # noqa: PLR0913 - a verb: its options are keyword-only
         >>> erasure.record.title
         'Erases: fox'
     """
-    if isinstance(concepts, bytes | Mapping) or not isinstance(concepts, Concept | Iterable):
-        raise InputError(f"concepts is {shown(concepts)}; allowed: a phrase, a Concept, or a list.")
-    listed = [concepts] if isinstance(concepts, str | Concept) else list(concepts)
+    one = [concepts] if isinstance(concepts, str | Concept) else concepts
+    listed = check_list("concepts", one, (str, Concept), empty=False) or ()
+    if not any(isinstance(one, str) for one in listed):
+        for name, value in (("surrogate", surrogate), ("kind", kind)):
+            if value not in (None, AUTO):
+                raise InputError(
+                    f"{name} is {shown(value)}, and no concept is given as a phrase, so that it "
+                    f"would have no effect. Write it in Concept(…, {name}=…)."
+                )
     made = [
         c if isinstance(c, Concept) else Concept(c, surrogate=surrogate, kind=kind) for c in listed
     ]
@@ -142,6 +150,9 @@ def _run(
     beside: Sequence[Concept],
 ) -> Erasure:
     """``run``, with every word in its logs."""
+    check_call("on_step", on_step, optional=True)
+    if workdir is not None:
+        workdir = check_folder("workdir", workdir, exists=True)
     started = time.perf_counter()
     trains = spec.finetune is not None or spec.hardening == "adversarial"
     conditions.check(pipe, conditions.TRAIN if trains else conditions.MEASURE)
@@ -169,7 +180,7 @@ def _run(
     checkpoint: Path | None = None
     if planned.spec.finetune is not None:
         if workdir is not None:
-            checkpoint = Path(workdir) / _checkpoint_name(planned, base)
+            checkpoint = workdir / _checkpoint_name(planned, base)
         tuned, record = _finetune(
             denoiser, planned, planned.spec.finetune, closed, on_step, checkpoint
         )

@@ -13,9 +13,12 @@ from trace_erasure.artifact.storage import SUFFIX
 from trace_erasure.concepts.concept import Concept
 from trace_erasure.config import EraseConfig
 from trace_erasure.config_file import slug
+from trace_erasure.pipeline import conditions
 from trace_erasure.pipeline.fingerprint import difference, fingerprint
 from trace_erasure.trace.erase import run
 from trace_erasure.trace.verdict import warn_if_failed
+from trace_erasure.utils.arguments import check_kind, check_texts
+from trace_erasure.utils.folders import check_folder, make_folder
 from trace_erasure.utils.progress import progress
 from trace_erasure.utils.sharding import check_shard
 
@@ -38,8 +41,11 @@ def erase_each(
         NonFiniteError: when a training diverges; the pipeline is restored.
     """
     check_shard(shard)
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    check_kind("spec", spec, EraseConfig)
+    check_folder("folder", folder)
+    check_texts("captions", captions, optional=True)
+    conditions.check(pipe, conditions.MEASURE)
+    folder = make_folder(folder, "folder")
     wanted = [replace(spec, concepts=(concept,)) for concept in spec.concepts]
     files = [folder / (slug(one.concepts[0].name) + SUFFIX) for one in wanted]
     mine = list(zip(wanted, files, strict=True))[shard[0] :: shard[1]]

@@ -18,6 +18,8 @@ from trace_erasure.trace.erase import run
 from trace_erasure.trace.erase_each import erase_each
 from trace_erasure.trace.merge import merge
 from trace_erasure.trace.verdict import warn_if_failed
+from trace_erasure.utils.arguments import check_kind
+from trace_erasure.utils.folders import check_folder, check_path, make_folder
 
 
 def erase_pack(
@@ -51,10 +53,14 @@ def erase_pack(
         >>> erase_pack(tiny_stable_diffusion(), pack, captions=CAPTIONS).record.title
         'Erases: the pack animals 1'
     """
-    found = pack if isinstance(pack, Pack) else load_pack(pack)
+    check_kind("settings", settings, EraseConfig, optional=True)
+    if folder is not None:
+        check_folder("folder", folder)
+    found = pack if isinstance(pack, Pack) else load_pack(check_path("pack", pack))
     spec = spec_of(found, settings)
     if len(found.concepts) == 1:
-        erasure = run(pipe, spec, captions, workdir=None if folder is None else Path(folder))
+        workdir = None if folder is None else make_folder(folder, "folder")
+        erasure = run(pipe, spec, captions, workdir=workdir)
         warn_if_failed(erasure)
         return titled(erasure, found)
     kept = tempfile.TemporaryDirectory() if folder is None else nullcontext(folder)

@@ -30,6 +30,8 @@ from trace_erasure.trace import conflicts, joint
 from trace_erasure.trace.integration import integrate
 from trace_erasure.trace.isolation import isolate
 from trace_erasure.trace.verdict import warn_if_failed
+from trace_erasure.utils.arguments import check_kind, check_list
+from trace_erasure.utils.numbers import check_flag, check_seed
 
 log = logging.getLogger("trace_erasure")
 
@@ -77,6 +79,11 @@ def merge(
         'Erases: fox, horse'
     """
     started = time.perf_counter()
+    artifacts = list(check_list("artifacts", artifacts, Erasure) or ())
+    check_list("strengths", strengths, (int, float), optional=True)
+    check_kind("settings", settings, MergeConfig)
+    check_seed(seed)
+    check_flag("dense", dense)
     operation = conditions.MEASURE if settings.integrate is None else conditions.TRAIN
     conditions.check(pipe, operation, *([conditions.FUSE] if dense else []))
     denoiser = Denoiser(pipe)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
-from trace_erasure.errors import InputError
+from trace_erasure.errors import InputError, shown
 
 Shard = tuple[int, int]
 """(i, n): the i-th of n, counted from 0."""
@@ -20,11 +20,16 @@ LAUNCHERS = (
 
 def check_shard(shard: Shard) -> None:
     """Raises ``InputError`` unless ``shard`` is (i, n) with 0 ≤ i < n."""
+    pair = isinstance(shard, tuple | list) and len(shard) == 2
+    if not pair or not all(isinstance(i, int) and not isinstance(i, bool) for i in shard):
+        raise InputError(
+            f"shard is {shown(shard)}; allowed: two integers (i, n), the i-th of n counted from 0."
+        )
     worker, workers = shard
     if not 0 <= worker < workers:
         raise InputError(
-            f"shard {worker}/{workers} does not exist: of {workers} shards the first is 0 and the "
-            f"last is {workers - 1}."
+            f"shard {shown(worker)}/{shown(workers)} does not exist: of n shards the first is 0 "
+            "and the last is n - 1."
         )
 
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from functools import lru_cache
 from itertools import chain
 from typing import Any
 
 from trace_erasure.errors import InputError, shown
 
+LONGEST = 1000
+"""Characters of a phrase; the longest text that any encoder reads has some 512 tokens."""
 JOINER = "\u200d"
 INVISIBLE = dict.fromkeys(map(ord, "\u00ad\u200b\u2060\ufeff"))
 VARIATION = re.compile("[\ufe00-\ufe0f]")
@@ -55,7 +57,25 @@ def check_phrase(value: Any, name: str) -> str:
         raise InputError(f"{name} is {shown(value)}; allowed: text, such as 'fox'.")
     if not (phrase := normalise(value)):
         raise InputError(f"{name} is empty ({value!r}). Give at least one word, or leave it out.")
+    if len(phrase) > LONGEST:
+        raise InputError(
+            f"{name} has {len(phrase)} characters ({shown(phrase)}); allowed: {LONGEST}. "
+            "Shorten it."
+        )
+    check_characters(phrase, name)
     return phrase
+
+
+def check_characters(text: str, name: str) -> None:
+    """Raises ``InputError`` for characters that are no part of any language.
+
+    These are control characters other than white space, and halves of characters.
+    """
+    for character in text:
+        if unicodedata.category(character) in ("Cc", "Cs") and not character.isspace():
+            raise InputError(
+                f"{name} has the character {character!a} ({shown(text)}). Leave it out."
+            )
 
 
 def check_phrases(values: Any, name: str) -> tuple[str, ...]:
@@ -63,7 +83,9 @@ def check_phrases(values: Any, name: str) -> tuple[str, ...]:
 
     A text by itself is refused: as a list it would be one of letters.
     """
-    if isinstance(values, str | bytes | dict) or not isinstance(values, Iterable):
+    # A set has another order in every run, and with it other bytes.
+    loose = isinstance(values, str | bytes | Mapping | Set)
+    if loose or not isinstance(values, Iterable):
         raise InputError(f"{name} is {shown(values)}; allowed: a list of phrases, such as ['fox'].")
     phrases = [check_phrase(value, f"{name}[{i}]") for i, value in enumerate(values)]
     return tuple({fold(phrase): phrase for phrase in reversed(phrases)}.values())[::-1]

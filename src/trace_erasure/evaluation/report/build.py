@@ -36,6 +36,7 @@ from trace_erasure.evaluation.runs.strength import parse_strength, strength_curv
 from trace_erasure.evaluation.runs.verdict_files import check_same_protocol
 from trace_erasure.pipeline.image_store import ImageStore
 from trace_erasure.utils.atomic import atomic
+from trace_erasure.utils.folders import make_folder
 from trace_erasure.utils.markdown import code_span, escape_markdown
 
 # Tasks whose pictures are blurred until they are clicked.
@@ -56,7 +57,7 @@ class Report:
     def write(self, folder: str | os.PathLike[str]) -> list[Path]:
         """``report.html``, ``report.json`` and ``report.md`` in ``folder``; returns the paths."""
         folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         page = write_report(
             folder / "report.html",
             [*self.sections, self.made],

@@ -23,6 +23,7 @@ from PIL import Image
 from trace_erasure.evaluation.report.grids import Card, Grid, Picture
 from trace_erasure.evaluation.report.tables import Number, Table
 from trace_erasure.utils.atomic import atomic
+from trace_erasure.utils.folders import make_folder
 from trace_erasure.utils.terminal import printable
 
 PACKAGES = ("trace-erasure", "torch", "diffusers", "transformers", "peft", "safetensors")
@@ -129,7 +130,7 @@ def write_report(
         f"<main>{body}</main></body></html>\n"
     )
     with atomic(path) as partial:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         partial.write_text(page, "utf-8")
     return path
 

@@ -6,7 +6,7 @@ import os
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from trace_erasure.artifact.erasure import Erasure
 from trace_erasure.evaluation.judges.base import Evaluator
@@ -14,13 +14,16 @@ from trace_erasure.evaluation.report.build import Report, build_report
 from trace_erasure.evaluation.runs.run_folder import RunFolder, task_remarks
 from trace_erasure.evaluation.runs.schedule import measurements, run_measurements
 from trace_erasure.evaluation.runs.selection import (
+    check_model,
     default_judges,
     erasures_by_concept,
     pipeline_and_name,
 )
 from trace_erasure.evaluation.tasks.loader import load_task
 from trace_erasure.evaluation.tasks.task import Task
-from trace_erasure.utils.numbers import check_integer
+from trace_erasure.utils.arguments import check_list, check_text, check_texts
+from trace_erasure.utils.folders import check_folder
+from trace_erasure.utils.numbers import check_flag, check_integer
 
 
 def evaluate(  # noqa: PLR0913 - a verb: its options are keyword-only
@@ -75,7 +78,17 @@ def evaluate(  # noqa: PLR0913 - a verb: its options are keyword-only
     """
     check_integer("per_group", per_group, 1, optional=True)
     check_integer("batch", batch, 1)
-    given = [erasures] if isinstance(erasures, Erasure) else list(erasures)
+    check_text("method", method, longest=100)
+    check_list("strengths", strengths, (int, float), empty=False)
+    check_flag("controls", controls)
+    check_flag("bfloat16", bfloat16)
+    if folder is not None:
+        folder = check_folder("folder", folder)
+    concepts = check_texts("concepts", concepts, empty=False, optional=True)
+    judges = check_list("judges", judges, get_args(Evaluator), empty=False, optional=True)
+    several = [erasures] if isinstance(erasures, Erasure) else erasures
+    given = check_list("erasures", several, Erasure) or ()
+    check_model("pipe_or_model", pipe_or_model)
     whole = task if isinstance(task, Task) else load_task(task, concepts=concepts)
     by_concept = erasures_by_concept(whole, given, concepts)
     part = whole.subset(list(by_concept) or concepts, per_group)

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from trace_erasure.errors import InputError
 from trace_erasure.evaluation.tasks.task import JudgingProtocol
 from trace_erasure.utils.atomic import atomic
+from trace_erasure.utils.folders import make_folder
 from trace_erasure.utils.json_file import as_kind, read_json_lines
 
 
@@ -135,7 +136,7 @@ def append_jsonl(path: str | os.PathLike[str], records: Iterable[Verdict | Row])
     before = path.read_text("utf-8") if path.is_file() else ""
     lines = [json.dumps(to_json(record), ensure_ascii=False) + "\n" for record in records]
     with atomic(path) as partial:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         partial.write_text(before + "".join(lines), "utf-8")
     return path
 

@@ -23,6 +23,7 @@ from trace_erasure.pipeline.content_digest import weights_digest
 from trace_erasure.pipeline.fingerprint import digest_of
 from trace_erasure.pipeline.image_store import ImageStore
 from trace_erasure.utils.atomic import atomic
+from trace_erasure.utils.folders import make_folder
 from trace_erasure.utils.json_file import as_kind, read_json
 from trace_erasure.utils.sharding import Shard
 
@@ -113,7 +114,7 @@ class RunFolder:
         made = dict(manifest(**entries, threads=torch.get_num_threads()).entries)
         same = {key: value for key, value in made.items() if key != "made"}
         file = self.folder / "runs" / f"{digest_of(same)}.json"
-        file.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(file.parent)
         with atomic(file) as partial:
             partial.write_text(json.dumps(made, indent=1, default=str), "utf-8")
 

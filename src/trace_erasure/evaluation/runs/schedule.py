@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from trace_erasure.artifact.erasure import Erasure
-from trace_erasure.errors import InputError
 from trace_erasure.evaluation.judges.base import Evaluator
 from trace_erasure.evaluation.runs.controls import blanked, random_drift
 from trace_erasure.evaluation.runs.records import Verdict
 from trace_erasure.evaluation.runs.run_folder import NamedErasure, RunFolder
 from trace_erasure.evaluation.runs.strength import ScaledErasure, method_at_strength
 from trace_erasure.evaluation.tasks.task import Task
+from trace_erasure.pipeline.strength import check_strength
 
 
 @dataclass(frozen=True)
@@ -47,8 +47,7 @@ def measurements(
         InputError: a strength is not between 0 and 2.
     """
     for strength in strengths:
-        if not 0 <= strength <= 2:
-            raise InputError(f"strength {strength:g} is out of range. Choose 0 (off) to 2.")
+        check_strength(strength)
     planned: list[Measurement] = []
     if controls or not erasures:
         planned.append(Measurement("base"))

@@ -13,7 +13,9 @@ from trace_erasure.evaluation.judges import judges_for
 from trace_erasure.evaluation.judges.base import Evaluator, shipped_judges
 from trace_erasure.evaluation.tasks.task import Task
 from trace_erasure.pipeline import shipped
+from trace_erasure.pipeline.families.registry import family_of
 from trace_erasure.pipeline.loading import load_pipeline
+from trace_erasure.utils.folders import check_path
 from trace_erasure.world import load_world
 
 
@@ -70,6 +72,14 @@ def default_judges(
             "shipped models have judges of their own."
         )
     return [*shipped_judges()]
+
+
+def check_model(name: str, pipe_or_model: Any) -> None:
+    """Raises ``InputError`` for what is neither a name or a path nor a pipeline that is known."""
+    if not isinstance(pipe_or_model, str | os.PathLike):
+        family_of(pipe_or_model)
+    else:
+        check_path(name, pipe_or_model)
 
 
 def pipeline_and_name(pipe_or_model: Any) -> tuple[Any, str]:

@@ -14,6 +14,7 @@ from trace_erasure.errors import InputError
 from trace_erasure.evaluation.runs.records import Verdict, from_json, read_jsonl, to_json
 from trace_erasure.evaluation.tasks.task import JudgingProtocol
 from trace_erasure.utils.atomic import atomic
+from trace_erasure.utils.folders import make_folder
 from trace_erasure.utils.sharding import Shard
 
 MOST = 1_000_000
@@ -26,7 +27,7 @@ def write_verdicts(path: str | os.PathLike[str], verdicts: Iterable[Verdict]) ->
     import pyarrow.parquet
 
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     lines = [to_json(verdict) for verdict in verdicts]
     table = pyarrow.Table.from_pylist(lines, _schema()).replace_schema_metadata(
         {"trace-erasure": __version__}

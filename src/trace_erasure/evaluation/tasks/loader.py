@@ -24,6 +24,7 @@ from trace_erasure.evaluation.tasks.published_prompts import KEYS, read_items
 from trace_erasure.evaluation.tasks.task import Item, Task
 from trace_erasure.evaluation.tasks.templates import expand
 from trace_erasure.pipeline.sampling import Sampling
+from trace_erasure.utils.folders import check_path
 from trace_erasure.utils.safe_yaml import read_yaml
 
 ABOUT = ("name", "version", "description", "sampling", "metrics", "judges", "quirks")
@@ -89,12 +90,12 @@ def load_task(
     Raises:
         InputError: there is no such task or concept, or the file is wrong; the message says where.
     """
-    path = Path(name_or_path)
+    path = check_path("task", name_or_path)
     if path.suffix not in (".yaml", ".yml"):
         known = task_paths(folder)
         if str(name_or_path) not in known:
             raise InputError(
-                f"no task called {str(name_or_path)!r}{nearest(str(name_or_path), known)}. "
+                f"no task called {shown(str(name_or_path))}{nearest(str(name_or_path), known)}. "
                 f"Known: {', '.join(known)}. Or give the path of a .yaml file."
             )
         path = known[str(name_or_path)]
