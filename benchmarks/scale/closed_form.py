@@ -10,11 +10,13 @@ pipelines are those of ``shapes.py``: of Stable Diffusion 1.5 the whole network 
 larger ones the text-facing maps alone, which is all that stage 1 reads. Text encoders have the
 true width and two layers of CLIP or one thin one of T5: what encoding costs is not part of this.
 
-Each case has a process of its own: ``second moment``, which is kept on disk, then ``stage 1 only``.
+Each case has a process of its own: ``second moment``, with the root of the maps' Gram matrix, which
+are kept on disk for the model, then ``stage 1 only``.
 Rows: a task a family, metrics ``seconds``, ``cpu_seconds`` (of all threads; what ``seconds`` would
 be on one core that nobody else uses) and ``peak_mib`` of either, and for ``stage 1 only`` also
-``loaded_mib`` (the peak before it begins), ``maps``, and both seconds with ``_cold``: with the
-second moment. Its price is in proportion to ``--captions``. Rows of other families stay.
+``loaded_mib`` (the peak before it begins), ``maps``, and both seconds with ``_cold``: with what is
+kept for the model. The second moment's price is in proportion to ``--captions``. Rows of other
+families stay.
 """
 
 from __future__ import annotations
@@ -38,6 +40,7 @@ from trace_erasure.concepts.templates import TEMPLATES
 from trace_erasure.config import ClosedFormConfig, EraseConfig
 from trace_erasure.evaluation import Row
 from trace_erasure.pipeline.denoiser import Denoiser
+from trace_erasure.pipeline.map_root import map_root
 from trace_erasure.trace.closed_form import closed_form_edit
 from trace_erasure.trace.request import with_mode
 
@@ -55,7 +58,7 @@ def case(family: str, name: str, captions: int) -> dict[str, float]:
     maps = {}
     if name == MOMENT:
         for stream in streams:
-            second_moment(denoiser, texts, stream)
+            map_root(denoiser, stream, len(second_moment(denoiser, texts, stream)))
     else:
         retain = [fill_template(TEMPLATES["object"][2], word) for word in NEAR]
         concept = CONCEPT

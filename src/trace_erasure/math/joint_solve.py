@@ -202,7 +202,7 @@ def overlaps(
     # Columns of zeros make all as wide, and no angle smaller.
     wide = torch.stack([pad(basis, (0, most - basis.shape[1])) for basis in bases])
     flat = wide.transpose(0, 1).flatten(1)
-    found = []
+    found: list[Tensor] = []
     for some in torch.split(wide, TOGETHER):  # n² products do not fit at once for thousands
         cross = (some.mT @ flat).reshape(len(some), most, len(wide), most).transpose(1, 2)
         found.append(linalg.svdvals(cross)[..., 0])
