@@ -7,6 +7,8 @@ import torch
 
 from trace_erasure.concepts.concept import ResolvedConcept
 from trace_erasure.config import ClosedFormConfig
+from trace_erasure.math.column_pairs import Pairs
+from trace_erasure.math.joint_solve import MOST_CAPACITY, joint_equality
 from trace_erasure.math.krylov import krylov_basis
 from trace_erasure.math.lowrank import LowRank
 from trace_erasure.math.subspaces import gram_root
@@ -56,6 +58,27 @@ def test_a_product_by_the_whole_is_the_product_by_the_factors():
         for shape in ((9, 4), (5, 9), (4, 3))
     )
     torch.testing.assert_close(LowRank(down, up).times(x), up @ (down @ x))
+
+
+@pytest.mark.parametrize("width", [96, 160])
+def test_an_equality_holds_what_the_arithmetic_says_and_not_twice_as_much(width):
+    generator = torch.Generator().manual_seed(0)
+
+    def draw(count: int) -> torch.Tensor:
+        return torch.randn(width, count, generator=generator, dtype=torch.float64)
+
+    keep, root = draw(24), torch.eye(width, dtype=torch.float64)
+    most = int((MOST_CAPACITY * width - keep.shape[1]) / 2)
+    left = {}
+    for count in (most, 2 * most):
+        pairs = [Pairs(draw(1), draw(1)) for _ in range(count)]
+        joint = joint_equality(pairs, keep, torch.eye(width).double(), root, 1)
+        left[count] = [
+            float((joint.edit.apply(p.concept) - p.surrogate).norm() / p.surrogate.norm())
+            for p in pairs
+        ]
+    assert max(left[most]) < 1e-8
+    assert min(left[2 * most]) > 0.1
 
 
 @pytest.fixture
