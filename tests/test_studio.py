@@ -358,6 +358,7 @@ def test_a_visit_from_the_preview_to_the_file(tmp_path):
     assert session.erasure is None and session.tools() == []
     problem, html = last(handlers.erase(session, *asked))
     assert problem == "" and "Erases: fox" in html and session.tools()[0] == "diffusers"
+    assert session.erasure is not None and session.erasure.verdict is not None
     assert "becomes" in handlers.preview_of(session)
     status, concept, neighbours = last(handlers.compare(session, 1.0, 2, 2.0))
     assert status == "" and concept.count("<figure>") == 6 and "<img" in neighbours
@@ -366,7 +367,8 @@ def test_a_visit_from_the_preview_to_the_file(tmp_path):
     problem, file = handlers.download(session, "comfyui", False)
     assert (problem == "" and file is not None) or session.erasure.verdict.failed
     problem, file = handlers.download(session, "comfyui", True)
-    assert problem == "" and Erasure.load(file).name == session.erasure.name
+    assert problem == "" and file is not None
+    assert Erasure.load(file).name == session.erasure.name
 
 
 def test_every_mistake_of_a_visit_is_said_on_the_page(tmp_path):

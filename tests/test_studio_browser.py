@@ -92,9 +92,9 @@ def pictures(page, name):
     return page.eval_on_selector_all(f"#{name} img", "all => all.map(one => one.src)")
 
 
-def shoot(page, name):
+def shoot(page, name, whole=True):
     if SHOTS:
-        page.screenshot(path=Path(SHOTS) / f"studio-{name}.png", full_page=True)
+        page.screenshot(path=Path(SHOTS) / f"studio-{name}.png", full_page=whole)
 
 
 def test_from_a_word_to_a_file(page, tmp_path):
@@ -159,7 +159,8 @@ def test_on_a_phone_nothing_is_cut_off(page):
     assert fits(page)
     width = page.eval_on_selector("#concept-grid img", "one => one.getBoundingClientRect().width")
     assert width > 120  # two beside each other
-    shoot(page, "phone")
+    page.eval_on_selector("#verdict", "one => one.scrollIntoView()")
+    shoot(page, "phone", whole=False)
     page.click("button[role=tab]:has-text('Takedown list')")
     page.wait_for_selector("#ledger .problem")
     assert fits(page)

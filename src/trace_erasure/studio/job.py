@@ -13,7 +13,7 @@ from trace_erasure.errors import InputError
 from trace_erasure.utils.progress import watched_by
 
 T = TypeVar("T")
-PACE = 0.2
+PACE = 0.5
 """Seconds between two looks at a job."""
 log = logging.getLogger("trace_erasure")
 

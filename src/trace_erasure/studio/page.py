@@ -22,7 +22,7 @@ ONE_AT_A_TIME: dict[str, Any] = dict(concurrency_limit=1, concurrency_id="bench"
 
 def build(handlers: Handlers) -> Any:
     """The page as Gradio ``Blocks``."""
-    import gradio as gr
+    import gradio as gr  # type: ignore  # of the extra
 
     with gr.Blocks(title=TITLE, analytics_enabled=False) as page:
         session = gr.State(handlers.open, time_to_live=None, delete_callback=Session.stop)

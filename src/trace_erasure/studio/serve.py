@@ -34,7 +34,7 @@ def serve(bench: Bench, access: Access, ledger: Path, *, browse: bool = False) -
     check_installed()
     # Before Gradio is imported: it reports home otherwise.
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
-    import gradio as gr
+    import gradio as gr  # type: ignore  # of the extra
 
     from trace_erasure.studio.page import build
 
