@@ -14,11 +14,11 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from support.tiny_families import tiny
 from trace_erasure.artifact.erasure import Erasure
 from trace_erasure.concepts.concept import Concept
 from trace_erasure.pipeline.families.registry import family_of
 from trace_erasure.testing import CAPTIONS
+from trace_erasure.testing.families import tiny
 from trace_erasure.trace.erase import erase
 
 FOLDER = Path(__file__).parents[1] / "integrations" / "comfyui"

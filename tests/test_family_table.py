@@ -14,7 +14,6 @@ import pytest
 import torch
 from diffusers import DDIMScheduler, DiffusionPipeline, FlowMatchEulerDiscreteScheduler
 
-from support.tiny_families import tiny
 from trace_erasure.artifact.erasure import Erasure
 from trace_erasure.concepts.concept import Concept, ResolvedConcept, fill_template
 from trace_erasure.config import ClosedFormConfig, FinetuneConfig
@@ -25,6 +24,7 @@ from trace_erasure.pipeline.denoiser import Denoiser
 from trace_erasure.pipeline.families import flux
 from trace_erasure.pipeline.families.registry import CHECKS, FAMILIES, REFUSED, family_of, verified
 from trace_erasure.pipeline.sampler import to_pictures, to_states
+from trace_erasure.testing.families import tiny
 from trace_erasure.trace.closed_form import ClosedFormEdit, closed_form_edit
 from trace_erasure.trace.erase import erase
 

@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from support.tiny_families import tiny
 from trace_erasure.artifact import lora_file
 from trace_erasure.artifact.tools import TOOLS
 from trace_erasure.math.lowrank import LowRank
 from trace_erasure.pipeline.denoiser import Denoiser
 from trace_erasure.pipeline.families.registry import FAMILIES
+from trace_erasure.testing.families import tiny
 
 FILE = Path(__file__).parent / "fixtures" / "export_keys.json"
 NUMBERS = re.compile(r"((?:blocks|attentions|layers|refiner|projection)[._])\d+")

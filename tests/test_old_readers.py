@@ -18,12 +18,12 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from readers import load_loras
-from support.tiny_families import tiny
 from trace_erasure.artifact.erasure import Erasure
 from trace_erasure.artifact.tools import export_lora
 from trace_erasure.concepts.concept import Concept
 from trace_erasure.math.lowrank import LowRank
 from trace_erasure.pipeline.denoiser import Denoiser
+from trace_erasure.testing.families import tiny
 from trace_erasure.trace.erase import erase
 
 OLD_PYTHON = "TRACE_ERASURE_OLD_PYTHON"

@@ -13,7 +13,6 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from typer.testing import CliRunner
 
-from support.tiny_families import tiny
 from trace_erasure.artifact.erasure import Erasure
 from trace_erasure.artifact.merged_file import write_merged
 from trace_erasure.artifact.original_names import ORIGINAL, Place
@@ -24,6 +23,7 @@ from trace_erasure.errors import InputError
 from trace_erasure.math.lowrank import LowRank
 from trace_erasure.pipeline.families.registry import FAMILIES, family_of
 from trace_erasure.testing import CAPTIONS
+from trace_erasure.testing.families import tiny
 from trace_erasure.trace.erase import erase
 
 POOLED = "time_text_embed.text_embedder.linear_1"

@@ -6,9 +6,10 @@ Solves stage 1 for "fox" with the surrogate "cat" and eleven retained prompts, i
 default mode and with the sentences that the captions lend to it, by the calls that ``erase`` makes
 once words are chosen: the second moment of the captions, columns, solve and
 certificate of every stream, the change of every map, and the share for a later merge. The
-pipelines are those of ``shapes.py``: of Stable Diffusion 1.5 the whole network has weights, of the
-larger ones the text-facing maps alone, which is all that stage 1 reads. Text encoders have the
-true width and two layers of CLIP or one thin one of T5: what encoding costs is not part of this.
+pipelines are those of ``shapes.py`` and ``family_shapes.py``: of Stable Diffusion 1.5 the whole
+network has weights, of the larger ones the text-facing maps alone, which is all that stage 1 reads.
+Text encoders have the true width and few layers: what encoding costs is not part of this. A model
+that would need more than 18 GiB here is left out, and its one row, ``needed_gib``, says how much.
 
 Each case has a process of its own: ``second moment``, with the root of the maps' Gram matrix, which
 are kept on disk for the model, then ``stage 1 only``.
@@ -31,7 +32,9 @@ import torch
 
 from benchmarks.core.meter import in_new_process, peak_mib
 from benchmarks.core.rows import replace_rows
-from benchmarks.scale.shapes import RANDOM, SIZES, build
+from benchmarks.scale import family_shapes, shapes
+from benchmarks.scale.family_shapes import GIB, ROOM, SHAPES
+from benchmarks.scale.shapes import RANDOM, SIZES
 from trace_erasure.concepts.captions import photo_captions
 from trace_erasure.concepts.concept import ResolvedConcept, fill_template
 from trace_erasure.concepts.context_templates import caption_templates
@@ -47,11 +50,14 @@ from trace_erasure.trace.request import with_mode
 CONCEPT = ResolvedConcept("fox", surrogate="cat")
 NEAR = ("dog", "wolf", "horse", "bear", "tiger", "lion", "mouse", "rabbit", "cow", "pig", "bird")
 MOMENT, STAGE = CASES = ("second moment", "stage 1 only")
+MODELS = (*SIZES, *SHAPES)
 
 
 def case(family: str, name: str, captions: int) -> dict[str, float]:
     """One case, in this process."""
-    denoiser = Denoiser(build(SIZES[family]))
+    listed = family in SIZES
+    pipe = shapes.build(SIZES[family]) if listed else family_shapes.build(SHAPES[family])
+    denoiser = Denoiser(pipe)
     texts = photo_captions()[:captions]
     streams = [stream.name for stream in denoiser.family.streams]
     loaded, started, used = peak_mib(), time.perf_counter(), time.process_time()
@@ -72,8 +78,10 @@ def case(family: str, name: str, captions: int) -> dict[str, float]:
     return {"seconds": seconds, "cpu_seconds": cpu, "peak_mib": peak_mib(), **maps}
 
 
-def rows_of(family: str, captions: int) -> list[Row]:
-    """Both cases of one family."""
+def measured(family: str, captions: int) -> dict[str, dict[str, float]]:
+    """Both cases of one family, or what it would need."""
+    if family in SHAPES and (needed := family_shapes.needed(SHAPES[family])) > ROOM:
+        return {STAGE: {"needed_gib": needed / GIB}}
     with tempfile.TemporaryDirectory() as cache:
         found = {
             name: in_new_process(case, family, name, captions, XDG_CACHE_HOME=cache)
@@ -81,6 +89,12 @@ def rows_of(family: str, captions: int) -> list[Row]:
         }
     for metric in ("seconds", "cpu_seconds"):
         found[STAGE][f"{metric}_cold"] = found[MOMENT][metric] + found[STAGE][metric]
+    return found
+
+
+def rows_of(family: str, captions: int) -> list[Row]:
+    """The rows of one family."""
+    found = measured(family, captions)
     threads = torch.get_num_threads()
     fields: dict[str, Any] = dict(judge="none", numerator=None, n=1, seed=0, concept="fox")
     fields |= dict(low=float("nan"), high=float("nan"), model=RANDOM)
@@ -93,7 +107,7 @@ def rows_of(family: str, captions: int) -> list[Row]:
 
 
 def add_options(parser: ArgumentParser) -> None:
-    parser.add_argument("--families", nargs="+", default=[*SIZES], choices=[*SIZES])
+    parser.add_argument("--families", nargs="+", default=[*MODELS], choices=[*MODELS])
     parser.add_argument("--captions", type=int, default=len(photo_captions()))
 
 

@@ -139,7 +139,10 @@ def _placed(pipe: Any, dtype: torch.dtype | None, device: torch.device | None) -
         raise InputError(f"cannot move the pipeline to {str(device)!r}: {_first(error)}") from error
 
 
-def _from_folder(folder: Path, dtype: torch.dtype | None, variant: str | None) -> Any:
+def _from_folder(
+    folder: Path, dtype: torch.dtype | None, variant: str | None, repository: str = ""
+) -> Any:
+    """A folder that ``save_pretrained`` wrote, or the hub's cache of ``repository``."""
     from diffusers import DiffusionPipeline
 
     files = _network_files(folder)
@@ -150,8 +153,11 @@ def _from_folder(folder: Path, dtype: torch.dtype | None, variant: str | None) -
         lambda: DiffusionPipeline.from_pretrained(
             folder, dtype=kind, variant=variant, local_files_only=True, use_safetensors=True
         ),
-        f"cannot load the pipeline in {folder}",
-        "Save it again with save_pretrained, as safetensors.",
+        f"cannot load {f'{repository!r} from its cache, ' if repository else 'the pipeline in '}"
+        f"{folder}",
+        "It may be here in part only; load it once with a network."
+        if repository
+        else "Save it again with save_pretrained, as safetensors.",
     )
 
 
@@ -191,7 +197,7 @@ def _from_hub(
         f"there is no folder {name!r}, and the hub's repository of that name cannot be loaded",
         "Check the name, the network and the token; without a network, give a folder.",
     )
-    return _from_folder(Path(folder), dtype, variant)
+    return _from_folder(Path(folder), dtype, variant, name)
 
 
 def _guarded(make: Callable[[], Any], problem: str, remedy: str) -> Any:
