@@ -81,7 +81,7 @@ def environment(folder: Path, wheels: list[Path], borrow: bool) -> Path:
     pip = [bin_ / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     pins = ["-c", ROOT / "constraints.txt"]
     if borrow:
-        (site,) = folder.glob("[Ll]ib*/python*/site-packages")
+        (site,) = folder.glob("lib/python*/site-packages")  # not lib64, which is a link to it
         # After its own packages, and without those that are installed in editable form.
         (site / "borrowed.pth").write_text(sysconfig.get_path("purelib") + "\n", "utf-8")
         run(*pip, "--no-deps", *wheels, cwd=folder)
