@@ -60,7 +60,7 @@ BENCHMARKS = {
     "scenes-damage": Benchmark(
         "scenes.damage",
         "whether erased scenes look like scenes without the thing",
-        ("model", "device", "work", "out"),
+        MODEL_AND_WORK,
     ),
     "scenes-oracle": Benchmark(
         "scenes.oracle",
