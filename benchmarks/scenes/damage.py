@@ -24,7 +24,7 @@ from benchmarks.core.models import BASE, load_model
 from benchmarks.core.options import folder_of
 from benchmarks.core.rows import write_rows
 from benchmarks.scenes.gate import TESTED
-from benchmarks.scenes.methods import METHODS, TRACE, methods_for
+from benchmarks.scenes.methods import METHODS, TRACE, methods_for, protocol_of
 from trace_erasure.evaluation import Row, load_task
 from trace_erasure.evaluation.judges import judges_for
 from trace_erasure.evaluation.judges.base import pixel_values
@@ -126,7 +126,8 @@ def run(options: Namespace) -> None:
         of_concept(pipe, concept, options, judges)
         for concept in progress(options.concepts, desc="concepts")
     ]
-    protocol = str(load_task("implied").protocol())
+    drawn = [(scene, seed) for scene in options.concepts for seed in range(options.images)]
+    protocol = protocol_of(drawn)
     rows = []
     for line in (WITHOUT, WITH, *options.methods):
         for i, judge in enumerate(judges):

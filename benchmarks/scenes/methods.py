@@ -11,7 +11,8 @@ from benchmarks.core.models import MODEL
 from trace_erasure.baselines.base import Method
 from trace_erasure.baselines.trace import Trace
 from trace_erasure.config import FinetuneConfig
-from trace_erasure.evaluation import Task
+from trace_erasure.evaluation import Task, load_task
+from trace_erasure.evaluation.tasks.task import items_digest
 from trace_erasure.world import load_world
 from trace_erasure.world.scenes import load_scenes
 
@@ -30,6 +31,13 @@ def state_prompts_of(task: str, concept: str) -> tuple[str, ...]:
         weapons = {thing.name for thing in load_world().group("weapons")}
         scenes = [scene for scene in scenes if scene.implies in weapons]
     return tuple(scene.phrase for scene in scenes)
+
+
+def protocol_of(pictures: Sequence[tuple[str, int]]) -> str:
+    """How ``pictures`` are drawn, a scene and a seed each: as the task ``implied`` draws."""
+    how = load_task("implied").protocol()
+    named = {f"{scene}/{seed}" for scene, seed in pictures}
+    return str(replace(how, task="scenes", items=items_digest(named)))
 
 
 def methods_for(task: Task, names: Sequence[str], settings: Mapping[str, Any]) -> dict[str, Method]:

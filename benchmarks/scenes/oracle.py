@@ -22,6 +22,7 @@ from PIL import Image
 from benchmarks.core.models import load_model
 from benchmarks.core.rows import write_rows
 from benchmarks.scenes.gate import TESTED
+from benchmarks.scenes.methods import protocol_of
 from trace_erasure.config import FinetuneConfig
 from trace_erasure.demo.contact_sheet import picture_rows
 from trace_erasure.evaluation import Row, load_task
@@ -68,12 +69,13 @@ def shown(judge: ImageClassifierJudge, pictures: list[Image.Image], label: str) 
     return float((logits[:, judge.labels.index(label)] > 0).float().mean())
 
 
-def row(where: tuple[str, str, str], judge: str, metric: str, values: list[float]) -> Row:
+def row(
+    where: tuple[str, str, str], judge: str, metric: str, values: list[float], protocol: str
+) -> Row:
     """The mean over concepts; ``where`` is the model, the task and the method."""
     found = torch.tensor(values)
     low, high = bootstrap_interval(found, range(len(values)))
     mean, n = float(found.mean()), len(values)
-    protocol = str(load_task("implied").protocol())
     return Row(*where, "mean", judge, metric, mean, None, n, low, high, 0, protocol)
 
 
@@ -84,6 +86,7 @@ def measured(options: Namespace, denoiser: Denoiser, judges: list[Any]) -> Itera
     windows = [NOWHERE, *sorted(level for level in levels if level >= LOWEST)]
     scenes = [load_scenes().implying(name)[0] for name in options.concepts]
     seeds = trajectory_seeds(0, options.images)
+    protocol = protocol_of([(scene.name, seed) for scene in scenes for seed in seeds])
     lines: list[tuple[str, list[Image.Image]]] = []
     cells = [(d, w) for d in ETAS for w in windows if w != NOWHERE or d == IN_SCENE]
     for direction, window in progress(cells, desc="windows"):
@@ -108,7 +111,9 @@ def measured(options: Namespace, denoiser: Denoiser, judges: list[Any]) -> Itera
                     found.setdefault((judge.id, metric), []).append(shown(judge, pictures, label))
         method = "base" if window == NOWHERE else direction
         for (judge, metric), values in found.items():
-            yield row((options.model, f"oracle/{window:.3f}", method), judge, metric, values)
+            yield row(
+                (options.model, f"oracle/{window:.3f}", method), judge, metric, values, protocol
+            )
     if options.picture:
         picture_rows(lines).save(options.picture)
 
