@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -10,6 +11,7 @@ from support.cli import call
 from trace_erasure.errors import InputError
 from trace_erasure.evaluation import load_task
 from trace_erasure.evaluation.report.tables import Table, to_markdown
+from trace_erasure.testing import tiny_erasure
 from trace_erasure.utils.markdown import code_span
 from trace_erasure.utils.safe_yaml import LARGEST, parse_yaml, read_yaml
 
@@ -128,3 +130,22 @@ def test_markdown_carries_no_links_tags_or_escapes():
     assert "[x](" not in text.replace(r"\[x\](", "")
     assert len(text.strip().splitlines()) == 7
     assert code_span("a`b") == "``a`b``"
+
+
+def test_a_title_with_escapes_reaches_no_terminal(tmp_path):
+    _, erasure = tiny_erasure()
+    titled = erasure.record.model_copy(update={"title": "\x1b[2J\x9b31m fox\u202e"})
+    file = replace(erasure, record=titled).save(tmp_path / "fox")
+    for arguments in (("info", file), ("info", file, "--json")):
+        done = call(*arguments)
+        assert done.exit_code == 0 and "fox" in done.output
+        assert not {"\x1b", "\x9b", "\u202e"} & {*done.output}
+
+
+def test_a_file_that_is_replaced_is_said(tmp_path, caplog):
+    _, erasure = tiny_erasure()
+    with caplog.at_level("INFO", "trace_erasure"):
+        file = erasure.save(tmp_path / "fox")
+        assert "replaced" not in caplog.text
+        erasure.save(file)
+    assert f"{file} was there already and is replaced" in caplog.text

@@ -6,13 +6,22 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
+import accelerate
 import pytest
 import torch
 from diffusers import StableDiffusionImg2ImgPipeline
 from peft import LoraConfig
 
 from support.artifacts import assert_same, make_erasure, snapshot
-from trace_erasure import Concept, FinetuneConfig, erase
+from trace_erasure import (
+    Concept,
+    FinetuneConfig,
+    certify,
+    erase,
+    forecast,
+    generate,
+    load_pipeline,
+)
 from trace_erasure.errors import InputError
 from trace_erasure.pipeline import adapters
 from trace_erasure.testing import CAPTIONS, tiny_flux, tiny_stable_diffusion
@@ -53,7 +62,6 @@ def grouped(pipe) -> None:
 
 
 def offloaded(pipe) -> None:
-    import accelerate
 
     accelerate.cpu_offload(pipe.unet, execution_device=torch.device("cpu"))
 
@@ -250,3 +258,36 @@ def test_image_to_image_is_pointed_to_lora_files(tmp_path):
         expected = draw()
     assert not torch.equal(erased, original)
     torch.testing.assert_close(erased, expected)
+
+
+def test_networks_that_are_offloaded_in_turn_are_erased_from_and_not_trained():
+    cpu, hook = torch.device("cpu"), None
+    pipe = tiny_stable_diffusion()
+    for network in (pipe.text_encoder, pipe.unet, pipe.vae):
+        _, hook = accelerate.cpu_offload_with_hook(network, cpu, prev_module_hook=hook)
+    fox = Concept("fox", surrogate="dog")
+    erasure = erase(pipe, fox, captions=CAPTIONS)
+    assert erasure.name == erase(tiny_stable_diffusion(), fox, captions=CAPTIONS).name
+    with erasure.attach(pipe):
+        generate(pipe, "a fox", [0], steps=1)
+    for refused in (
+        lambda: erase(pipe, fox, captions=CAPTIONS, finetune=FinetuneConfig(steps=1)),
+        lambda: certify(pipe, erasure, paths=2, steps=1),
+        lambda: forecast(pipe, fox, ["cat"], captions=CAPTIONS),
+    ):
+        with pytest.raises(InputError, match="offloaded in turn"):
+            refused()
+    assert certify(pipe, erasure, paths=0, steps=1).exact
+
+
+def test_ways_to_offload_when_loading(monkeypatch):
+    asked = []
+    pipe = tiny_stable_diffusion()
+    monkeypatch.setattr(
+        type(pipe), "enable_model_cpu_offload", lambda self, **how: asked.append(how)
+    )
+    assert load_pipeline(pipe, offload="model", device="cpu") is pipe
+    assert asked == [{"device": torch.device("cpu")}]
+    for other in ("sequential", "group", "disk"):
+        with pytest.raises(InputError, match="attach first and offload then"):
+            load_pipeline(pipe, offload=other)

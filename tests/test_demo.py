@@ -189,3 +189,9 @@ def test_the_task_covers_neighbours_and_everything_else():
         retained[case.name] = {(item.prompt, item.seed) for item in kept}
     # Shared pictures are drawn once: fewer than three times 48.
     assert len(set.union(*retained.values())) == 3 * demo.NEAR
+
+
+def test_a_style_that_is_gone_leaves_the_plain_one():
+    """A look-alike of the style, such as ink, draws blots that look like damage."""
+    styles = [one.concept for one in demo.CONCEPTS if one.concept.kind == "style"]
+    assert [style.surrogate for style in styles] == [load_world().plain_style]

@@ -258,6 +258,7 @@ def verbs(bench: Bench) -> dict[str, Verb]:
                 "device": (*STRANGE, NAN, 1, "", "gpu", "cuda:x", "x" * 5000),
                 "revision": NO_NAME,
                 "variant": NO_NAME,
+                "offload": (*STRANGE, NAN, 1, "", "cpu", "sequential", "group", "disk"),
             },
         ),
         "attach": Verb(fox.attach, {"pipe": pipe}, {"pipe": NO_PIPE, "strength": (*NO_NUMBER, 3)}),

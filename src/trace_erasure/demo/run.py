@@ -64,7 +64,8 @@ class DemoConcept:
 
 CONCEPTS = (
     DemoConcept(EraseConfig((Concept("fox"),)), "objects"),
-    DemoConcept(EraseConfig((Concept("neon", kind="style"),)), "styles"),
+    # The plain style instead of a look-alike: what is drawn then looks whole, and not damaged.
+    DemoConcept(EraseConfig((Concept("neon", "cartoon", kind="style"),)), "styles"),
     DemoConcept(EraseConfig((Concept("Mira Solberg", kind="identity"),)), "identities"),
 )
 

@@ -109,7 +109,8 @@ def certify(  # noqa: PLR0913 - a verb: its options are keyword-only
     concepts = check_list("concepts", concepts, Concept, optional=True)
     retain = check_texts("retain", retain, optional=True)
     check_integer("paths", paths, 0, MOST_PATHS)
-    conditions.check(pipe, conditions.ATTACH, conditions.MEASURE)
+    predicts = [conditions.PREDICT] if paths else []
+    conditions.check(pipe, conditions.ATTACH, conditions.MEASURE, *predicts)
     denoiser = Denoiser(pipe)
     check_sound(denoiser)
     _check_fits(denoiser, erasure)

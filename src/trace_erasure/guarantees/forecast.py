@@ -29,7 +29,7 @@ from trace_erasure.math import subspaces
 from trace_erasure.math.cost_frontier import Frontier, frontier
 from trace_erasure.math.lowrank import Delta
 from trace_erasure.math.parameterization import guide
-from trace_erasure.pipeline import adapters
+from trace_erasure.pipeline import adapters, conditions
 from trace_erasure.pipeline.denoiser import Denoiser
 from trace_erasure.pipeline.families.family import TOKENS
 from trace_erasure.pipeline.state_size import at_once, measuring_size
@@ -254,6 +254,7 @@ def forecast(
             f"names is {shown(list(names))}; allowed: names other than {concept.phrase!r}, none of "
             "them empty. Add one, or leave names out for those of the captions."
         )
+    conditions.check(pipe, conditions.ATTACH, conditions.MEASURE, conditions.PREDICT)
     denoiser = Denoiser(pipe)
     spec = EraseConfig((concept,), closed_form=settings, finetune=None)
     planned = resolve(denoiser, spec, captions)

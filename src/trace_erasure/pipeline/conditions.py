@@ -20,8 +20,9 @@ from trace_erasure.pipeline.families.registry import family_of
 
 log = logging.getLogger("trace_erasure")
 
-ATTACH, FUSE, MEASURE, TRAIN = "attach", "fuse", "measure", "train"
-"""Operations: add an adapter or change it, copy it into the weights, run the network, train."""
+ATTACH, FUSE, MEASURE, PREDICT, TRAIN = "attach", "fuse", "measure", "predict", "train"
+"""Operations: add an adapter or change it, copy it into the weights, read weights and prompts, run
+the network outside of its pipeline, train."""
 COMPILED = "_orig_mod"
 
 
@@ -74,6 +75,11 @@ def _ip_adapter(network: nn.Module, pipe: Any) -> bool:
     return any("IPAdapter" in type(processor).__name__ for processor in processors)
 
 
+def _offloaded_whole(network: nn.Module, pipe: Any) -> bool:
+    hook = getattr(network, "_hf_hook", None)
+    return any(type(one).__name__ == "CpuOffload" for one in (hook, *getattr(hook, "hooks", ())))
+
+
 EVERY = frozenset((ATTACH, FUSE, MEASURE, TRAIN))
 CONDITIONS = (
     Condition(
@@ -98,6 +104,14 @@ CONDITIONS = (
         lambda network, pipe: any("group_offloading" in name for name in _hooks(network)),
         "this pipeline's network is offloaded in groups. Erase and attach before "
         "enable_group_offload, or use pipe.enable_model_cpu_offload() instead.",
+    ),
+    Condition(
+        "offloaded as a whole",
+        frozenset((PREDICT, TRAIN)),
+        _offloaded_whole,
+        "this pipeline's networks are offloaded in turn (enable_model_cpu_offload), so that they "
+        "can be neither trained nor run outside of it. Call pipe.remove_all_hooks() first; stage "
+        "1, attaching and drawing need not.",
     ),
     Condition(
         "layerwise casting",

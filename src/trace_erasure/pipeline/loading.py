@@ -37,6 +37,7 @@ HEADERS = {"F32": "float32", "F16": "float16", "BF16": "bfloat16"}
 """Names of dtypes in safetensors files."""
 SHARD = r"(?:-\d+-of-\d+)?"
 VARIANT = re.compile(rf"[^.]+?{SHARD}(?:\.(?P<variant>[A-Za-z]\w*){SHARD})?\.safetensors")
+NO_OFFLOADS = ("sequential", "group", "disk")
 HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
 
 
@@ -47,6 +48,7 @@ def load_pipeline(
     device: str | torch.device | None = None,
     revision: str | None = None,
     variant: str | None = None,
+    offload: str | None = None,
 ) -> Any:
     """A diffusers pipeline, all of its parts in one dtype.
 
@@ -59,6 +61,8 @@ def load_pipeline(
         device: to move it to; default: where it is loaded, the CPU.
         revision: of a repository on the hub: a branch, a tag or a commit.
         variant: of the files, such as ``fp16``; default: found where there is only one.
+        offload: ``model`` keeps one network at a time on the device; stage 1, attaching and
+            drawing work so. Other ways are refused: under them there are no weights to change.
 
     Raises:
         InputError: there is no such model, it cannot be loaded, or it cannot be reached.
@@ -77,8 +81,9 @@ def load_pipeline(
     check_text("revision", revision, optional=True)
     check_text("variant", variant, optional=True)
     device = None if device is None else _device(device)
+    _check_offload(offload)
     if not isinstance(model, str | os.PathLike):
-        return _placed(model, kind, device)
+        return _placed(model, kind, device, offload)
     check_path("model", model)
     name = os.fspath(model)
     path = Path(name).expanduser()
@@ -100,7 +105,7 @@ def load_pipeline(
             f"({', '.join(shipped.PIPELINES)}), a folder with a diffusers pipeline, a "
             ".safetensors checkpoint, or the name of a repository on the hub (user/name)."
         )
-    return _placed(pipe, kind, device)
+    return _placed(pipe, kind, device, offload)
 
 
 def _dtype(dtype: str | torch.dtype) -> torch.dtype:
@@ -123,7 +128,9 @@ def _device(device: str | torch.device) -> torch.device:
     raise InputError(f"device is {shown(device)}; allowed: cpu, cuda, cuda:1, mps and their like.")
 
 
-def _placed(pipe: Any, dtype: torch.dtype | None, device: torch.device | None) -> Any:
+def _placed(
+    pipe: Any, dtype: torch.dtype | None, device: torch.device | None, offload: str | None
+) -> Any:
     """``pipe`` in the dtype and on the device that were asked for, where any were."""
     if not hasattr(pipe, "scheduler"):
         raise InputError(
@@ -131,12 +138,31 @@ def _placed(pipe: Any, dtype: torch.dtype | None, device: torch.device | None) -
         )
     if dtype is not None:
         pipe = pipe.to(dtype=dtype)
-    if device is None:
+    if device is None and offload is None:
         return pipe
     try:
-        return pipe.to(device)
-    except (RuntimeError, AssertionError) as error:
-        raise InputError(f"cannot move the pipeline to {str(device)!r}: {_first(error)}") from error
+        if offload is None:
+            return pipe.to(device)
+        pipe.enable_model_cpu_offload(device=device)
+    except (RuntimeError, AssertionError, ImportError, ValueError) as error:
+        where = "an accelerator" if device is None else repr(str(device))
+        raise InputError(
+            f"cannot move the pipeline to {where}: {_first(error)} Leave out device and offload "
+            "to keep it on the CPU."
+        ) from error
+    return pipe
+
+
+def _check_offload(offload: object) -> None:
+    """Raises ``InputError`` for every way to offload but that of whole networks."""
+    if isinstance(offload, str) and offload in NO_OFFLOADS:
+        raise InputError(
+            f"offload is {offload!r}, under which the weights lie nowhere between two calls, so "
+            "that nothing can be erased, attached or measured; use 'model', or attach first and "
+            "offload then."
+        )
+    if not (offload is None or (isinstance(offload, str) and offload == "model")):
+        raise InputError(f"offload is {shown(offload)}; allowed: model, or None.")
 
 
 def _from_folder(

@@ -155,7 +155,8 @@ def _run(
         workdir = check_folder("workdir", workdir, exists=True)
     started = time.perf_counter()
     trains = spec.finetune is not None or spec.hardening == "adversarial"
-    conditions.check(pipe, conditions.TRAIN if trains else conditions.MEASURE)
+    operation = conditions.PREDICT if spec.search == "network" else conditions.MEASURE
+    conditions.check(pipe, conditions.MEASURE, conditions.TRAIN if trains else operation)
     conditions.log_adapters(pipe)
     denoiser = Denoiser(pipe)
     check_sound(denoiser)
