@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 import torch
 
-from support.tiny_families import BUILDERS, tiny
 from trace_erasure import Concept, forecast
 from trace_erasure.concepts.prediction_similarity import prediction_sketches
 from trace_erasure.pipeline.denoiser import Denoiser
 from trace_erasure.pipeline.rollouts import collect_rollouts, predict_at
 from trace_erasure.pipeline.state_size import MEASURED, at_once, measuring_size
 from trace_erasure.testing import CAPTIONS, tiny_flux, tiny_sdxl
+from trace_erasure.testing.families import BUILDERS, tiny
 
 
 def large(pipe: Any, pixels: int) -> Any:

@@ -7,6 +7,7 @@ import sys
 import threading
 import zipfile
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -336,7 +337,7 @@ def test_the_ledger_is_shown_with_its_states(tmp_path):
 # A visit --------------------------------------------------------------------------------------
 
 
-def last(steps):
+def last(steps) -> Any:
     """The last that a handler says, (problem or nothing, result)."""
     return list(steps)[-1]
 

@@ -79,7 +79,8 @@ class Handlers:
         for status, _ in _watched(
             lambda: session.compare(Sampling(int(steps), guidance), weight), keep
         ):
-            yield (status, *(found[0] if found else (None, None)))
+            concept, neighbours = found[0] if found else (None, None)
+            yield status, concept, neighbours
 
     def own_prompt(
         self, session: Session, prompt: str, weight: float, steps: float, guidance: float

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -62,7 +62,7 @@ class Job(Generic[T]):
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._started = time.perf_counter()
 
-    def steps(self) -> Iterator[Step]:
+    def steps(self) -> Generator[Step]:
         """Begins the work, and yields what it is at, until it has ended. Closed early, it stops."""
         self._started = time.perf_counter()
         self._thread.start()

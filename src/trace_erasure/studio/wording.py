@@ -12,13 +12,13 @@ from trace_erasure.evaluation.report.grids import Grid
 from trace_erasure.evaluation.report.html import escape, fragment
 from trace_erasure.evaluation.report.tables import Table
 from trace_erasure.guarantees.preview import Preview
-from trace_erasure.math.verdict import FAILED, GOOD, WEAK
+from trace_erasure.math.verdict import FAILED, GOOD, WEAK, Word
 from trace_erasure.studio.hints import Hint
 from trace_erasure.studio.job import Step
 from trace_erasure.studio.session import Grids
 from trace_erasure.studio.trial import Trial
 
-VERDICTS = {
+VERDICTS: dict[Word, str] = {
     GOOD: "Good: by its figures the concept goes, and the rest stays.",
     WEAK: "Weak: it erases, and something stands against it.",
     FAILED: "Failed: do not use it as it is.",
