@@ -119,7 +119,7 @@ def test_dry_run_shows_the_resolved_spec_and_writes_nothing(spec, tmp_path):
 def test_stage_2_is_trained_where_it_is_asked_for(model, spec, tmp_path):
     asked = ["--model", model, "--concept", "fox", "--surrogate", "dog", "--dry-run"]
     usual = FinetuneConfig()
-    scenes = FinetuneConfig(state_prompts=("a kitchen", "a chef"))
+    scenes = FinetuneConfig.for_scenes("a kitchen", "a chef")
     for given, wanted in (
         ([], None),
         (["--finetune"], usual),

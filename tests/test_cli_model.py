@@ -74,7 +74,7 @@ def test_the_dtype_reaches_the_pipeline(model, tmp_path, monkeypatch):
     "option, value, message",
     [
         ("--dtype", "int8", "dtype 'int8' is not known; allowed: float32, float16, bfloat16"),
-        ("--device", "nowhere", "cannot move the pipeline to 'nowhere'"),
+        ("--device", "nowhere", "device is 'nowhere'; allowed: cpu, cuda"),
         ("--variant", "fp16", "cannot load the pipeline in"),
     ],
 )

@@ -510,7 +510,7 @@ def test_gates_that_make_no_sense(pipe):
         erasure.gate(pipe, 0.5)
     erasure.set_strength(pipe, 1)
     for level in (-0.1, 1.1, float("nan")):
-        with pytest.raises(InputError, match="noise level"):
+        with pytest.raises(InputError, match="noise_level"):
             erasure.gate(pipe, level)
 
 

@@ -49,8 +49,16 @@ SIDES = {"sana": 32}
 """Pixels, where the pipeline does not take 16."""
 
 
+SINGLE = {"kandinsky-5": ("time_embeddings",)}
+"""Modules that the network itself runs in float32, whatever the rest is in."""
+
+
 def wide(name: str) -> Any:
-    return tiny(name, width=WIDTHS.get(name, 128)).to(torch.float64)
+    pipe = tiny(name, width=WIDTHS.get(name, 128)).to(torch.float64)
+    for path, module in Denoiser(pipe).network.named_modules():
+        if path.rpartition(".")[2] in SINGLE.get(name, ()):
+            module.float()
+    return pipe
 
 
 def redirect(denoiser: Denoiser) -> ClosedFormEdit:

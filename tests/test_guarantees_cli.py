@@ -70,7 +70,7 @@ def test_forecast_shows_what_perfect_steering_would_leave_in_each_window(made, t
     assert "Perfect steering of fox" in " ".join(shown.output.split())
     states = CliRunner().invoke(app, [*options, "--state-prompt", "a house", "--json"])
     found = json.loads(states.stdout[states.stdout.index("{") :])
-    assert found["objective"] == "reverse_cfg" and found["prompts"] == ["a house"]
+    assert found["objective"] == "reverse_cfg" and set(found["prompts"]) == {"a house"}
     levels = [window["noise_level"] for window in found["windows"]]
     assert levels == sorted(levels) and levels[0] == 0
     with Image.open(picture) as sheet:

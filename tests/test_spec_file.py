@@ -25,7 +25,7 @@ from trace_erasure.errors import InputError
 from trace_erasure.math.objectives import OBJECTIVES
 from trace_erasure.utils.words import fold, normalise
 
-text = st.text(min_size=1, max_size=40)
+text = st.text(st.characters(exclude_categories=["Cc", "Cs"]), min_size=1, max_size=40)
 phrase = text.filter(normalise)
 several = st.lists(phrase, max_size=3).map(tuple)
 positive = st.floats(min_value=1e-12, max_value=1e12)

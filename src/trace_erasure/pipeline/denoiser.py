@@ -79,7 +79,9 @@ class Denoiser:
 
     @property
     def dtype(self) -> torch.dtype:
-        return next(self.network.parameters()).dtype
+        """Of the states; single modules may be kept in float32 (``_keep_in_fp32_modules``)."""
+        network: Any = self.network
+        return network.dtype
 
     @property
     def prediction(self) -> str:

@@ -26,8 +26,11 @@ def measuring_size(denoiser: Denoiser) -> tuple[int, int] | None:
     True
     """
     shape, pipe = denoiser.family.state_shape, denoiser.pipe
-    pixels = PROBE // shape(pipe, PROBE, PROBE)[-1]
-    height, width = (side * pixels for side in shape(pipe, None, None)[-2:])
+    large, small = shape(pipe, PROBE, PROBE), shape(pipe, PROBE // 2, PROBE // 2)
+    # Channels come first or last; sides are what grows with the picture.
+    axes = [i for i, (one, other) in enumerate(zip(large, small, strict=True)) if one != other]
+    pixels = PROBE // large[axes[0]]
+    height, width = (shape(pipe, None, None)[axis] * pixels for axis in axes)
     if max(height, width) <= MEASURED:
         return None
     step = 2 * pixels  # transformers read patches of two by two
@@ -42,4 +45,5 @@ def at_once(shape: Sequence[int] | Any, most: int) -> int:
     >>> at_once((4, 64, 64), 64), at_once((16, 128, 128), 64)
     (64, 16)
     """
-    return max(1, min(most, most * PLACES // (shape[-2] * shape[-1])))
+    *_, one, other = sorted(shape)  # the sides, wherever the channels are
+    return max(1, min(most, most * PLACES // (one * other)))
