@@ -17,11 +17,15 @@ from trace_erasure.takedown.concept_text import (
 from trace_erasure.takedown.ledger import Ledger
 from trace_erasure.takedown.requests import Request, list_requests
 from trace_erasure.takedown.stamps import moment, signature, storable
+from trace_erasure.utils.numbers import check_integer
 
 OPEN = """
     FROM concepts JOIN asked ON asked.concept = concepts.id
     JOIN requests ON requests.id = asked.request AND requests.withdrawn_at IS NULL
 """
+
+LARGEST_ID = 2**63 - 1
+"""What SQLite can hold."""
 
 
 @dataclass(frozen=True)
@@ -150,6 +154,7 @@ def withdraw(
     who, when, why = signature(by), moment(at), signature(reason, "reason")
     with ledger.writing() as database:
         for number in ids:
+            check_integer("request", number, 1, LARGEST_ID)
             stored = "SELECT withdrawn_at FROM requests WHERE id = ?"
             found = database.execute(stored, (number,)).fetchone()
             if found is None:

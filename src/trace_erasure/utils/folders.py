@@ -55,6 +55,17 @@ def check_folder(name: str, value: object, *, exists: bool = False) -> Path:
     return path
 
 
+def resolved(name: str, value: object) -> Path:
+    """``value`` as an absolute path without links. ``InputError`` for links that form a loop."""
+    path = check_path(name, value)
+    try:
+        return path.resolve()
+    except (OSError, RuntimeError) as error:  # Python 3.11 and 3.12 raise the latter for a loop
+        raise InputError(
+            f"{name} is {shown(str(path))}, a link that leads to itself. Give the file or folder."
+        ) from error
+
+
 def make_folder(path: str | os.PathLike[str], name: str = "the folder") -> Path:
     """The folder at ``path``, made with its parents where it is missing.
 

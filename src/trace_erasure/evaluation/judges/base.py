@@ -16,6 +16,7 @@ from torch import Tensor
 
 from trace_erasure.errors import InputError
 from trace_erasure.pipeline import shipped
+from trace_erasure.utils.folders import resolved
 from trace_erasure.utils.quiet_libraries import quiet_loading
 
 BATCH = 64
@@ -150,7 +151,7 @@ def pixel_values(images: Sequence[Image.Image], size: int | None) -> Tensor:
 
 def load_model(auto_class: Any, path: str | os.PathLike[str], device: str) -> tuple[Any, Path]:
     """A model in float32 and eval mode whose every weight was in the folder."""
-    folder = Path(path).resolve()
+    folder = resolved("the judge's folder", path)
     if not (folder / "config.json").is_file() or not list(folder.glob("*.safetensors")):
         raise InputError(
             f"no judge at {path}: config.json and a .safetensors file are needed there. "

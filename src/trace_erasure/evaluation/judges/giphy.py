@@ -17,6 +17,7 @@ from torch import Tensor
 
 from trace_erasure.errors import InputError
 from trace_erasure.evaluation.judges.extras import file_hash
+from trace_erasure.utils.folders import resolved
 
 WEIGHTS = "face_recognition/best_model_states.pkl"
 LABELS = "face_recognition/labels.csv"
@@ -37,7 +38,7 @@ class GiphyJudge:
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        folder = Path(path).resolve()
+        folder = resolved("the judge's folder", path)
         resources = folder / "examples" / "resources"
         for needed in (folder / "model_training", resources / LABELS, resources / WEIGHTS):
             if not needed.exists():

@@ -24,7 +24,7 @@ from trace_erasure.evaluation.tasks.published_prompts import KEYS, read_items
 from trace_erasure.evaluation.tasks.task import Item, Task
 from trace_erasure.evaluation.tasks.templates import expand
 from trace_erasure.pipeline.sampling import Sampling
-from trace_erasure.utils.folders import check_path
+from trace_erasure.utils.folders import check_path, resolved
 from trace_erasure.utils.safe_yaml import read_yaml
 
 ABOUT = ("name", "version", "description", "sampling", "metrics", "judges", "quirks")
@@ -155,7 +155,7 @@ def _task(
 def _beside(task: Path, name: str) -> Path:
     """A file beside a task file. Raises ``InputError`` for one that lies elsewhere."""
     folder = task.parent.resolve()
-    file = (folder / name).resolve()
+    file = resolved("items", folder / name)
     if not file.is_relative_to(folder):
         raise InputError(
             f"{task}: items is {name!r}, which leaves the task's folder. Put the CSV file beside "
