@@ -10,7 +10,13 @@ from trace_erasure import InputError
 from trace_erasure.pipeline.loading import load_pipeline
 from trace_erasure.testing import tiny_stable_diffusion
 
-OPTIONS = {"dtype": "bfloat16", "device": "cpu", "variant": "fp16", "revision": "main"}
+OPTIONS = {
+    "dtype": "bfloat16",
+    "device": "cpu",
+    "variant": "fp16",
+    "revision": "main",
+    "offload": "model",
+}
 
 
 @pytest.fixture(scope="module")
@@ -76,6 +82,7 @@ def test_the_dtype_reaches_the_pipeline(model, tmp_path, monkeypatch):
         ("--dtype", "int8", "dtype 'int8' is not known; allowed: float32, float16, bfloat16"),
         ("--device", "nowhere", "device is 'nowhere'; allowed: cpu, cuda"),
         ("--variant", "fp16", "cannot load the pipeline in"),
+        ("--offload", "disk", "attach first and offload then"),
     ],
 )
 def test_what_cannot_be_is_one_message(option, value, message, model, tmp_path):

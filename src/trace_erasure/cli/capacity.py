@@ -22,6 +22,7 @@ def capacity(
     dtype: options.Dtype = None,
     device: options.Device = None,
     variant: options.Variant = None,
+    offload: options.Offload = None,
     revision: options.Revision = None,
     concept: options.Concepts = None,
     as_json: options.AsJson = False,
@@ -39,7 +40,7 @@ def capacity(
     elif concept:
         raise InputError("--concept and a file both say what to erase. Give one of them.")
     with narration(quiet):
-        pipe = options.Loading(dtype, device, variant, revision).load(model_of(model, run))
+        pipe = options.Loading(dtype, device, variant, revision, offload).load(model_of(model, run))
         listed = run.erase.concepts if run else [Erasure.load(text) for text in what or []]
         found = room_for(pipe, listed, captions=captions_of(run))
     tables = (about_capacity(stream, one) for stream, one in found.items())

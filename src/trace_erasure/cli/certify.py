@@ -17,6 +17,7 @@ def certify(
     dtype: options.Dtype = None,
     device: options.Device = None,
     variant: options.Variant = None,
+    offload: options.Offload = None,
     revision: options.Revision = None,
     paths: Annotated[
         int, typer.Option(help="Sampling paths for each comparison; 0: exact part only.", min=0)
@@ -47,7 +48,7 @@ def certify(
     erasure = Erasure.load(file)
     with narration(quiet):
         found = certify_erasure(
-            options.Loading(dtype, device, variant, revision).load(model),
+            options.Loading(dtype, device, variant, revision, offload).load(model),
             erasure,
             paths=paths,
             steps=steps,

@@ -33,6 +33,7 @@ def erase(
     dtype: options.Dtype = None,
     device: options.Device = None,
     variant: options.Variant = None,
+    offload: options.Offload = None,
     revision: options.Revision = None,
     concept: options.Concepts = None,
     pack: Annotated[
@@ -104,7 +105,7 @@ def erase(
     asked = replace(asked, erase=_with_states(config, state_prompt, finetune))
     started = time.perf_counter()
     with narration(quiet):
-        pipe = options.Loading(dtype, device, variant, revision).load(asked.model)
+        pipe = options.Loading(dtype, device, variant, revision, offload).load(asked.model)
         if dry_run:
             show_plan(pipe, asked, ordinary, as_json)
             return

@@ -29,6 +29,7 @@ def evaluate(
     dtype: options.Dtype = None,
     device: options.Device = None,
     variant: options.Variant = None,
+    offload: options.Offload = None,
     revision: options.Revision = None,
     method: Annotated[str, typer.Option(help="Name of the erasures in tables.")] = "trace",
     strength: Annotated[
@@ -83,7 +84,7 @@ def evaluate(
         raise InputError("--strength belongs to an erasure. Add --erasure FILE.")
     job = EvaluationJob(
         model=model,
-        loading=options.Loading(dtype, device, variant, revision),
+        loading=options.Loading(dtype, device, variant, revision, offload),
         task=task,
         erasure=erasure or [],
         concept=concept,

@@ -26,6 +26,12 @@ Dtype = Annotated[
     typer.Option(help="float32, float16 or bfloat16. Default: that of the model's files."),
 ]
 Device = Annotated[str | None, typer.Option(help="Such as cuda or cuda:1. Default: the CPU.")]
+Offload = Annotated[
+    str | None,
+    typer.Option(
+        help="model: one network at a time is on the device; for stage 1, attaching and drawing."
+    ),
+]
 Variant = Annotated[
     str | None,
     typer.Option(help="Of the model's files, such as fp16. Default: the only one there is."),
@@ -123,6 +129,7 @@ class Loading:
     device: str | None = None
     variant: str | None = None
     revision: str | None = None
+    offload: str | None = None
 
     def load(self, model: str) -> Any:
         """The pipeline that ``--model`` names. Raises ``InputError`` where it cannot."""

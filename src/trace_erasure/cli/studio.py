@@ -22,6 +22,7 @@ def studio(
     dtype: options.Dtype = None,
     device: options.Device = None,
     variant: options.Variant = None,
+    offload: options.Offload = None,
     revision: options.Revision = None,
     host: Annotated[str, typer.Option(help="The address to listen on.")] = LOCAL,
     port: Annotated[
@@ -52,5 +53,5 @@ def studio(
 
     access = Access(host, port, share, read_password(password_file))
     check_installed()
-    how = asdict(options.Loading(dtype, device, variant, revision))
+    how = asdict(options.Loading(dtype, device, variant, revision, offload))
     serve(Bench(tuple(model or ()), access.public, how), access, ledger, browse=browse)
