@@ -28,8 +28,8 @@ from trace_erasure.testing.language_models import (
     qwen25_vl,
     spread,
 )
-from trace_erasure.testing.parts import POSITIONS, SHIFTED, WAN_VAE, assembled, with_norms
-from trace_erasure.testing.pipelines import HEADS, VAE
+from trace_erasure.testing.parts import POSITIONS, SHIFTED, VAE, WAN_VAE, assembled, with_norms
+from trace_erasure.testing.pipelines import HEADS
 from trace_erasure.testing.text_encoders import clip_encoder
 from trace_erasure.testing.tokenizers import clip_tokenizer
 

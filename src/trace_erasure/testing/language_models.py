@@ -60,44 +60,31 @@ def gemma_tokenizer(positions: int, marks: Sequence[str] = ()) -> Any:
     return tokenizer
 
 
-def gemma2(tokenizer: Any, width: int) -> nn.Module:
-    return Gemma2Model(
-        Gemma2Config(
+def _decoder(model: Any, config: Any, tokenizer: Any, width: int, **others: Any) -> nn.Module:
+    return model(
+        config(
             vocab_size=len(tokenizer),
             hidden_size=width,
             intermediate_size=2 * width,
             num_hidden_layers=3,
             initializer_range=0.3,
             **SMALL,
+            **others,
         )
     )
+
+
+def gemma2(tokenizer: Any, width: int) -> nn.Module:
+    return _decoder(Gemma2Model, Gemma2Config, tokenizer, width)
 
 
 def glm(tokenizer: Any, width: int) -> nn.Module:
-    return GlmModel(
-        GlmConfig(
-            vocab_size=len(tokenizer),
-            hidden_size=width,
-            intermediate_size=2 * width,
-            num_hidden_layers=3,
-            pad_token_id=tokenizer.pad_token_id,
-            initializer_range=0.3,
-            **SMALL,
-        )
-    )
+    padding = tokenizer.pad_token_id
+    return _decoder(GlmModel, GlmConfig, tokenizer, width, pad_token_id=padding)
 
 
 def qwen3(tokenizer: Any, width: int) -> nn.Module:
-    return Qwen3Model(
-        Qwen3Config(
-            vocab_size=len(tokenizer),
-            hidden_size=width,
-            intermediate_size=2 * width,
-            num_hidden_layers=3,
-            initializer_range=0.3,
-            **SMALL,
-        )
-    )
+    return _decoder(Qwen3Model, Qwen3Config, tokenizer, width)
 
 
 def qwen25_vl(tokenizer: Any, width: int) -> nn.Module:

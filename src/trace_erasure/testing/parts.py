@@ -6,10 +6,17 @@ from typing import Any
 
 import torch
 
-from trace_erasure.testing.pipelines import VAE
-
 POSITIONS = 48
 """Tokens of a prompt, unless another number is asked for."""
+VAE = {
+    "down_block_types": ["DownEncoderBlock2D"] * 2,
+    "up_block_types": ["UpDecoderBlock2D"] * 2,
+    "block_out_channels": [8, 16],
+    "layers_per_block": 1,
+    "norm_num_groups": 4,
+    "latent_channels": 4,
+    "sample_size": 16,
+}
 SHIFTED = {**VAE, "shift_factor": 0.06}
 WAN_VAE = {
     "base_dim": 8,

@@ -24,20 +24,12 @@ from diffusers import (
 from transformers import CLIPTextModelWithProjection
 
 from trace_erasure.errors import InputError
+from trace_erasure.testing.parts import VAE, assembled
 from trace_erasure.testing.text_encoders import clip_encoder, qwen3_encoder, t5_encoder
 from trace_erasure.testing.tokenizers import chat_tokenizer, clip_tokenizer, t5_tokenizer
 
 PREDICTIONS = ("epsilon", "v_prediction", "sample")
 WIDTH = 32
-VAE = {
-    "down_block_types": ["DownEncoderBlock2D"] * 2,
-    "up_block_types": ["UpDecoderBlock2D"] * 2,
-    "block_out_channels": [8, 16],
-    "layers_per_block": 1,
-    "norm_num_groups": 4,
-    "latent_channels": 4,
-    "sample_size": 16,
-}
 UNET = {
     "sample_size": 8,
     "down_block_types": ["CrossAttnDownBlock2D", "DownBlock2D"],
@@ -88,7 +80,7 @@ def tiny_stable_diffusion(
     scheduler = DDIMScheduler(
         **NOISE, clip_sample=False, set_alpha_to_one=False, prediction_type=prediction
     )
-    return _assemble(
+    return assembled(
         StableDiffusionPipeline, parts, scheduler, tokenizer=tokenizer,
         safety_checker=None, feature_extractor=None, requires_safety_checker=False,
     )  # fmt: skip
@@ -119,7 +111,7 @@ def tiny_sdxl(
             "unet": UNet2DConditionModel.from_config(unet),
         }
     scheduler = EulerDiscreteScheduler(**NOISE, timestep_spacing="leading")
-    return _assemble(
+    return assembled(
         StableDiffusionXLPipeline, parts, scheduler,
         tokenizer=tokenizers[0], tokenizer_2=tokenizers[1], add_watermarker=False,
     )  # fmt: skip
@@ -154,7 +146,7 @@ def tiny_sd3(seed: int = 0, *, width: int = WIDTH, positions: int = 77) -> Stabl
             "vae": AutoencoderKL.from_config({**VAE, "shift_factor": 0.06}),
             "transformer": SD3Transformer2DModel.from_config(transformer),
         }
-    return _assemble(
+    return assembled(
         StableDiffusion3Pipeline, parts, FlowMatchEulerDiscreteScheduler(shift=3.0),
         tokenizer=clip[0], tokenizer_2=clip[1], tokenizer_3=t5,
     )  # fmt: skip
@@ -191,7 +183,7 @@ def tiny_flux(
     shift: dict[str, Any] = {"shift": 3.0, "use_dynamic_shifting": True}
     if not guidance_embeds:
         shift = {"shift": 1.0}
-    pipe = _assemble(
+    pipe = assembled(
         FluxPipeline, parts, FlowMatchEulerDiscreteScheduler(**shift),
         tokenizer=clip, tokenizer_2=t5,
     )  # fmt: skip
@@ -231,17 +223,8 @@ def tiny_flux2_klein(
             "transformer": Flux2Transformer2DModel.from_config(transformer),
         }
     scheduler = FlowMatchEulerDiscreteScheduler(shift=3.0, use_dynamic_shifting=True)
-    pipe = _assemble(
+    pipe = assembled(
         Flux2KleinPipeline, parts, scheduler, tokenizer=tokenizer, is_distilled=is_distilled
     )
     pipe.default_sample_size = 8  # as for FLUX.1
-    return pipe
-
-
-def _assemble(kind: Any, networks: dict[str, Any], scheduler: Any, **others: Any) -> Any:
-    """A pipeline of networks in eval mode, which prints no progress."""
-    for network in networks.values():
-        network.eval()
-    pipe = kind(**networks, scheduler=scheduler, **others)
-    pipe.set_progress_bar_config(disable=True)
     return pipe

@@ -21,8 +21,8 @@ from diffusers import (
 )
 
 from trace_erasure.testing.language_models import spread, umt5
-from trace_erasure.testing.parts import POSITIONS, SHIFTED, WAN_VAE, assembled
-from trace_erasure.testing.pipelines import HEADS, NOISE, VAE
+from trace_erasure.testing.parts import POSITIONS, SHIFTED, VAE, WAN_VAE, assembled
+from trace_erasure.testing.pipelines import HEADS, NOISE
 from trace_erasure.testing.text_encoders import t5_encoder
 from trace_erasure.testing.tokenizers import t5_tokenizer
 
