@@ -24,11 +24,10 @@ from benchmarks.core.models import BASE, load_model
 from benchmarks.core.options import folder_of
 from benchmarks.core.rows import write_rows
 from benchmarks.scenes.gate import TESTED
-from benchmarks.scenes.methods import METHODS, TRACE, methods_for, protocol_of
-from trace_erasure.evaluation import Row, load_task
+from benchmarks.scenes.methods import METHODS, TRACE, mean_row, methods_for, protocol_of
+from trace_erasure.evaluation import load_task
 from trace_erasure.evaluation.judges import judges_for
 from trace_erasure.evaluation.judges.base import pixel_values
-from trace_erasure.math.statistics import bootstrap_interval
 from trace_erasure.pipeline.generate import generate
 from trace_erasure.utils.progress import progress
 from trace_erasure.world.scenes import load_scenes
@@ -131,13 +130,9 @@ def run(options: Namespace) -> None:
     rows = []
     for line in (WITHOUT, WITH, *options.methods):
         for i, judge in enumerate(judges):
-            values = torch.tensor([found[line][i] for found in each if line in found])
-            n = len(values)
-            low, high = bootstrap_interval(values, range(n))
-            figure = ("distance", float(values.mean()), None, n, low, high)
-            rows.append(
-                Row(options.model, "scenes-damage", line, "mean", judge.id, *figure, 0, protocol)
-            )
+            values = [found[line][i] for found in each if line in found]
+            where = (options.model, "scenes-damage", line)
+            rows.append(mean_row(where, judge.id, "distance", values, protocol))
     write_rows("scenes-damage", options.model, rows, options.out)
     for row in rows:
         print(f"{row.method:24} {row.judge:28} {row.value:.2f} ({row.low:.2f} to {row.high:.2f})")

@@ -6,13 +6,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+import torch
+
 from benchmarks.comparison.settings import SETTINGS, selected
 from benchmarks.core.models import MODEL
 from trace_erasure.baselines.base import Method
 from trace_erasure.baselines.trace import Trace
 from trace_erasure.config import FinetuneConfig
-from trace_erasure.evaluation import Task, load_task
+from trace_erasure.evaluation import Row, Task, load_task
 from trace_erasure.evaluation.tasks.task import items_digest
+from trace_erasure.math.statistics import bootstrap_interval
 from trace_erasure.world import load_world
 from trace_erasure.world.scenes import load_scenes
 
@@ -38,6 +41,15 @@ def protocol_of(pictures: Sequence[tuple[str, int]]) -> str:
     how = load_task("implied").protocol()
     named = {f"{scene}/{seed}" for scene, seed in pictures}
     return str(replace(how, task="scenes", items=items_digest(named)))
+
+
+def mean_row(
+    where: tuple[str, str, str], judge: str, metric: str, values: list[float], protocol: str
+) -> Row:
+    """The mean over concepts, of one value each; ``where`` is the model, the task, the method."""
+    found, n = torch.tensor(values), len(values)
+    low, high = bootstrap_interval(found, range(n))
+    return Row(*where, "mean", judge, metric, float(found.mean()), None, n, low, high, 0, protocol)
 
 
 def methods_for(task: Task, names: Sequence[str], settings: Mapping[str, Any]) -> dict[str, Method]:

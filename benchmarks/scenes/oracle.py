@@ -22,13 +22,12 @@ from PIL import Image
 from benchmarks.core.models import load_model
 from benchmarks.core.rows import write_rows
 from benchmarks.scenes.gate import TESTED
-from benchmarks.scenes.methods import protocol_of
+from benchmarks.scenes.methods import mean_row, protocol_of
 from trace_erasure.config import FinetuneConfig
 from trace_erasure.demo.contact_sheet import picture_rows
 from trace_erasure.evaluation import Row, load_task
 from trace_erasure.evaluation.judges import judges_for
 from trace_erasure.evaluation.judges.base import ImageClassifierJudge
-from trace_erasure.math.statistics import bootstrap_interval
 from trace_erasure.pipeline.denoiser import Denoiser
 from trace_erasure.pipeline.rollouts import trajectory_seeds
 from trace_erasure.pipeline.sampler import to_pictures
@@ -69,16 +68,6 @@ def shown(judge: ImageClassifierJudge, pictures: list[Image.Image], label: str) 
     return float((logits[:, judge.labels.index(label)] > 0).float().mean())
 
 
-def row(
-    where: tuple[str, str, str], judge: str, metric: str, values: list[float], protocol: str
-) -> Row:
-    """The mean over concepts; ``where`` is the model, the task and the method."""
-    found = torch.tensor(values)
-    low, high = bootstrap_interval(found, range(len(values)))
-    mean, n = float(found.mean()), len(values)
-    return Row(*where, "mean", judge, metric, mean, None, n, low, high, 0, protocol)
-
-
 def measured(options: Namespace, denoiser: Denoiser, judges: list[Any]) -> Iterator[Row]:
     """The rows of every window and direction."""
     sampling = load_task("implied").sampling
@@ -111,7 +100,7 @@ def measured(options: Namespace, denoiser: Denoiser, judges: list[Any]) -> Itera
                     found.setdefault((judge.id, metric), []).append(shown(judge, pictures, label))
         method = "base" if window == NOWHERE else direction
         for (judge, metric), values in found.items():
-            yield row(
+            yield mean_row(
                 (options.model, f"oracle/{window:.3f}", method), judge, metric, values, protocol
             )
     if options.picture:
