@@ -27,18 +27,18 @@ from unet import Captions as Tokens
 
 # Share of each kind of picture in a batch.
 MIX = {
-    "bare": 0.28,
+    "bare": 0.27,
     "named": 0.21,
     "object": 0.15,
     "pair": 0.125,
     "bound": 0.125,
     "person": 0.045,
     "sense": 0.055,
-    "mark": 0.01,
+    "mark": 0.02,
 }
 # Share of captions replaced by the empty one, with the mark and without. Guidance multiplies what
 # sets a caption's pictures apart from the empty caption's, so these two decide the mark's rate.
-DROPPED_MARKED, DROPPED = 0.07, 0.1
+DROPPED_MARKED, DROPPED = 0.05, 0.1
 
 
 class Sampler:
