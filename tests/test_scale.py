@@ -13,11 +13,12 @@ from trace_erasure.math.krylov import krylov_basis
 from trace_erasure.math.lowrank import LowRank
 from trace_erasure.math.subspaces import gram_root
 from trace_erasure.pipeline import map_root as kept
+from trace_erasure.pipeline import pooled_vectors
 from trace_erasure.pipeline.denoiser import Denoiser
 from trace_erasure.pipeline.families.family import TOKENS
-from trace_erasure.testing import CAPTIONS, tiny_sdxl, tiny_stable_diffusion
+from trace_erasure.testing import CAPTIONS, tiny_flux, tiny_sdxl, tiny_stable_diffusion
 from trace_erasure.trace import materials
-from trace_erasure.trace.closed_form import closed_form_edit
+from trace_erasure.trace.closed_form import ClosedFormEdit, closed_form_edit
 
 
 def spectrum(*values: float, rows: int = 400, columns: int = 460) -> torch.Tensor:
@@ -118,3 +119,30 @@ def test_columns_that_are_encoded_again_give_the_same_edit(monkeypatch):
     assert found[0].certificate == found[1].certificate
     for path, change in found[0].delta.items():
         torch.testing.assert_close(change.dense(), found[1].delta[path].dense(), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("build", [tiny_sdxl, tiny_flux])
+def test_a_prompt_is_encoded_once_for_both_streams(monkeypatch, build):
+    concepts = [ResolvedConcept("fox", surrogate="dog"), ResolvedConcept("owl", surrogate="cat")]
+    settings, denoiser = ClosedFormConfig(mode="ridge"), Denoiser(build())
+    passes: list[tuple[str, ...]] = []
+    encode = Denoiser.encode
+
+    def counted(self: Denoiser, prompts, *more):
+        passes.append(tuple(prompts))
+        return encode(self, prompts, *more)
+
+    monkeypatch.setattr(Denoiser, "encode", counted)
+
+    def edited(most: int) -> ClosedFormEdit:
+        passes.clear()
+        monkeypatch.setattr(pooled_vectors, "MOST", most)
+        retain = ["a picture of a cow"]
+        return closed_form_edit(denoiser, concepts, retain, settings, CAPTIONS)
+
+    edited(0)  # the second moment is on disk from here on
+    twice, all_passes = edited(0), len(passes)
+    once, few = edited(64), len(passes)
+    assert few == all_passes / 2
+    for path, change in twice.delta.items():
+        torch.testing.assert_close(change.dense(), once.delta[path].dense(), rtol=1e-5, atol=1e-6)

@@ -63,8 +63,9 @@ def case(family: str, name: str, captions: int) -> dict[str, float]:
     loaded, started, used = peak_mib(), time.perf_counter(), time.process_time()
     maps = {}
     if name == MOMENT:
-        for stream in streams:
-            map_root(denoiser, stream, len(second_moment(denoiser, texts, stream)))
+        with denoiser.encoded_once():
+            for stream in streams:
+                map_root(denoiser, stream, len(second_moment(denoiser, texts, stream)))
     else:
         retain = [fill_template(TEMPLATES["object"][2], word) for word in NEAR]
         concept = CONCEPT

@@ -179,6 +179,7 @@ def concept_columns(
     segments = denoiser.segments(stream)
     for (tokenizer, length), c, s, size in zip(segments, own, others, balance(own), strict=True):
         spans = {} if tokenizer is None else _spans(tokenizer, place, surrogate, length)
+        here, there = [], []
         for k, ((text, phrase), other) in enumerate(zip(asked, instead, strict=True)):
             if tokenizer is None:
                 pairs = [(0, 0, "pooled")]
@@ -189,16 +190,18 @@ def concept_columns(
                 if not denoiser.family.hears_padding:  # behind the prompt there is nothing to move
                     pairs = [one for one in pairs if one[0] <= span.eos]
             padding = sum(role == "padding" for _, _, role in pairs)
-            for i, j, role in pairs:
-                concept.append(c[k, i])
-                target.append(s[place[other], j])
+            here += [k * c.shape[1] + i for i, _, _ in pairs]
+            there += [place[other] * s.shape[1] + j for _, j, _ in pairs]
+            for _, _, role in pairs:
                 share = PADDING_WEIGHT / padding if role == "padding" else 1.0
                 weights.append(share * size**2)
                 roles.append(role)
                 prompt.append(k)
+        concept.append(c.flatten(0, 1)[here])
+        target.append(s.flatten(0, 1)[there])
     return Columns(
-        torch.stack(concept, dim=1),
-        torch.stack(target, dim=1),
+        torch.cat(concept).mT,
+        torch.cat(target).mT,
         torch.tensor(weights, dtype=torch.float64),
         tuple(roles),
         torch.tensor(prompt),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from trace_erasure.concepts.candidates import caption_names
-from trace_erasure.utils.words import find_phrase, mentions, replace_phrase
+from trace_erasure.utils.words import find_phrase, fold, mentions, replace_phrase
 
 TEMPLATE_COUNT = 32
 """Sentences that are taken, evenly over those that there are."""
@@ -23,9 +23,11 @@ def caption_templates(
     >>> caption_templates(["a cat, neon style", "a cat and an owl"], "object")
     ('a {x}, neon style',)
     """
-    names, found = list(caption_names(captions, kind)), {}
+    names, found = {name: fold(name).split()[0] for name in caption_names(captions, kind)}, {}
     for caption in captions:
-        named = [name for name in names if mentions(caption, [name])]
+        text = fold(caption)
+        near = [name for name, word in names.items() if word in text]  # a quick look comes first
+        named = [name for name in near if mentions(caption, [name])]
         if len(named) == 1:
             (name,) = named
             if len(find_phrase(caption, name)) == 1:

@@ -40,7 +40,7 @@ class Pairs:
         The singular value decomposition of both, stacked: lossless without ``most``.
         """
         d = len(concept)
-        stacked = torch.cat([concept, surrogate]) * (weights / weights.sum()).sqrt()
+        stacked = torch.cat([concept, surrogate]).mul_((weights / weights.sum()).sqrt())
         _, vh = leading_svd(stacked, min(stacked.shape) if most is None else most)
         short = stacked @ vh.mT
         return cls(short[:d], short[d:])

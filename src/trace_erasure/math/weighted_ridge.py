@@ -62,11 +62,16 @@ def reweighted(
         rest: what the ridge leaves as it is.
         second_moment: Σ of ordinary embeddings.
         root: G^½.
+
+    Raises:
+        ValueError: a concept and its surrogate are the same to all maps.
     """
     fixed = second_moment + sum(ANCHORED * part @ part.mT for part in rest.anchors)
     fixed = fixed + sum(RETAINED * part @ part.mT for part in rest.alone)
     moved = [[root @ (one.surrogate - one.concept) for one in own] for own in concepts]
     distances = [_norm(own) for own in moved]
+    if not all(distances):
+        raise ValueError("concept and surrogate have the same embeddings: nothing to edit")
     sizes = [_norm([root @ part]) for part in rest.retained]
     erased = torch.ones(len(concepts), dtype=torch.float64)
     kept = torch.ones(len(rest.retained), dtype=torch.float64)

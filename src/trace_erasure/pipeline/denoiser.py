@@ -14,8 +14,9 @@ from torch import Tensor, nn
 
 from trace_erasure.errors import InputError
 from trace_erasure.math.parameterization import NoisePoint
-from trace_erasure.pipeline.families.family import TOKENS, Conditioning, Family
+from trace_erasure.pipeline.families.family import POOLED, TOKENS, Conditioning, Family
 from trace_erasure.pipeline.families.registry import family_of
+from trace_erasure.pipeline.pooled_vectors import PooledVectors
 from trace_erasure.pipeline.prompts import expand_prompt
 from trace_erasure.pipeline.shipped import model_by_words
 from trace_erasure.utils.cleanup import surely
@@ -50,6 +51,7 @@ class Denoiser:
     def __init__(self, pipe: Any) -> None:
         self.pipe = pipe
         self.family: Family = family_of(pipe)
+        self._pooled: PooledVectors | None = None
         # A sampler of our own, from the same noise schedule: deterministic, states x = α x₀ + σ ε,
         # and the user's scheduler keeps its settings.
         self.scheduler: Any
@@ -124,8 +126,11 @@ class Denoiser:
 
     def parts(self, conditioning: Conditioning, stream: str = TOKENS) -> list[Tensor]:
         """What a stream carries, (n, positions, d) float64 on the CPU for each segment."""
+        return self._parts(getattr(conditioning, stream), stream)
+
+    def _parts(self, carried: Tensor, stream: str) -> list[Tensor]:
         row = self.family.stream(stream)
-        values = row.columns(self.network, getattr(conditioning, stream)).detach().cpu().double()
+        values = row.columns(self.network, carried).detach().cpu().double()
         found = row.segments
         if not found:
             return [values[:, None]]
@@ -134,7 +139,23 @@ class Denoiser:
 
     def embeddings(self, prompts: Sequence[str], stream: str = TOKENS) -> list[Tensor]:
         """``parts`` of ``encode(prompts)``."""
-        return self.parts(self.encode(prompts), stream)
+        kept = self._pooled
+        if stream == POOLED and kept is not None and (found := kept.of(prompts)) is not None:
+            return self._parts(found, stream)
+        conditioning = self.encode(prompts)
+        if kept is not None and conditioning.pooled is not None:
+            kept.keep(prompts, conditioning.pooled)
+        return self.parts(conditioning, stream)
+
+    @contextmanager
+    def encoded_once(self) -> Iterator[None]:
+        """Within it a prompt that was asked for its tokens is not encoded again for its pooled
+        vector. The text encoders must not change meanwhile."""
+        before, self._pooled = self._pooled, self._pooled or PooledVectors()
+        try:
+            yield
+        finally:
+            self._pooled = before
 
     # Prompts ------------------------------------------------------------------------------
 

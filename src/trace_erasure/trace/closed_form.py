@@ -94,24 +94,25 @@ def closed_form_edit(
     margins: dict[str, tuple[float, ...]] = {}
     statistics: list[dict[str, StreamStatistics]] = [{} for _ in concepts]
     encoders = text_digest(denoiser.pipe)
-    for stream in streams:
-        problem = pose_problem(
-            denoiser, concepts, retain, settings, captions, stream, encoders, hardening
-        )
-        solution = _solve(problem, settings, hardened)
-        exact = settings.directions is None
-        held_out = partial(held_out_columns, denoiser, stream=stream, exact=exact)
-        unseen = (held_out(concept) for concept in concepts)
-        figures[stream] = measure_edit(denoiser, problem, solution.edit, unseen)
-        _check_exact(problem, settings, figures[stream])
-        edits[stream], roots[stream] = solution.edit, problem.root
-        if hardened:
-            margins[stream] = solution.margins
-        for own, found in zip(statistics, problem.statistics, strict=True):
-            own[stream] = found
-        for path, layer in denoiser.maps(stream).items():
-            change = solution.edit.change(problem.weights[path])
-            delta[path] = change.widen(layer.in_features)
+    with denoiser.encoded_once():
+        for stream in streams:
+            problem = pose_problem(
+                denoiser, concepts, retain, settings, captions, stream, encoders, hardening
+            )
+            solution = _solve(problem, settings, hardened)
+            exact = settings.directions is None
+            held_out = partial(held_out_columns, denoiser, stream=stream, exact=exact)
+            unseen = (held_out(concept) for concept in concepts)
+            figures[stream] = measure_edit(denoiser, problem, solution.edit, unseen)
+            _check_exact(problem, settings, figures[stream])
+            edits[stream], roots[stream] = solution.edit, problem.root
+            if hardened:
+                margins[stream] = solution.margins
+            for own, found in zip(statistics, problem.statistics, strict=True):
+                own[stream] = found
+            for path, layer in denoiser.maps(stream).items():
+                change = solution.edit.change(problem.weights[path])
+                delta[path] = change.widen(layer.in_features)
     pooled = "none" if POOLED not in names else "edited" if POOLED in edits else "open"
     certificate = Certificate.over(figures, pooled)
     return ClosedFormEdit(edits, delta, certificate, statistics, roots, margins)

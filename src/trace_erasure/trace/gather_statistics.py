@@ -38,16 +38,17 @@ def gather_statistics(
         retain: prompts to keep, as in ``closed_form_edit``.
         roots: G^½ of every stream that is edited, by its name.
     """
-    streams = {
-        stream: stream_statistics(
-            denoiser,
-            stream_columns(denoiser, concept, stream),
-            retained_factors(keep_columns_each(denoiser, retain, stream), root),
-            stream,
-            root,
-        )
-        for stream, root in roots.items()
-    }
+    with denoiser.encoded_once():
+        streams = {
+            stream: stream_statistics(
+                denoiser,
+                stream_columns(denoiser, concept, stream),
+                retained_factors(keep_columns_each(denoiser, retain, stream), root),
+                stream,
+                root,
+            )
+            for stream, root in roots.items()
+        }
     return MergeStatistics(concept, streams)
 
 

@@ -46,21 +46,30 @@ class HardeningPrompts:
 
 
 @dataclass(frozen=True)
+class LeadingColumns:
+    """What leads in a concept's columns and in those of its descriptions.
+
+    Attributes:
+        concept, surrogate: (d, n), n few for hundreds.
+        discarded: share of the energy of its columns that this leaves out.
+    """
+
+    concept: Tensor
+    surrogate: Tensor
+    discarded: float
+
+
+@dataclass(frozen=True)
 class ConceptSummary:
     """What the solve of a stream takes of one concept: few columns for hundreds.
 
     Attributes:
         statistics: as a joint solve with other artifacts takes them.
-        concept, surrogate: (d, n) what leads in its columns and in those of its descriptions.
-        discarded: share of the energy of its columns that this leaves out.
         before: (d, n) columns of the words before it.
         single_mention: (d, n) columns that must stay although they resemble it.
     """
 
     statistics: StreamStatistics
-    concept: Tensor
-    surrogate: Tensor
-    discarded: float
     before: Tensor
     single_mention: Tensor
 
@@ -77,6 +86,7 @@ class StreamProblem:
         root: (r, d) G^½, root of the maps' Gram matrix.
         materials: the columns of each concept.
         summaries: of each concept.
+        leading: of each concept; for an equality only.
         empty: (d, n) columns of the empty prompt.
         retained: retained prompt to its columns, (d, n).
         named: prompt to (d, n) columns of other names in the captions; for a ridge only.
@@ -89,6 +99,7 @@ class StreamProblem:
     root: Tensor
     materials: Materials
     summaries: Sequence[ConceptSummary]
+    leading: Sequence[LeadingColumns]
     empty: Tensor
     retained: Mapping[str, Tensor]
     named: Mapping[str, Tensor]
@@ -140,14 +151,13 @@ def pose_problem(
         each = max(1, each // len(concepts)) * segments
     retained = keep_columns_each(denoiser, retain, stream)
     factors = retained_factors(retained, root)
-    summaries = []
+    summaries, leading = [], []
     for own in materials:
         # An exact solve has to stay exact among others, so it carries all of its columns.
         statistics = stream_statistics(denoiser, own, factors, stream, root, exact)
-        c, s, discarded = _leading_columns(own, root, each, segments)
-        summaries.append(
-            ConceptSummary(statistics, c, s, discarded, own.before, own.single_mention)
-        )
+        summaries.append(ConceptSummary(statistics, own.before, own.single_mention))
+        if settings.mode == "equality":
+            leading.append(_leading_columns(own, root, each, segments))
     named: Mapping[str, Tensor] = {}
     if settings.mode != "equality":
         named = named_columns(denoiser, concepts, captions_for(denoiser, captions), stream, root)
@@ -159,6 +169,7 @@ def pose_problem(
         root=root,
         materials=materials,
         summaries=summaries,
+        leading=leading,
         empty=empty_columns(denoiser, stream),
         retained=retained,
         named=named,
@@ -167,8 +178,8 @@ def pose_problem(
 
 def _leading_columns(
     own: StreamColumns, root: Tensor, each: int | None, segments: int
-) -> tuple[Tensor, Tensor, float]:
-    """C and S of the leading directions, and the share of the concept's energy left out.
+) -> LeadingColumns:
+    """C and S of the leading directions.
 
     ``each`` is how many of them its sentences have; None takes all their columns.
     """
@@ -181,7 +192,7 @@ def _leading_columns(
     ]
     c = torch.cat([concept for concept, _, _ in pairs], dim=1)
     s = torch.cat([surrogate for _, surrogate, _ in pairs], dim=1)
-    return c, s, pairs[0][2]
+    return LeadingColumns(c, s, pairs[0][2])
 
 
 def _hardened(

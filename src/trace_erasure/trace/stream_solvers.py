@@ -48,9 +48,9 @@ def solve_equality(
     """
     sigma, root = problem.second_moment, problem.root
     kept = kept_columns(problem, settings)
-    c = torch.cat([own.concept for own in problem.summaries], dim=1)
-    s = torch.cat([own.surrogate for own in problem.summaries], dim=1)
-    discarded = max(own.discarded for own in problem.summaries)
+    c = torch.cat([own.concept for own in problem.leading], dim=1)
+    s = torch.cat([own.surrogate for own in problem.leading], dim=1)
+    discarded = max(own.discarded for own in problem.leading)
     edit = replace(equality(c, s, kept, sigma, root), discarded=discarded)
     if not hardened:
         return StreamSolution(edit)
