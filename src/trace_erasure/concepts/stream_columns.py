@@ -17,6 +17,7 @@ from trace_erasure.concepts.concept import (
 )
 from trace_erasure.concepts.kinds import listed_as
 from trace_erasure.concepts.shared_words import shared_prompts
+from trace_erasure.concepts.spelled_out import spelled_wordings
 from trace_erasure.errors import InputError
 from trace_erasure.pipeline.denoiser import Denoiser
 from trace_erasure.pipeline.families.family import TOKENS
@@ -33,7 +34,8 @@ class StreamColumns:
         single_mention: (d, n) columns of prompts that must stay although they resemble the
             concept: those that name one half of a concept that is erased in combination only, and
             those that share ordinary words with its name.
-        described: columns of each description of the concept, most of which had better stay.
+        described: columns of each description of the concept, most of which had better stay, and
+            of its name spelled out.
         adversarial: the same of what an attacker would put in its place; see
             ``trace.hardening_search``.
     """
@@ -77,14 +79,16 @@ def stream_columns(
             f"{concept.name!r} and its surrogate {concept.surrogate!r} have the same embeddings in "
             "this model: nothing would change. Choose another surrogate."
         )
-    described = []
-    for text in concept.descriptions if templates is None else ():
-        both = concept.wordings(phrases=[text])
-        found = concept_columns(denoiser, both, concept.surrogate, stream)
-        described.append(found.select(found.moved))
-    return StreamColumns(
-        columns.select(moved), columns.select(~moved).concept, kept, tuple(described)
-    )
+    described = _described(denoiser, concept, stream) if templates is None else ()
+    return StreamColumns(columns.select(moved), columns.select(~moved).concept, kept, described)
+
+
+def _described(denoiser: Denoiser, concept: ResolvedConcept, stream: str) -> tuple[Columns, ...]:
+    """Columns of each description, and of the name spelled out."""
+    groups = [concept.wordings(phrases=[text]) for text in concept.descriptions]
+    groups.append(tuple(spelled_wordings(denoiser, concept)))
+    found = [concept_columns(denoiser, own, concept.surrogate, stream) for own in groups if own]
+    return tuple(columns.select(columns.moved) for columns in found)
 
 
 def _staying_prompts(
