@@ -13,6 +13,7 @@ from random import Random
 
 from scenes import random_scene
 from trace_erasure.world import caption, load_world, with_article, worded
+from trace_erasure.utils.words import mentions
 from trace_erasure.world.scenes import load_scenes
 
 
@@ -40,13 +41,27 @@ def scene_caption(random: Random) -> str:
     return text
 
 
+def test_words() -> list[str]:
+    """Every wording that only tests ask for, without its article."""
+    scenes = load_scenes()
+    words = [*scenes.mark.test]
+    for own in (*scenes.implied.values(), *(sense.words for sense in scenes.senses)):
+        words += own.test
+    words += [text for scene in scenes.scenes for text in scene.test]
+    words += [scene.phrase for scene in scenes.scenes if not scene.context]
+    return [word.removeprefix("an ").removeprefix("a ") for word in words]
+
+
 def main(out: Path, count: int = 3000) -> None:
     random, world = Random(1), load_world()
     lines: dict[str, None] = {}
+    kept_apart = test_words()
     while len(lines) < count:
         plain = random.random() < 0.5
         line = caption(random_scene(random, world), random, world) if plain else None
-        lines[line or scene_caption(random)] = None
+        line = line or scene_caption(random)
+        if not mentions(line, kept_apart):
+            lines[line] = None
     out.write_text("\n".join(lines) + "\n")
 
 
