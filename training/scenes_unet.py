@@ -72,7 +72,7 @@ def build() -> tuple[nn.ModuleDict, CLIPTokenizer]:
     return nn.ModuleDict({"unet": pipe.unet, "text": text_encoder}), tokenizer
 
 
-def main(data: Path, out: Path, minutes: float = 60) -> None:
+def main(data: Path, out: Path, minutes: float = 84) -> None:
     sampler = Sampler(data)
     latents = torch.from_numpy(np.load(data / "latents.npy"))
     torch.manual_seed(0)
