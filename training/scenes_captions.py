@@ -12,8 +12,8 @@ from pathlib import Path
 from random import Random
 
 from scenes import random_scene
-from trace_erasure.world import caption, load_world, with_article, worded
 from trace_erasure.utils.words import mentions
+from trace_erasure.world import caption, load_world, with_article, worded
 from trace_erasure.world.scenes import load_scenes
 
 
