@@ -4,8 +4,8 @@
     python -m benchmarks sweep --shard 0/2 &      # two processes on one --work folder
     python -m benchmarks sweep --shard 1/2
 
-Every method tries the same number of settings, ``grid.BUDGET``, its published ones first, on the
-same concepts, wordings and pictures. One setting is chosen for all kinds of concept together, by
+Every method tries at least as many settings as TRACE, ``grid.BUDGET``, its published ones first,
+on the same concepts, wordings and pictures. One setting is chosen for all kinds of concept together, by
 H_o under the first judge, averaged over the kinds; the second judge takes no part in the choice.
 ``--settings`` keeps what was chosen and all that was tried.
 """
@@ -18,7 +18,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from benchmarks.comparison.grid import BUDGET, GRID
+from benchmarks.comparison.grid import GRID
 from benchmarks.comparison.methods import COMPARED, configured, usable
 from benchmarks.comparison.settings import SETTINGS, record
 from benchmarks.comparison.units import development, units_of, verdicts_of
@@ -30,7 +30,7 @@ def add_options(parser: ArgumentParser) -> None:
     parser.add_argument("--methods", nargs="+", default=[*COMPARED], choices=[*COMPARED])
     parser.add_argument("--concepts", nargs="+", help="only these development concepts")
     parser.add_argument("--per-group", type=int, default=8, help="pictures a group")
-    parser.add_argument("--candidates", type=int, default=BUDGET, help="settings a method")
+    parser.add_argument("--candidates", type=int, help="settings a method, of those of the grid")
     parser.add_argument("--settings", type=Path, default=SETTINGS, help="file of the choices")
 
 

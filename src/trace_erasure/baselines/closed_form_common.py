@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
 from trace_erasure.baselines.base import BaselineContext, sentence, surrogate_of
-from trace_erasure.baselines.last_token import last_columns, moment
+from trace_erasure.baselines.last_token import all_columns, last_columns, moment, tail_columns
 from trace_erasure.concepts.alignment import balance
+from trace_erasure.concepts.concept import ResolvedConcept
 from trace_erasure.math import closed_form as algebra
 from trace_erasure.math import subspaces
 from trace_erasure.math.lowrank import LowRank, compact
@@ -69,22 +71,61 @@ def subject_columns(
 
     ``guide`` None is each concept's surrogate. Without ``templates`` the phrase stands alone.
     """
-    prompts, phrases, guides, words = [], [], [], []
-    for concept in context.concepts:
-        word = surrogate_of(concept) if guide is None else guide
-        for template in concept.sentences if templates else ("{x}",):
-            for phrase in concept.phrases:
-                prompts.append(sentence(template, phrase))
-                phrases.append(phrase)
-                guides.append(sentence(template, word))
-                words.append(word)
+    every = [pair for concept in context.concepts for pair in wordings(concept, guide, templates)]
+    prompts, phrases, guides, words = zip(*every, strict=True)
     own = last_columns(context.denoiser, prompts, stream, phrases)
     others = last_columns(context.denoiser, guides, stream, words)
     return torch.cat(own, dim=1), torch.cat(others, dim=1)
 
 
-def retained_columns(context: BaselineContext, stream: str) -> Tensor:
-    """The last word's column of every prompt that is to be retained, (d, n)."""
+def subject_tails(
+    context: BaselineContext, stream: str, guide: str | None, templates: bool
+) -> tuple[Tensor, Tensor]:
+    """``subject_columns`` with all columns from the phrase's last token to the prompt's end."""
+    pairs = [
+        tail_columns(context.denoiser, prompt, of_guide, stream, (phrase, word))
+        for concept in context.concepts
+        for prompt, phrase, of_guide, word in wordings(concept, guide, templates)
+    ]
+    return torch.cat([own for own, _ in pairs], dim=1), torch.cat([to for _, to in pairs], dim=1)
+
+
+def subject_means(
+    context: BaselineContext, stream: str, guide: str | None, templates: bool
+) -> tuple[Tensor, Tensor]:
+    """``subject_columns`` averaged over the phrases and sentences of each concept, (d, concepts)."""
+    own, others = [], []
+    for concept in context.concepts:
+        prompts, phrases, guides, words = zip(*wordings(concept, guide, templates), strict=True)
+        own.append(segment_means(last_columns(context.denoiser, prompts, stream, phrases)))
+        others.append(segment_means(last_columns(context.denoiser, guides, stream, words)))
+    return torch.cat(own, dim=1), torch.cat(others, dim=1)
+
+
+def segment_means(parts: Sequence[Tensor]) -> Tensor:
+    """The mean column of every token segment, (d, segments)."""
+    return torch.stack([part.mean(dim=1) for part in parts], dim=1)
+
+
+def wordings(
+    concept: ResolvedConcept, guide: str | None, templates: bool
+) -> list[tuple[str, str, str, str]]:
+    """Prompt, the concept's phrase in it, the guide's prompt, and the guide's word in that."""
+    word = surrogate_of(concept) if guide is None else guide
+    return [
+        (sentence(template, phrase), phrase, sentence(template, word), word)
+        for template in (concept.sentences if templates else ("{x}",))
+        for phrase in concept.phrases
+    ]
+
+
+def retained_columns(context: BaselineContext, stream: str, whole: bool = False) -> Tensor:
+    """The last word's column of every prompt that is to be retained, (d, n).
+
+    ``whole`` gives all columns of these prompts and of the empty one.
+    """
+    if whole:
+        return all_columns(context.denoiser, [EMPTY, *context.request.retain], stream)
     if not context.request.retain:
         return last_columns(context.denoiser, [EMPTY], stream)[0][:, :0]
     return torch.cat(last_columns(context.denoiser, context.request.retain, stream), dim=1)

@@ -37,6 +37,9 @@ class ESD(Baseline):
 
     What differs from the released code:
 
+    - weights are trained in float32. The released default is bfloat16, in which steps of 5e-5 are
+      smaller than the spacing of most weights, so that about three quarters of them never move;
+      in float32 both erase alike;
     - states come from ``trajectories`` rollouts, kept with the frozen model's predictions, instead
       of a rollout of their own for every step: the model that makes them does not change, so that
       only the number of noise seeds differs;

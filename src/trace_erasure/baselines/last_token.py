@@ -46,23 +46,44 @@ def last_columns(
     return found
 
 
-def tail_columns(denoiser: Denoiser, prompt: str, guide: str, stream: str) -> tuple[Tensor, Tensor]:
+def tail_columns(
+    denoiser: Denoiser,
+    prompt: str,
+    guide: str,
+    stream: str,
+    phrases: tuple[str, str] | None = None,
+) -> tuple[Tensor, Tensor]:
     """All columns from the last word of ``prompt`` on, and as many of ``guide``: (d, m) twice.
 
+    ``phrases`` are one of ``prompt`` and one of ``guide``, whose last tokens then begin the tails.
     Every token segment has its own; of a pooled vector it is the one column there is.
     """
     parts = denoiser.embeddings([prompt, guide], stream)
     own, other = [], []
     sizes = balance(parts)
     segments = denoiser.segments(stream)
-    for (tokenizer, _), part, size in zip(segments, parts, sizes, strict=True):
+    for (tokenizer, length), part, size in zip(segments, parts, sizes, strict=True):
         begin, start = 0, 0
         if tokenizer is not None:
-            begin, start = last_position(tokenizer, prompt), last_position(tokenizer, guide)
+            begin, start = (
+                locate(tokenizer, text, phrase, length).concept[-1]
+                if text and phrase
+                else last_position(tokenizer, text)
+                for text, phrase in zip((prompt, guide), phrases or ("", ""), strict=True)
+            )
         count = part.shape[1] - max(begin, start)
         own.append(size * part[0, begin : begin + count].mT)
         other.append(size * part[1, start : start + count].mT)
     return torch.cat(own, dim=1), torch.cat(other, dim=1)
+
+
+def all_columns(denoiser: Denoiser, prompts: Sequence[str], stream: str) -> Tensor:
+    """All columns of all prompts, padding included, in balanced sizes: (d, n)."""
+    parts = denoiser.embeddings(prompts, stream)
+    sizes = balance(parts)
+    return torch.cat(
+        [size * part.flatten(0, 1).mT for part, size in zip(parts, sizes, strict=True)], dim=1
+    )
 
 
 def moment(columns: Tensor) -> Tensor:

@@ -5,20 +5,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-import torch
-
-from trace_erasure.baselines.base import Baseline, BaselineContext, Change, surrogate_of
+from trace_erasure.baselines.base import Baseline, BaselineContext, Change
 from trace_erasure.baselines.closed_form_common import (
     change_of,
     gram_of,
     least_squares,
     retained_columns,
     streams_of,
+    subject_tails,
 )
-from trace_erasure.baselines.last_token import tail_columns
+from trace_erasure.errors import InputError
 from trace_erasure.math.adversarial_rounds import adversarial_columns
 from trace_erasure.math.baseline_edits import compose
 from trace_erasure.math.edit_metrics import output_norm
+
+RETAINED = ("last", "all")
 
 
 @dataclass(frozen=True)
@@ -33,18 +34,23 @@ class RECE(Baseline):
     Attributes:
         guide: what to put in the concept's place: ``""``, a word, or None for the surrogate.
         rounds: how often the concept is brought back and erased again; 3 were published for
-            nudity, 1 for styles.
+            nudity, 1 for styles and objects.
         attack: λ of the embeddings that bring it back; 0.1 for nudity, 0.001 for styles.
         erase_scale, preserve_scale: weights of the terms of the least squares.
-        penalty: λ of the least squares, over the mean squared entry of an embedding.
+        penalty: λ of the least squares, over the mean squared entry of an embedding; 0.1 was
+            published.
+        retained: ``last`` keeps the last token of every retained prompt, ``all`` all columns of
+            these prompts and of the empty one, as the released code does.
         pooled: whether the layer that reads the pooled vector is edited.
 
     What differs from the released code:
 
     - a round is a low-rank factor on the one before, M₁M₂, instead of new weights; the same
       weights come of it up to rounding;
-    - the preserved columns are the retained neighbours of TRACE, and every round holds them to
-      what the round before gave;
+    - the preserved prompts are the retained neighbours of TRACE, and every round holds them to
+      what the round before gave. By default their last tokens alone are held, and the empty
+      prompt is not: it erases more and keeps less than the released code, which is ``rounds`` 1,
+      ``penalty`` 0.1 and ``retained`` ``all`` for objects;
     - the penalty is relative to the embeddings' size, see ``UCE``;
     - the guide of one space is the empty prompt, which all tokenizers here give for it;
     - flow families, and the pooled vector, are an extension by the same formulas; the released
@@ -60,26 +66,21 @@ class RECE(Baseline):
     erase_scale: float = 1.0
     preserve_scale: float = 0.1
     penalty: float = 0.5
+    retained: str = "last"
     pooled: bool = True
+
+    def __post_init__(self) -> None:
+        if self.retained not in RETAINED:
+            raise InputError(f"retained is {self.retained!r}; allowed: {', '.join(RETAINED)}.")
 
     def solve(self, context: BaselineContext) -> Change:
         denoiser = context.denoiser
         delta, regained = {}, {}
         for stream in streams_of(denoiser, self.pooled):
-            pairs = [
-                tail_columns(
-                    denoiser,
-                    phrase,
-                    surrogate_of(concept) if self.guide is None else self.guide,
-                    stream,
-                )
-                for concept in context.concepts
-                for phrase in concept.phrases
-            ]
             scale = self.erase_scale**0.5
-            concept = scale * torch.cat([own for own, _ in pairs], dim=1)
-            target = scale * torch.cat([other for _, other in pairs], dim=1)
-            keep = retained_columns(context, stream)
+            own, other = subject_tails(context, stream, self.guide, False)
+            concept, target = scale * own, scale * other
+            keep = retained_columns(context, stream, self.retained == "all")
             maps_gram = gram_of(denoiser, stream, len(concept))
             options = dict(penalty=self.penalty, preserve=self.preserve_scale)
             edit = least_squares(concept, target, keep, **options)

@@ -16,6 +16,7 @@ from trace_erasure.baselines.closed_form_common import (
     least_squares,
     streams_of,
     subject_columns,
+    subject_means,
 )
 from trace_erasure.baselines.last_token import last_columns, moment
 from trace_erasure.concepts import candidates
@@ -45,12 +46,16 @@ class SPEED(Baseline):
         copies: of every retained embedding.
         centres: of the empty prompt's tokens after the first.
         templates: whether a phrase is taken in all of the concept's sentences too.
+        average: whether a concept is the mean of its phrases and sentences, one column, as in the
+            released code, or each of them is a column.
         pooled: whether the layer that reads the pooled vector is edited.
 
     What differs from the released code:
 
     - the solve is in coordinates of the null space, symmetric and without the extra λ that the
       released formula adds before it inverts; that λ → 0 gives the same matrix;
+    - several phrases of a concept are a column each by default, where the released code takes
+      their mean: ``average`` does that;
     - ρ and the threshold are relative to the mean squared entry of the embeddings, which is about
       1 in Stable Diffusion 1, for which they were published;
     - the names to retain are all that the captions name, the concepts left out by whole words,
@@ -68,13 +73,15 @@ class SPEED(Baseline):
     copies: int = 10
     centres: int = 3
     templates: bool = False
+    average: bool = False
     pooled: bool = True
 
     def solve(self, context: BaselineContext) -> Change:
         denoiser = context.denoiser
         delta, figures = {}, {}
         for stream in streams_of(denoiser, self.pooled):
-            concept, target = subject_columns(context, stream, self.guide, self.templates)
+            subject = subject_means if self.average else subject_columns
+            concept, target = subject(context, stream, self.guide, self.templates)
             maps_gram = gram_of(denoiser, stream, len(concept))
             retained = self._retained(context, stream, concept, target, maps_gram)
             free = null_basis(moment(retained), self.threshold)
