@@ -5,9 +5,9 @@
     python -m benchmarks sweep --shard 1/2
 
 Every method tries at least as many settings as TRACE, ``grid.BUDGET``, its published ones first,
-on the same concepts, wordings and pictures. One setting is chosen for all kinds of concept together, by
-H_o under the first judge, averaged over the kinds; the second judge takes no part in the choice.
-``--settings`` keeps what was chosen and all that was tried.
+on the same concepts, wordings and pictures. One setting is chosen for all kinds of concept
+together, by H_o under the first judge, averaged over the kinds; the second judge takes no part in
+the choice. ``--settings`` keeps what was chosen and all that was tried.
 """
 
 from __future__ import annotations

@@ -93,7 +93,7 @@ def subject_tails(
 def subject_means(
     context: BaselineContext, stream: str, guide: str | None, templates: bool
 ) -> tuple[Tensor, Tensor]:
-    """``subject_columns`` averaged over the phrases and sentences of each concept, (d, concepts)."""
+    """``subject_columns`` averaged over each concept's phrases and sentences, (d, concepts)."""
     own, others = [], []
     for concept in context.concepts:
         prompts, phrases, guides, words = zip(*wordings(concept, guide, templates), strict=True)
