@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
+from support.browser import look_at, needs_browser
 from support.evaluation import save_classifier, save_clip
 from trace_erasure import ClosedFormConfig, Erasure, FinetuneConfig
 from trace_erasure.demo import run as demo
@@ -101,8 +102,10 @@ def test_everything_is_left_and_said(tiny_world):
         assert str(erasure.record.concepts[0].surrogate) in line
     html = page.read_text("utf-8")
     assert not re.search(r"""(src|href)=["']?(https?:|//)""", html)
-    for title in ("certificate of the closed form", "loss", "along the trajectory", "neighbours"):
+    for title in ("certificate of the closed form", "loss", "along the trajectory"):
         assert html.count(f"<h2>fox: {title}</h2>") == 1
+    for part in ("The concept", "Its neighbours", "By strength", "Use it"):
+        assert html.count(f"<h3>{part}</h3>") == 3
     assert "resnet: " in html and "regnet: " in html and "clip: " not in html
     assert html.count("<h2>CLIP scores</h2>") == 1
     record: Any = Erasure.load(tiny_world / f"{STEMS[-1]}.safetensors").record
@@ -117,6 +120,19 @@ def test_the_closed_form_alone_is_timed_too(tiny_world, monkeypatch):
     assert record["seconds"] > 0 and record["steps"] == []
     html = page.read_text("utf-8")
     assert "certificate of the closed form" in html and "fox: loss" not in html
+
+
+@pytest.mark.slow
+@needs_browser
+def test_the_page_in_a_browser(tiny_world, tmp_path):
+    page, _ = run(tiny_world)
+    for width in (390, 1280):
+        seen = look_at(page, tmp_path, width)
+        assert seen["images"] >= 3 * (2 + 2 * 3 + 5)  # a pair on the strip, targets, strengths
+        assert seen["zoom"]["after"]["width"] > 1.5 * seen["zoom"]["before"]["width"]
+        places = [seen["headings"].index(name) for name in ("The concept", "Use it", "Recognised")]
+        assert places == sorted(places)  # pictures come before tables
+        assert {*seen["files"]} == {*LEFT} - {"index.html"}
 
 
 @pytest.mark.slow

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from trace_erasure.config_file import slug
 from trace_erasure.demo.figures import figure_sections, score_table, summary_table
-from trace_erasure.demo.report import METRICS, Result
+from trace_erasure.demo.report import Result
+from trace_erasure.demo.strengths import STRENGTHS
 from trace_erasure.evaluation.report.grids import Card, Grid, Picture, verdict_text
 from trace_erasure.evaluation.report.html import Section, Take, Text, manifest, write_report
 from trace_erasure.evaluation.report.tables import Number, Table
-from trace_erasure.evaluation.runs.records import Verdict
+from trace_erasure.evaluation.runs.records import Row, Verdict
 from trace_erasure.evaluation.tasks.task import Task
 from trace_erasure.pipeline.image_store import ImageStore
 from trace_erasure.utils.sequences import evenly_spaced
@@ -28,14 +29,15 @@ def write(
     path: Path, results: Sequence[Result], store: ImageStore, task: Task, seconds: float
 ) -> Path:
     """Writes the page. Raises ``InputError`` where it cannot."""
-    sections: list[Section] = []
+    sections: list[Section] = [Grid("", tuple(_lead(one, store) for one in results), lead=True)]
     for result in results:
-        sections += [Text(_in_words(result), f"{result.concept} → {result.surrogate}")]
+        sections += [Text(in_words(result), f"{result.concept} → {result.surrogate}")]
         sections += [_grid(result, store, retained=retained) for retained in (False, True)]
-        sections.append(_take(result))
+        sections += [_strengths(result, task), _take(result)]
     sections += [summary_table(results), score_table(results)]
     for result in results:
         sections += figure_sections(result)
+    sections.append(Take("All pictures of this run", ("demo.png",)))
     times = [(result.concept, Number(f"{result.seconds:.1f} s")) for result in results]
     times.append(("this run, everything", Number(f"{seconds:.1f} s")))
     caption = "Erasing as it was timed when the file was made; pictures that are kept take no time."
@@ -45,27 +47,46 @@ def write(
     return write_report(path, sections, title="Three concepts, erased", subtitle=LEAD)
 
 
-def _in_words(result: Result) -> str:
-    """The verdict on a concept in a sentence or two, counts first."""
+def in_words(result: Result) -> str:
+    """The verdict on a concept in a sentence, by the stricter judge; then what to do about it."""
     figures = result.figures()
-    counts = {
-        (metric, when): ", ".join(
-            f"{row.numerator} of {row.n} ({judge.split('@')[0]})"
-            for judge in result.judges
-            for row in [figures[judge, when, metric]]
-        )
-        for metric in METRICS
-        for when in ("before", "after")
-    }
-    said = (
-        f"The concept is recognised in {counts['acc_e', 'after']} pictures, before in "
-        f"{counts['acc_e', 'before']}. Everything else is recognised in "
-        f"{counts['acc_s', 'after']}, before in {counts['acc_s', 'before']}."
-    )
+
+    def count(metric: str, when: str, stricter: Callable[..., Row]) -> str:
+        found = [figures[judge, when, metric] for judge in result.judges]
+        row = stricter(found, key=lambda row: row.numerator or 0)
+        return f"{row.numerator} of {row.n}"
+
     verdict = result.record.verdict
-    if verdict is None:
-        return said
-    return "\n\n".join([said, f"Verdict by its own figures: {verdict}.", *verdict.advice])
+    word = "" if verdict is None else f"{verdict.word.capitalize()}: "
+    said = (
+        f"{word}before, {count('acc_e', 'before', min)} pictures showed it, and now "
+        f"{count('acc_e', 'after', max)}; of everything else "
+        f"{count('acc_s', 'before', max)} were recognised, and now "
+        f"{count('acc_s', 'after', min)}."
+    )
+    return "\n\n".join([said, *(() if verdict is None else verdict.advice)])
+
+
+def _lead(result: Result, store: ImageStore) -> Card:
+    """A pair of pictures and the verdict, to open the page with."""
+    before, after = result.pairs(retained=False)[0]
+    pictures = (
+        Picture(store.load(before[0].image), "before"),
+        Picture(store.load(after[0].image), "after"),
+    )
+    return Card(pictures, result.concept, in_words(result).partition("\n")[0])
+
+
+def _strengths(result: Result, task: Task) -> Grid:
+    item = task.of(result.concept)[0]
+    pictures = zip(STRENGTHS, result.faded, strict=True)
+    card = Card(
+        tuple(Picture(picture, f"{strength:g}") for strength, picture in pictures),
+        item.prompt,
+        f"seed {item.seed}",
+    )
+    caption = "0 is the model as it was, bit for bit; 1 is the erasure as it was made."
+    return Grid("By strength", (card,), caption, part=True)
 
 
 def _take(result: Result) -> Take:
@@ -73,8 +94,8 @@ def _take(result: Result) -> Take:
     name = slug(result.concept)
     file = f"{name}.safetensors"
     return Take(
-        f"Use {result.concept}'s erasure",
-        (file, f"{name}.png"),
+        "Use it",
+        (file, f"{name}.png", f"{name}.training.json"),
         (
             ("diffusers", f'pipe.load_lora_weights(".", weight_name="{file}")'),
             ("Python", f'Erasure.load("{file}").attach(pipe)'),
@@ -82,6 +103,7 @@ def _take(result: Result) -> Take:
             ("A1111", f"trace-erasure export {file} --for a1111"),
             ("a server", f"trace-erasure export {file} --for checkpoint --model emoji-sd"),
         ),
+        part=True,
     )
 
 
@@ -98,12 +120,14 @@ def _grid(result: Result, store: ImageStore, *, retained: bool) -> Grid:
             Picture(store.load(after[0].image), "after", _verdict_texts(after), good),
         )
         cards.append(Card(pictures, before[0].prompt, f"seed {before[0].image_seed}"))
-    title = f"{result.concept}: neighbours" if retained else f"{result.concept}: erased"
+    title = "Its neighbours" if retained else "The concept"
     caption = f"{len(shown)} of {len(pairs)}, taken evenly. Judges: {', '.join(result.judges)}."
-    return Grid(title, tuple(cards), caption)
+    return Grid(title, tuple(cards), caption, part=True)
 
 
 def _verdict_texts(verdicts: Sequence[Verdict]) -> str:
-    return "; ".join(
-        f"{verdict.judge.split('@')[0]}: {verdict_text(verdict)}" for verdict in verdicts
-    )
+    """What the judges see: once where they say the same, else with their names."""
+    said = {verdict.judge.split("@")[0]: verdict_text(verdict) for verdict in verdicts}
+    if len(set(said.values())) == 1:
+        return next(iter(said.values()))
+    return "; ".join(f"{judge}: {text}" for judge, text in said.items())

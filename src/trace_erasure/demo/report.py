@@ -30,6 +30,7 @@ class Result:
         seconds: that erasing took.
         before, after: verdicts on the same items.
         neighbours: ids of the retained items that are nearest to the concept.
+        faded: the first picture of the concept at each of ``strengths.STRENGTHS``.
     """
 
     concept: str
@@ -39,6 +40,7 @@ class Result:
     before: Sequence[Verdict]
     after: Sequence[Verdict]
     neighbours: set[str]
+    faded: tuple[Image.Image, ...] = ()
 
     @property
     def surrogate(self) -> str:

@@ -24,6 +24,7 @@ from trace_erasure.config_file import slug
 from trace_erasure.demo.contact_sheet import stacked
 from trace_erasure.demo.page import write
 from trace_erasure.demo.report import Result, sheet, terminal_table
+from trace_erasure.demo.strengths import faded
 from trace_erasure.errors import InputError
 from trace_erasure.evaluation.judges.base import shipped_judges
 from trace_erasure.evaluation.runs.runner import collect_verdicts
@@ -120,6 +121,7 @@ def run_demo(out: Path, console: Console | None = None) -> Path:
             before=[verdict for verdict in before if verdict.concept == target.name],
             after=after,
             neighbours={i.id for i in own.items if i.group == "retain" and is_neighbour(target, i)},
+            faded=faded(pipe, erasure, own.items[0], task.sampling, store),
         )
         sheets.append(sheet(result, store))
         save_picture(sheets[-1], out / f"{slug(target.name)}.png")

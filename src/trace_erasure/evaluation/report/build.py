@@ -14,15 +14,16 @@ from typing import Any
 from trace_erasure.evaluation.metrics.registry import METRICS
 from trace_erasure.evaluation.metrics.summary import summarise
 from trace_erasure.evaluation.report.control_table import controls_table, overall_metric
-from trace_erasure.evaluation.report.grids import Grid, compare_grid
 from trace_erasure.evaluation.report.html import (
     Manifest,
     Plot,
     Section,
+    Take,
     Text,
     manifest,
     write_report,
 )
+from trace_erasure.evaluation.report.pictures import pictures_of
 from trace_erasure.evaluation.report.plots import Interval, interval_plot
 from trace_erasure.evaluation.report.tables import (
     DEFAULT,
@@ -38,10 +39,6 @@ from trace_erasure.pipeline.image_store import ImageStore
 from trace_erasure.utils.atomic import atomic
 from trace_erasure.utils.folders import make_folder
 from trace_erasure.utils.markdown import code_span, escape_markdown
-
-# Tasks whose pictures are blurred until they are clicked.
-SENSITIVE = re.compile("hazard|i2p|nudity|sixcd|explicit|nsfw")
-CARDS = 6
 
 
 @dataclass(frozen=True)
@@ -102,7 +99,7 @@ def build_report(
     runs: Sequence[Mapping[str, Any]] = (),
     tasks: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Report:
-    """Tables by task, by concept and worst case, controls, curves, grids and the manifest.
+    """Pictures with a sentence a concept; then controls, tables by task, curves, the manifest.
 
     Args:
         verdicts: of any number of tasks, methods and judges; ``base``, ``drift`` and ``blank``
@@ -120,7 +117,11 @@ def build_report(
     base = [verdict for verdict in verdicts if verdict.method == "base"]
     rows = _all_rows(verdicts, base)
     names = list(dict.fromkeys(verdict.task for verdict in verdicts))
-    sections: list[Section] = [controls_table(rows, names)]
+    judges = list(dict.fromkeys(v.judge for v in verdicts if v.correct is not None))
+    sections: list[Section] = []
+    if store is not None:
+        sections += pictures_of(verdicts, store, judges[:1])
+    sections.append(controls_table(rows, names))
     for task in names:
         said = (tasks or {}).get(task, {})
         mine = [row for row in rows if row.task == task]
@@ -129,12 +130,9 @@ def build_report(
         remarks += said.get("notes", ())
         if remarks:
             sections.append(Text("\n\n".join(remarks), f"{task}: how it was measured"))
-    judges = list(dict.fromkeys(v.judge for v in verdicts if v.correct is not None))
     for judge in judges[:1]:
         sections += strength_curves(rows, judge)
-        if store is not None:
-            for task in names:
-                sections += _grids([v for v in verdicts if v.task == task], store, judge)
+    sections.append(Take("Files", ("report.json", "report.md")))
     pictures = len({verdict.image for verdict in verdicts})
     subtitle = (
         f"{pictures} pictures, {len(verdicts)} verdicts by {len({v.judge for v in verdicts})} "
@@ -202,26 +200,6 @@ def interval_section(task: str, rows: Sequence[Row], metric: str) -> Plot:
         svg,
         f"{METRICS[metric].title}: {METRICS[metric].meaning}. Mean over concepts, 95 % intervals.",
     )
-
-
-def _grids(verdicts: Sequence[Verdict], store: ImageStore, judge: str) -> Iterator[Grid]:
-    """Equal seeds side by side: the original, random drift, and the first method."""
-    task = verdicts[0].task
-    methods = [m for m in dict.fromkeys(v.method for v in verdicts) if parse_strength(m)[1] == 1]
-    own = [method for method in methods if method not in CONTROLS]
-    shown = [m for m in ("base", "drift", *own[:1]) if m in methods]
-    concepts = list(dict.fromkeys(v.concept for v in verdicts if v.judge == judge))
-    for i, concept in enumerate(concepts):
-        runs = {m: [v for v in verdicts if v.method == m] for m in shown}
-        grid = compare_grid(
-            {CONTROLS.get(m, m): found for m, found in runs.items()},
-            store,
-            judge=judge,
-            concept=concept,
-            title=f"{task}: {concept}, before and after",
-            limit=CARDS,
-        )
-        yield replace(grid, sensitive=bool(SENSITIVE.search(task)), folded=i > 0)
 
 
 def _manifest(verdicts: Sequence[Verdict], runs: Sequence[Mapping[str, Any]]) -> Manifest:

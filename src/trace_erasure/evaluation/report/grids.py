@@ -39,6 +39,8 @@ class Grid:
     Attributes:
         folded: it opens with a click.
         sensitive: its pictures are blurred until they are clicked.
+        lead: it opens the page, larger and without a title.
+        part: it belongs to the section before, and the table of contents leaves it out.
     """
 
     title: str
@@ -46,6 +48,8 @@ class Grid:
     caption: str = ""
     folded: bool = False
     sensitive: bool = False
+    lead: bool = False
+    part: bool = False
 
 
 def verdict_text(verdict: Verdict) -> str:

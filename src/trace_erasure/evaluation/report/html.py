@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import base64
 import importlib.metadata
-import io
 import os
 import platform
 import re
@@ -12,22 +10,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import singledispatch
-from html import escape as escape_html
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from PIL import Image
-
-from trace_erasure.evaluation.report.grids import Card, Grid, Picture
+from trace_erasure.evaluation.report.grids import Grid
+from trace_erasure.evaluation.report.picture_html import cards_html, escape
 from trace_erasure.evaluation.report.tables import Number, Table
 from trace_erasure.utils.atomic import atomic
 from trace_erasure.utils.folders import make_folder
-from trace_erasure.utils.terminal import printable
 
 PACKAGES = ("trace-erasure", "torch", "diffusers", "transformers", "peft", "safetensors")
-LARGEST = 256  # pixels: bigger pictures are reduced, so that a page stays a page
 
 
 @dataclass(frozen=True)
@@ -64,11 +58,13 @@ class Take:
     Attributes:
         files: names, relative to the page.
         uses: where to use them, and the code or command for it.
+        part: it belongs to the section before.
     """
 
     title: str
     files: tuple[str, ...]
-    uses: tuple[tuple[str, str], ...]
+    uses: tuple[tuple[str, str], ...] = ()
+    part: bool = False
 
 
 Section = Text | Table | Grid | Plot | Manifest | Take
@@ -116,7 +112,7 @@ def write_report(
     titled = [
         (f"s{i}", section)
         for i, section in enumerate(sections)
-        if section.title and not getattr(section, "folded", False)
+        if section.title and not any(getattr(section, no, False) for no in ("folded", "part"))
     ]
     links = "".join(f'<a href="#{name}">{escape(s.title)}</a>' for name, s in titled)
     contents = f"<nav>{links}</nav>" if len(titled) > 2 else ""
@@ -145,20 +141,17 @@ def fragment(section: Section) -> str:
     return _html(section)
 
 
-def escape(text: str, quote: bool = True) -> str:
-    """``text`` as HTML, control characters shown."""
-    return escape_html(printable(text), quote=quote)
-
-
 def _section(name: str, section: Section) -> str:
-    heading = f"<h2>{escape(section.title)}</h2>" if section.title else ""
+    part = getattr(section, "part", False)
+    level = "h3" if part else "h2"
+    heading = f"<{level}>{escape(section.title)}</{level}>" if section.title else ""
     caption = getattr(section, "caption", "")
     note = f'<p class="caption">{_inline(caption)}</p>' if caption else ""
     if getattr(section, "folded", False):
         body = f"<details><summary>{heading}</summary>{_html(section)}{note}</details>"
     else:
         body = f"{heading}{_html(section)}{note}"
-    return f'<section id="{name}">{body}</section>'
+    return f'<section id="{name}"{" class=part" if part else ""}>{body}</section>'
 
 
 @singledispatch
@@ -192,9 +185,7 @@ def _(section: Table) -> str:
 
 @_html.register
 def _(section: Grid) -> str:
-    cards = "".join(_card(card, section.sensitive) for card in section.cards)
-    hint = '<p class="hint">Blurred: click a picture to see it.</p>' if section.sensitive else ""
-    return f'{hint}<div class="cards">{cards}</div>'
+    return cards_html(section)
 
 
 @_html.register
@@ -211,7 +202,8 @@ def _(section: Take) -> str:
         f"<dt>{escape(where)}</dt><dd><code>{escape(how)}</code></dd>"
         for where, how in section.uses
     )
-    return f'<div class="take"><p>{links}</p><dl>{uses}</dl></div>'
+    how = f"<dl>{uses}</dl>" if uses else ""
+    return f'<div class="take"><p>{links}</p>{how}</div>'
 
 
 @_html.register
@@ -237,33 +229,6 @@ def _cell(cell: str | Number) -> str:
         small = f"<small>{escape(cell.detail)}</small>" if cell.detail else ""
         return f"<td class=n><span>{escape(cell.text)}{small}</span></td>"
     return f"<td><span>{escape(cell)}</span></td>"
-
-
-def _card(card: Card, sensitive: bool) -> str:
-    caption = f"<figcaption><b>{escape(card.caption)}</b> {escape(card.note)}</figcaption>"
-    pictures = "".join(_picture(picture, sensitive) for picture in card.pictures)
-    return f"<figure>{caption}<div>{pictures}</div></figure>"
-
-
-def _picture(picture: Picture, sensitive: bool) -> str:
-    image = picture.image
-    if max(image.size) > LARGEST:
-        image = image.copy()
-        image.thumbnail((LARGEST, LARGEST), Image.Resampling.LANCZOS)
-    buffer = io.BytesIO()
-    image.convert("RGB").save(buffer, format="PNG", optimize=True)
-    data = base64.b64encode(buffer.getvalue()).decode()
-    # Not by colour alone: a sign marks it, too.
-    mark, tone = {True: ("✓ ", "good"), False: ("✗ ", "bad"), None: ("", "")}[picture.good]
-    alt = escape(f"{picture.label}: {picture.verdict}".strip(": "), quote=True)
-    shown = f'<img src="data:image/png;base64,{data}" alt="{alt}">'
-    if sensitive:  # without a script: the box is what the picture's look depends on
-        box = '<input type="checkbox" aria-label="show the picture">'
-        shown = f'<label class="veil">{box}{shown}</label>'
-    return (
-        f'<span class="picture"><span class="label">{escape(picture.label)}</span>{shown}'
-        f'<span class="verdict {tone}">{mark}{escape(picture.verdict)}</span></span>'
-    )
 
 
 def _inline(text: str) -> str:
