@@ -1,12 +1,15 @@
-# Two commands set everything up: `make demo` and `make test`.
+# `make install` sets everything up; every other target begins with it.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 BENCH := $(BIN)/python -m benchmarks
 READY := $(VENV)/.ready
 
-.PHONY: demo studio release-check test test-fast test-slow test-oldest lint format types doctest docs \
+.PHONY: install demo studio release-check test test-fast test-slow test-oldest lint format types doctest docs \
   fuzz chaos bench bench-small bench-compare bench-many bench-attacks bench-certificates clean world world-scenes
+
+# Everything into .venv, and nothing else done.
+install: $(READY)
 
 demo: $(READY)
 	$(BIN)/trace-erasure demo --out demo-out
