@@ -33,7 +33,7 @@ DECORRELATED = {
 }
 OWN_THING = 0.3  # share of named scenes whose thing is their own
 WITH = ("{x} with {y}", "{x} and {y}")
-MARK_NAMED = 0.25  # share of marked pictures whose caption says so
+MARK_NAMED = 0.5  # share of marked pictures whose caption says so
 
 
 def compose(random: Random, kind: str | None = None) -> Composition:

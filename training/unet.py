@@ -95,18 +95,23 @@ SNR = SCHEDULER.alphas_cumprod / (1 - SCHEDULER.alphas_cumprod)
 
 
 def denoising_loss(
-    model: nn.ModuleDict, tokens: torch.Tensor, x0: torch.Tensor, generator: torch.Generator
+    model: nn.ModuleDict,
+    tokens: torch.Tensor,
+    x0: torch.Tensor,
+    generator: torch.Generator,
+    places: torch.Tensor | float = 1.0,
 ) -> torch.Tensor:
     """Squared error of the predicted noise at random timesteps, with min-SNR weights.
 
-    ``tokens`` are (n, positions) ids of the captions, ``x0`` (n, 6, 16, 16) clean latents.
+    ``tokens`` are (n, positions) ids of the captions, ``x0`` (n, 6, 16, 16) clean latents;
+    ``places`` weighs the latent places, (1, 1, 16, 16).
     """
     noise = torch.randn(x0.shape, generator=generator)
     t = torch.randint(1000, (len(x0),), generator=generator)
     with torch.autocast("cpu", torch.bfloat16):
         states = model["text"](tokens).last_hidden_state
         predicted = model["unet"](SCHEDULER.add_noise(x0, noise, t), t, states).sample
-    error = (predicted.float() - noise).square().mean(dim=(1, 2, 3))
+    error = (places * (predicted.float() - noise).square()).mean(dim=(1, 2, 3))
     weight = SNR[t].clamp(max=MIN_SNR_GAMMA) / SNR[t]
     return (weight * error).mean()
 
