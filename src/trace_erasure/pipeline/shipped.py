@@ -21,7 +21,7 @@ LATENT_SIDE = 16
 TOKEN_EMBEDDINGS = {
     SD: ("e59f6a9b21b631e4", "2c189df38649b75c"),
     FLUX: ("4d453389ff375090", "569fbd51a8cc879b"),
-    SCENES: ("d83526206c93a55e", "0144aef4a7faa009"),
+    SCENES: ("1f155c32b38deb66", "11afd5a36009d846"),
 }
 """Digests of each shipped model's token embedding in float16 and bfloat16."""
 LARGEST_VOCABULARY = 4096
