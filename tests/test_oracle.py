@@ -10,9 +10,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from trace_erasure.concepts.concept import ResolvedConcept
+from trace_erasure.concepts.concept import Concept, ResolvedConcept
 from trace_erasure.concepts.steered_prompts import SteeredPrompts, steered_prompts
-from trace_erasure.config import FinetuneConfig
+from trace_erasure.config import EraseConfig, FinetuneConfig
 from trace_erasure.errors import InputError
 from trace_erasure.math.objectives import OBJECTIVES, TARGETS, Outputs, in_proportion
 from trace_erasure.pipeline.denoiser import Denoiser
@@ -22,6 +22,7 @@ from trace_erasure.trace import finetune as stage2
 from trace_erasure.trace.evidence import Scale, evidence
 from trace_erasure.trace.finetune_data import prepare_finetune_data
 from trace_erasure.trace.oracle import Steering, steered_rollout
+from trace_erasure.trace.request import ResolvedRequest, retained_prompts
 from trace_erasure.trace.windows import Oracle, presence
 
 MAKES = [tiny_stable_diffusion, tiny_flux]
@@ -253,3 +254,20 @@ def test_the_learning_rate_follows_the_length_of_rows_and_the_number_of_layers()
     assert stage2.learning_rate_for(layers) == pytest.approx(stage2.RELATIVE_RATE / 4)
     assert stage2.learning_rate_for(half) == pytest.approx(stage2.RELATIVE_RATE / 2)
     assert rate != stage2.learning_rate_for(layers)
+
+
+def test_scenes_that_are_steered_are_not_retained():
+    captions = ("a chef on a blue background", "two chefs", "a house", "a tree, ink style")
+    settings = FinetuneConfig(state_prompts=("a chef",))
+    planned = ResolvedRequest(
+        spec=EraseConfig(concepts=(Concept("knife"),), finetune=settings),
+        concepts=(ResolvedConcept("knife", "apple"),),
+        retain=("a picture of a chef", "a picture of a pirate"),
+        captions=captions,
+    )
+    found = retained_prompts(planned, 6)
+    assert set(found) == {"a picture of a pirate", *captions[1:]}
+    own = replace(planned, spec=replace(planned.spec, finetune=FinetuneConfig()))
+    assert set(retained_prompts(own, 6)) == {*planned.retain, *captions}
+    with pytest.raises(InputError, match="no caption"):
+        retained_prompts(replace(planned, captions=captions[:1]), 6)

@@ -94,12 +94,12 @@ class Concept:
 
     def _take_articles_off(self) -> None:
         """Templates have articles of their own."""
-        object.__setattr__(self, "phrase", without_possessive(_bare(self.phrase)))
+        object.__setattr__(self, "phrase", without_possessive(without_article(self.phrase)))
         for name in ("surrogate", "only_with"):
             if (value := getattr(self, name)) is not None:
-                object.__setattr__(self, name, _bare(value))
+                object.__setattr__(self, name, without_article(value))
         for name in ("synonyms", "descriptions", "retain"):
-            bare = dict.fromkeys(map(_bare, getattr(self, name)))
+            bare = dict.fromkeys(map(without_article, getattr(self, name)))
             object.__setattr__(self, name, tuple(bare))
 
     def _checked_templates(self) -> tuple[str, ...]:
@@ -242,7 +242,7 @@ class ResolvedConcept(Concept):
         return cls(**{**values, "surrogate": surrogate or concept.surrogate})
 
 
-def _bare(phrase: str) -> str:
+def without_article(phrase: str) -> str:
     """``phrase`` without an article; *A Bug's Life* and *a* have none."""
     return ARTICLE.sub("", phrase, count=1) if ARTICLE.match(phrase) else phrase
 

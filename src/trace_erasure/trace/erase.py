@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from random import Random
 from typing import Any, Literal
 
 import torch
@@ -34,7 +33,7 @@ from trace_erasure.pipeline.soundness import check_sound
 from trace_erasure.trace.closed_form import ClosedFormEdit, closed_form_edit
 from trace_erasure.trace.finetune import finetune_adapter
 from trace_erasure.trace.finetune_data import prepare_finetune_data
-from trace_erasure.trace.request import ResolvedRequest, resolve
+from trace_erasure.trace.request import ResolvedRequest, resolve, retained_prompts
 from trace_erasure.trace.training import OnStep
 from trace_erasure.trace.verdict import judge, warn_if_failed
 from trace_erasure.utils.arguments import check_call, check_list
@@ -247,7 +246,7 @@ def _finetune(
     """Stage 2 on top of ``closed``, and its record; the network is left as it was."""
     seed = planned.spec.seed
     assert planned.steered is not None  # there is a stage 2
-    retained = _retained_prompts(planned, settings.retain_trajectories)
+    retained = retained_prompts(planned, settings.retain_trajectories)
     with adapters.frozen(denoiser, CLOSED_FORM_ADAPTER):
         if closed:
             adapters.attach(denoiser, closed, CLOSED_FORM_ADAPTER)
@@ -269,12 +268,3 @@ def _finetune(
         noise_level=data.noise_level, profile=profile, final_loss=found.losses[-1:]
     )
     return found.delta, record
-
-
-def _retained_prompts(planned: ResolvedRequest, count: int) -> list[str]:
-    """``count`` prompts without the concepts: a third neighbours, the rest ordinary captions."""
-    ordinary = Random(planned.spec.seed).sample(planned.captions, min(count, len(planned.captions)))
-    if not ordinary:
-        raise InputError("no caption without the concept is left to retain. Pass more captions.")
-    near = list(planned.retain)[: count // 3]
-    return [*near, *ordinary[: count - len(near)]]

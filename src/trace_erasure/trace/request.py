@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from random import Random
 
 from trace_erasure.concepts.captions import captions_for
-from trace_erasure.concepts.concept import Concept, ResolvedConcept
+from trace_erasure.concepts.concept import Concept, ResolvedConcept, without_article
 from trace_erasure.concepts.resolve import resolve_concepts
 from trace_erasure.concepts.steered_prompts import SteeredPrompts, steered_prompts
 from trace_erasure.config import ADVERSARIAL_FINETUNE, ClosedFormConfig, EraseConfig
 from trace_erasure.errors import InputError
 from trace_erasure.math.joint_solve import MOST_CAPACITY
 from trace_erasure.pipeline.denoiser import EMPTY, Denoiser
+from trace_erasure.utils.words import mentions
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,24 @@ def resolve(
         denoiser.check_length(steered.concept)
         denoiser.check_length(steered.surrogate)
     return ResolvedRequest(spec, found.concepts, found.retain, found.captions, steered)
+
+
+def retained_prompts(planned: ResolvedRequest, count: int) -> list[str]:
+    """``count`` prompts that stage 2 retains: a third neighbours, the rest ordinary captions.
+
+    None names a concept, nor a scene that is steered: its pictures show the concept.
+
+    Raises:
+        InputError: no caption is left.
+    """
+    settings = planned.spec.finetune
+    scenes = [] if settings is None else [*map(without_article, settings.state_prompts)]
+    captions = [text for text in planned.captions if not mentions(text, scenes)]
+    near = [text for text in planned.retain if not mentions(text, scenes)][: count // 3]
+    ordinary = Random(planned.spec.seed).sample(captions, min(count, len(captions)))
+    if not ordinary:
+        raise InputError("no caption without the concept is left to retain. Pass more captions.")
+    return [*near, *ordinary[: count - len(near)]]
 
 
 def with_mode(
