@@ -46,6 +46,7 @@ BENCHMARKS = {
     ),
     "erasure": Benchmark("erasure.tasks", "TRACE on every task, beside controls"),
     "stages": Benchmark("erasure.stages", "TRACE with either stage, or both, and each objective"),
+    "words": Benchmark("erasure.words", "TRACE with the world's words, and with the lexicon alone"),
     "stage-2": Benchmark("erasure.stage_two", "stage 2 alone, the closed form off"),
     "cost": Benchmark("erasure.cost", "seconds and peak memory of one erasure", ("model", "out")),
     "sweep": Benchmark(

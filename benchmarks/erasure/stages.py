@@ -12,8 +12,9 @@ from dataclasses import replace
 
 from benchmarks.core.commit import commit
 from benchmarks.core.rows import over_concepts
+from benchmarks.erasure import units
 from benchmarks.erasure.tasks import task_of, write
-from benchmarks.erasure.units import METHODS, Bench, units_of
+from benchmarks.erasure.units import Bench, units_of
 
 STAGES = {
     "objects": (("fox", "car"), 100),
@@ -26,7 +27,7 @@ PREFIX = "stages-"
 
 def add_options(parser: ArgumentParser) -> None:
     parser.add_argument("--tasks", nargs="+", default=[*STAGES], choices=[*STAGES])
-    parser.add_argument("--methods", nargs="+", default=[*METHODS], choices=[*METHODS])
+    parser.add_argument("--methods", nargs="+", default=[*units.STAGES], choices=[*units.STAGES])
     parser.add_argument("--concepts", nargs="+", help="only these concepts of each task")
     parser.add_argument("--per-group", type=int, help="at most so many pictures a group")
     parser.add_argument("--seed", type=int, default=0)

@@ -11,6 +11,7 @@ from benchmarks.core.erasures import Owner, erasure_file, erasure_for, key_of
 from benchmarks.core.models import BASE, BLANK, controlled, load_model
 from benchmarks.core.options import folder_of
 from benchmarks.core.sharing import shared_out
+from benchmarks.erasure.lexicon_alone import LexiconAlone
 from trace_erasure.baselines.base import Method
 from trace_erasure.baselines.trace import Trace
 from trace_erasure.config import FinetuneConfig
@@ -24,13 +25,15 @@ from trace_erasure.evaluation import (
     shipped_judges,
 )
 
-METHODS: dict[str, Method] = {
+STAGES: dict[str, Method] = {
     "trace": Trace(),
     "both stages": Trace(finetune=FinetuneConfig()),
     "stage 2 only": Trace(closed_form=None, finetune=FinetuneConfig()),
     "reverse_cfg": Trace(finetune=FinetuneConfig(objective="reverse_cfg")),
     "margin": Trace(finetune=FinetuneConfig(objective="margin")),
 }
+LEXICON_ALONE = "lexicon alone"
+METHODS = {**STAGES, LEXICON_ALONE: LexiconAlone()}
 DRIFT = "drift"
 """A control like ``BASE`` and ``BLANK``, each drawn once for all concepts of a task: as large a
 change as TRACE's of the task's first concept, in a random direction."""
