@@ -21,11 +21,11 @@ T = TypeVar("T")
 
 @contextmanager
 def metered() -> Iterator[dict[str, float]]:
-    """Fills in ``seconds``, and on Linux ``added_mib``, when it ends.
+    """Fills in ``seconds``, and on Linux ``before_mib`` and ``added_mib``, when it ends.
 
-    ``added_mib`` is the highest resident size within, less that at the beginning, when freed memory
-    has gone back to the system: what comes on top of the loaded model and judges. (The kernel's
-    own peak, VmHWM, is reset by writing 5 to /proc/self/clear_refs.)
+    ``before_mib`` is the resident size at the beginning, when freed memory has gone back to the
+    system. ``added_mib`` is the highest within, less that: what comes on top of the loaded model
+    and judges. (The kernel's own peak, VmHWM, is reset by writing 5 to /proc/self/clear_refs.)
     """
     spent: dict[str, float] = {}
     gc.collect()
@@ -40,6 +40,7 @@ def metered() -> Iterator[dict[str, float]]:
     yield spent
     spent["seconds"] = round(time.perf_counter() - started, 2)
     if before is not None:
+        spent["before_mib"] = round(before, 1)
         spent["added_mib"] = round(_resident_mib("VmHWM") - before, 1)
 
 

@@ -1,7 +1,7 @@
 """The newer families at the true shapes of published models, with random weights.
 
 The true network lies on torch's meta device; its text-facing maps, and the norms before them, alone
-have weights. The text encoder is three thin layers of the true class and width. Widths are those of
+have weights. The text encoder is a few thin layers of the true class and width. Widths are those of
 the public configurations; where these are the class's own, there is nothing to write.
 """
 
@@ -35,6 +35,8 @@ MATRICES = 8
 """Of the token embeddings' width, in float64, that the solver holds at once."""
 SMALL = (96, 192, 288)
 """Widths at which text encoders are built to learn how their size grows."""
+THIN = 64
+"""Inner width of the text encoders' perceptrons; that of its output is the true one."""
 ROOM = 18 * GIB
 """What a run may need; larger ones are left out, and their row says how much they need."""
 
@@ -91,6 +93,8 @@ SHAPES = {
 def build(shape: Shape, seed: int = 0) -> Any:
     """The pipeline on the CPU in float32, its network but for the text-facing maps on meta."""
     pipe = tiny(shape.family, seed, width=shape.width, positions=shape.positions)
+    for part in _encoders(pipe):
+        _thinned(part)
     outlined(pipe, shape)
     family = family_of(pipe)
     with torch.random.fork_rng(devices=[]):
@@ -127,14 +131,31 @@ def _allocated(layer: nn.Module) -> None:
         nn.init.ones_(parameter)
 
 
+def _thinned(encoder: nn.Module) -> None:
+    """Makes the inner width of the perceptrons ``THIN``: its output is as wide as before."""
+    for module in [*encoder.modules()]:
+        for name, layer in [*module.named_children()]:
+            if not isinstance(layer, nn.Linear):
+                continue
+            inside, outside = layer.in_features, layer.out_features
+            if outside == 2 * inside:
+                setattr(module, name, nn.Linear(inside, THIN, layer.bias is not None))
+            elif inside == 2 * outside:
+                setattr(module, name, nn.Linear(THIN, outside, layer.bias is not None))
+
+
 def needed(shape: Shape) -> int:
     """Bytes that the text encoders and the solver need, about."""
-    sizes = [_encoders(tiny(shape.family, width=width)) for width in SMALL]
+    sizes = [_bytes(tiny(shape.family, width=width)) for width in SMALL]
     weights = np.polyval(np.polyfit(SMALL, sizes, 2), shape.width)  # matrices, rows, the rest
     return int(weights) + MATRICES * 8 * shape.width**2
 
 
-def _encoders(pipe: Any) -> int:
+def _bytes(pipe: Any) -> int:
     """Bytes of the weights of a pipeline's text encoders."""
-    parts = [part for name, part in pipe.components.items() if name.startswith("text_encoder")]
-    return sum(map(bytes_of, parts))
+    return sum(map(bytes_of, _encoders(pipe)))
+
+
+def _encoders(pipe: Any) -> list[nn.Module]:
+    """A pipeline's text encoders."""
+    return [part for name, part in pipe.components.items() if name.startswith("text_encoder")]

@@ -58,6 +58,8 @@ class Columns:
         return difference > 1e-6 * self.concept.norm(dim=0)
 
     def select(self, mask: Tensor) -> Columns:
+        if mask.all():
+            return self
         index = mask.nonzero()[:, 0]
         return Columns(
             self.concept[:, index],

@@ -80,7 +80,7 @@ def stream_columns(
             "this model: nothing would change. Choose another surrogate."
         )
     described = _described(denoiser, concept, stream) if templates is None else ()
-    return StreamColumns(columns.select(moved), columns.select(~moved).concept, kept, described)
+    return StreamColumns(columns.select(moved), columns.concept[:, ~moved], kept, described)
 
 
 def _described(denoiser: Denoiser, concept: ResolvedConcept, stream: str) -> tuple[Columns, ...]:

@@ -76,6 +76,11 @@ class EditOutputs:
         return LowRank(self.edit.read, self.root @ self.edit.shift)
 
     @cached_property
+    def _single(self) -> Float[Tensor, "o d"]:
+        """The root in float32: enough for a length, and half of the time."""
+        return self.root.float()
+
+    @cached_property
     def _unreachable(self) -> Float[Tensor, "j d"]:
         return unreachable_outputs(self.edit, self.root).mT @ self.root
 
@@ -94,11 +99,12 @@ class EditOutputs:
     def collateral(self, columns: Float[Tensor, "d n"]) -> Float[Tensor, " n"]:
         """‖ΔW e‖ / ‖W e‖ for each column: the relative change of the maps' output."""
         change = linalg.column_norms(self.change.times(columns))
-        return change / linalg.column_norms(self.root @ columns).clamp(min=1e-300)
+        before = linalg.column_norms(self._single @ columns.float()).double()
+        return change / before.clamp(min=1e-300)
 
     def expected_collateral(self, second_moment: Float[Tensor, "d d"]) -> float:
         """tr[ΔW Σ ΔWᵀ] / tr[W Σ Wᵀ]: expected relative squared change on ordinary prompts."""
-        before = (self.root @ second_moment * self.root).sum()
+        before = (self._single @ second_moment.float()).mul_(self._single).sum(dtype=torch.float64)
         if self.edit.rank > len(second_moment):
             change = self.change.dense()
             return float((change @ second_moment * change).sum() / before)

@@ -66,8 +66,10 @@ def reweighted(
     Raises:
         ValueError: a concept and its surrogate are the same to all maps.
     """
-    fixed = second_moment + sum(ANCHORED * part @ part.mT for part in rest.anchors)
-    fixed = fixed + sum(RETAINED * part @ part.mT for part in rest.alone)
+    fixed = second_moment.clone()
+    for parts, share in ((rest.anchors, ANCHORED), (rest.alone, RETAINED)):
+        for part in parts:
+            fixed.addmm_(part, part.mT, alpha=share)
     moved = [[root @ (one.surrogate - one.concept) for one in own] for own in concepts]
     distances = [_norm(own) for own in moved]
     if not all(distances):
@@ -112,7 +114,8 @@ def _weighted(
     scales = [float(x) for x in (kept / max(len(retained), 1)).sqrt().unbind()]
     none = fixed[:, :0]
     r = torch.cat([none, *(part * x for part, x in zip(retained, scales, strict=True))], dim=1)
-    return pairs, fixed + ANCHORED * s @ s.mT + RETAINED * r @ r.mT
+    prior = torch.addmm(fixed, s, s.mT, alpha=ANCHORED).addmm_(r, r.mT, alpha=RETAINED)
+    return pairs, prior
 
 
 def _norm(parts: Sequence[Float[Tensor, "o _"]]) -> float:
