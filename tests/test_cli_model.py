@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from support.artifacts import make_erasure
@@ -16,6 +18,7 @@ OPTIONS = {
     "variant": "fp16",
     "revision": "main",
     "offload": "model",
+    "config": Path("base"),
 }
 
 
@@ -53,7 +56,7 @@ def test_every_verb_hands_the_options_on(arguments, file, tmp_path, monkeypatch)
 
     monkeypatch.setattr("trace_erasure.pipeline.loading.load_pipeline", load)
     monkeypatch.chdir(tmp_path)
-    chosen = [word for name, value in OPTIONS.items() for word in (f"--{name}", value)]
+    chosen = [word for name, value in OPTIONS.items() for word in (f"--{name}", str(value))]
     words = [file if word == "FILE" else word for word in arguments]
     assert "stopped here" in fails(call(*words, *chosen))
     assert given == [("emoji-sd", OPTIONS)]
@@ -83,6 +86,7 @@ def test_the_dtype_reaches_the_pipeline(model, tmp_path, monkeypatch):
         ("--device", "nowhere", "device is 'nowhere'; allowed: cpu, cuda"),
         ("--variant", "fp16", "cannot load the pipeline in"),
         ("--offload", "disk", "attach first and offload then"),
+        ("--config", "nowhere", "is no folder with a model_index.json"),
     ],
 )
 def test_what_cannot_be_is_one_message(option, value, message, model, tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from pathlib import Path
@@ -80,12 +81,14 @@ def test_a_checkpoint_goes_through_from_single_file(tmp_path, monkeypatch):
     save_file({"a": torch.zeros(2, dtype=torch.float16)}, file)
     load_pipeline(file)
     assert asked == {"path": str(file), "dtype": torch.float16}
-    (tmp_path / "model_index.json").write_text("{}")
-    load_pipeline(file, dtype="float32")
-    assert asked == {"path": str(file), "dtype": torch.float32, "config": str(tmp_path)}
     monkeypatch.setattr(single_file_utils, "infer_diffusers_model_type", lambda state: "upscale")
     with pytest.raises(InputError, match=r"model\.safetensors.*'upscale'"):
         load_pipeline(file)
+    settings = {"_class_name": "StableDiffusionPipeline", "unet": ["diffusers", "UNet"]}
+    (tmp_path / "model_index.json").write_text(json.dumps(settings))
+    load_pipeline(file, dtype="float32")
+    beside = {"dtype": torch.float32, "config": str(tmp_path), "local_files_only": True}
+    assert asked == {"path": str(file), **beside}
 
 
 def test_the_hub_is_asked_by_diffusers_own_rules(tmp_path, monkeypatch):

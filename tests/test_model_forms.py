@@ -17,7 +17,8 @@ from safetensors.torch import save_file
 
 from support.cli import call, fails
 from support.evaluation import save_classifier
-from support.original_layout import save_single_file
+from support.original_layout import network_tensors, save_single_file
+from support.tasks import save_foxes
 from trace_erasure.errors import InputError
 from trace_erasure.evaluation import RunFolder
 from trace_erasure.pipeline import loading
@@ -26,16 +27,6 @@ from trace_erasure.testing.families import tiny
 
 NAMES = ("stable-diffusion", "stable-diffusion-xl", "stable-diffusion-3", "flux")
 COMMIT = "0" * 40
-TASK = """
-name: foxes
-version: 1
-description: A fox and a cat.
-sampling: {steps: 2, guidance_scale: 2.0}
-concepts: {fox: {expects: [subject/fox], words: {x: [a fox]}}}
-groups:
-  target: [{templates: ["{x}"], seeds: 1}]
-  retain: [{from: objects, names: [cat], templates: ["{x}"], seeds: 1}]
-"""
 
 
 def half(pipe: Any, folder: Path) -> str:
@@ -71,6 +62,18 @@ def single_file(pipe: Any, folder: Path) -> str:
     return str(save_single_file(pipe, folder / "single" / "model.safetensors"))
 
 
+def network_alone(pipe: Any, folder: Path) -> str:
+    """A fine-tuned network in one file, the base model's folder apart."""
+    file = folder / "network.safetensors"
+    network = getattr(pipe, "unet", None) or pipe.transformer
+    save_file(network_tensors(network), file)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.zero_()  # so that the base model's own weights would show
+    pipe.save_pretrained(folder / "base")
+    return str(file)
+
+
 FORMS: dict[str, tuple[Callable[[Any, Path], str], torch.dtype]] = {
     "fp16": (half, torch.float16),
     "bf16": (brain, torch.bfloat16),
@@ -78,6 +81,7 @@ FORMS: dict[str, tuple[Callable[[Any, Path], str], torch.dtype]] = {
     "relative path": (relative, torch.float32),
     "cached repository": (cached, torch.float32),
     "single file": (single_file, torch.float32),
+    "network in one file": (network_alone, torch.float32),
 }
 """How each is made, and the precision that a model of it then has."""
 TABLE = [(name, form) for name in NAMES for form in FORMS if form != "single file"]
@@ -121,6 +125,8 @@ def done(*words: Any) -> str:
 def test_a_model_of_this_form_goes_through_every_verb(name, form, tmp_path, loaded):
     make, dtype = FORMS[form]
     model = ["--model", make(tiny(name), tmp_path)]
+    if form == "network in one file":
+        model += ["--config", "base"]
     (tmp_path / "captions.txt").write_text("\n".join(CAPTIONS))
     words = ["--concept", "fox", "--surrogate", "dog", "--captions", "captions.txt"]
     done("erase", *model, *words, "--quiet")
@@ -129,7 +135,7 @@ def test_a_model_of_this_form_goes_through_every_verb(name, form, tmp_path, load
     done("generate", *model, "--prompt", "a fox", "--erasure", file, *short, "--out", "drawn")
     assert len([*Path("drawn").glob("*.png")]) == 1
     assert done("certify", file, *model, *short, "--paths", 2)
-    Path("foxes.yaml").write_text(TASK)
+    save_foxes(tmp_path)
     save_classifier(tmp_path / "judge")
     judged = ["--judge", "judge", "--tasks-dir", ".", "--out", "measured"]
     done("evaluate", "--task", "foxes", *model, *judged, "--erasure", file)
@@ -138,6 +144,27 @@ def test_a_model_of_this_form_goes_through_every_verb(name, form, tmp_path, load
     for pipe in loaded:
         assert type(pipe).__name__ == type(tiny(name)).__name__
         assert next(pipe.vae.parameters()).dtype == dtype
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_network_in_one_file_takes_the_place_of_the_base_models(name, tmp_path):
+    found = loading.load_pipeline(network_alone(tiny(name), tmp_path), config=tmp_path / "base")
+    expected = tiny(name)
+    assert type(found) is type(expected)
+    for part, own in expected.components.items():
+        if isinstance(own, torch.nn.Module):
+            loaded = getattr(found, part).state_dict()
+            assert own.state_dict().keys() == loaded.keys()
+            assert all(torch.equal(loaded[key], x) for key, x in own.state_dict().items()), part
+
+
+def test_config_is_a_folder_and_goes_with_a_single_file_alone(tmp_path):
+    file = network_alone(tiny("stable-diffusion"), tmp_path)
+    with pytest.raises(InputError, match=r"'absent', which is no folder with a model_index\.json"):
+        loading.load_pipeline(file, config="absent")
+    for model in ("emoji-sd", str(tmp_path / "base"), tiny("flux")):
+        with pytest.raises(InputError, match="config goes with a single"):
+            loading.load_pipeline(model, config=tmp_path / "base")
 
 
 def test_a_single_file_has_the_weights_of_the_model(tmp_path):

@@ -1,4 +1,4 @@
-"""A Stable Diffusion pipeline as one file in the layout of the model's own code.
+"""A pipeline as one file in the layout of the model's own code.
 
 The inverse of what diffusers does to such a file when it loads it, for networks of any depth.
 """
@@ -6,9 +6,11 @@ The inverse of what diffusers does to such a file when it loads it, for networks
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -24,6 +26,8 @@ RESNET: tuple[Rule, ...] = (
 UNET: tuple[Rule, ...] = (
     ("time_embedding.linear_1", "time_embed.0"),
     ("time_embedding.linear_2", "time_embed.2"),
+    ("add_embedding.linear_1", "label_emb.0.0"),
+    ("add_embedding.linear_2", "label_emb.0.2"),
     ("conv_in", "input_blocks.0.0"),
     ("conv_norm_out", "out.0"),
     ("conv_out", "out.2"),
@@ -85,20 +89,82 @@ def _vae(name: str, blocks: int) -> str:
     return _renamed(name, VAE).replace(".resnets.", ".block.")
 
 
-def tensors_of(pipe: Any) -> dict[str, Tensor]:
-    """The tensors of a single file with the weights of ``pipe``."""
-    unet, vae = pipe.unet, pipe.vae
+def _unet_tensors(unet: Any) -> dict[str, Tensor]:
     attends = ["Attn" in kind for kind in unet.config.up_block_types]
-    layers, blocks = unet.config.layers_per_block, len(vae.config.up_block_types)
-    found = {
-        f"model.diffusion_model.{_unet(name, layers, attends)}": tensor
-        for name, tensor in unet.state_dict().items()
-    }
+    layers = unet.config.layers_per_block
+    state = unet.state_dict()
+    return {_unet(name, layers, attends): tensor for name, tensor in state.items()}
+
+
+SD3: tuple[Rule, ...] = (
+    ("pos_embed.proj", "x_embedder.proj"),
+    ("pos_embed.pos_embed", "pos_embed"),
+    ("time_text_embed.timestep_embedder.linear_1", "t_embedder.mlp.0"),
+    ("time_text_embed.timestep_embedder.linear_2", "t_embedder.mlp.2"),
+    ("time_text_embed.text_embedder.linear_1", "y_embedder.mlp.0"),
+    ("time_text_embed.text_embedder.linear_2", "y_embedder.mlp.2"),
+    ("norm_out.linear", "final_layer.adaLN_modulation.1"),
+    ("proj_out", "final_layer.linear"),
+    ("transformer_blocks", "joint_blocks"),
+    ("attn.to_out.0", "x_block.attn.proj"),
+    ("attn.to_add_out", "context_block.attn.proj"),
+    ("norm1.linear", "x_block.adaLN_modulation.1"),
+    ("norm1_context.linear", "context_block.adaLN_modulation.1"),
+    ("ff.net.0.proj", "x_block.mlp.fc1"),
+    ("ff.net.2", "x_block.mlp.fc2"),
+    ("ff_context.net.0.proj", "context_block.mlp.fc1"),
+    ("ff_context.net.2", "context_block.mlp.fc2"),
+)
+
+
+def _sd3_tensors(network: Any) -> dict[str, Tensor]:
+    """Queries, keys and values lie in one tensor; the last modulations shift before they scale."""
+    state, found = network.state_dict(), {}
+    last = len(network.transformer_blocks) - 1
+    for i in range(last + 1):
+        for side, names in (("x", "to_{}"), ("context", "add_{}_proj")):
+            for part in ("weight", "bias"):
+                own = [
+                    state.pop(f"transformer_blocks.{i}.attn.{names.format(x)}.{part}")
+                    for x in "qkv"
+                ]
+                found[f"joint_blocks.{i}.{side}_block.attn.qkv.{part}"] = torch.cat(own)
+    swapped = ("norm_out.linear", f"transformer_blocks.{last}.norm1_context.linear")
+    for name, tensor in state.items():
+        if name.startswith(swapped):
+            tensor = torch.cat(tensor.chunk(2)[::-1])
+        found[_renamed(f"{name}.", SD3).removesuffix(".")] = tensor
+    return found
+
+
+NETWORKS: dict[str, Callable[[Any], dict[str, Tensor]]] = {
+    "UNet2DConditionModel": _unet_tensors,
+    "SD3Transformer2DModel": _sd3_tensors,
+}
+"""Of the classes whose layout diffusers converts at any size; others keep their own names."""
+
+
+def network_tensors(network: Any) -> dict[str, Tensor]:
+    """The tensors of a network, as a file that has it alone, or not, names them."""
+    layout = NETWORKS.get(type(network).__name__)
+    if layout is None:
+        return {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
+    return {f"model.diffusion_model.{x}": tensor for x, tensor in layout(network).items()}
+
+
+def vae_tensors(vae: Any) -> dict[str, Tensor]:
+    """The tensors of a VAE; its attention has convolutions of one pixel."""
+    found = {}
     for name, tensor in vae.state_dict().items():
-        flat = "attentions" in name and tensor.ndim == 2  # convolutions of one pixel there
-        found[f"first_stage_model.{_vae(name, blocks)}"] = (
-            tensor[..., None, None] if flat else tensor
-        )
+        flat = "attentions" in name and tensor.ndim == 2
+        named = f"first_stage_model.{_vae(name, len(vae.config.up_block_types))}"
+        found[named] = tensor[..., None, None] if flat else tensor
+    return found
+
+
+def tensors_of(pipe: Any) -> dict[str, Tensor]:
+    """The tensors of a single file with all weights of a Stable Diffusion pipeline."""
+    found = {**network_tensors(pipe.unet), **vae_tensors(pipe.vae)}
     for name, tensor in pipe.text_encoder.state_dict().items():
         stem = name.removeprefix("text_model.")
         found[f"cond_stage_model.transformer.text_model.{stem}"] = tensor

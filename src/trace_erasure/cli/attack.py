@@ -38,6 +38,7 @@ def attack(
     device: options.Device = None,
     variant: options.Variant = None,
     offload: options.Offload = None,
+    base_folder: options.Config = None,
     revision: options.Revision = None,
     cases: Annotated[int, typer.Option(help="Prompts a concept.", min=1)] = 6,
     images: Annotated[int, typer.Option(help="Pictures a case may cost.", min=1)] = 8,
@@ -92,7 +93,7 @@ def attack(
     how: dict[str, Any] = dict(cases=cases, controls=controls, batch=batch, bfloat16=bfloat16)
     how |= dict(concepts=part.concepts, synonyms=words)
     how |= dict(budget=Budget(images, gradients, encodings), folder=out)
-    loading = options.Loading(dtype, device, variant, revision, offload)
+    loading = options.Loading(dtype, device, variant, revision, offload, base_folder)
     with narration(quiet), output_folder(out):
         if fleet.remote:
             groups = list(groups_of(attack or [*ATTACKS]).values())

@@ -23,6 +23,7 @@ def capacity(
     device: options.Device = None,
     variant: options.Variant = None,
     offload: options.Offload = None,
+    base_folder: options.Config = None,
     revision: options.Revision = None,
     concept: options.Concepts = None,
     as_json: options.AsJson = False,
@@ -40,7 +41,9 @@ def capacity(
     elif concept:
         raise InputError("--concept and a file both say what to erase. Give one of them.")
     with narration(quiet):
-        pipe = options.Loading(dtype, device, variant, revision, offload).load(model_of(model, run))
+        pipe = options.Loading(dtype, device, variant, revision, offload, base_folder).load(
+            model_of(model, run)
+        )
         listed = run.erase.concepts if run else [Erasure.load(text) for text in what or []]
         found = room_for(pipe, listed, captions=captions_of(run))
     tables = (about_capacity(stream, one) for stream, one in found.items())

@@ -18,6 +18,7 @@ def certify(
     device: options.Device = None,
     variant: options.Variant = None,
     offload: options.Offload = None,
+    base_folder: options.Config = None,
     revision: options.Revision = None,
     paths: Annotated[
         int, typer.Option(help="Sampling paths for each comparison; 0: exact part only.", min=0)
@@ -48,7 +49,7 @@ def certify(
     erasure = Erasure.load(file)
     with narration(quiet):
         found = certify_erasure(
-            options.Loading(dtype, device, variant, revision, offload).load(model),
+            options.Loading(dtype, device, variant, revision, offload, base_folder).load(model),
             erasure,
             paths=paths,
             steps=steps,

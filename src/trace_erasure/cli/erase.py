@@ -34,6 +34,7 @@ def erase(
     device: options.Device = None,
     variant: options.Variant = None,
     offload: options.Offload = None,
+    base_folder: options.Config = None,
     revision: options.Revision = None,
     concept: options.Concepts = None,
     pack: Annotated[
@@ -105,7 +106,9 @@ def erase(
     asked = replace(asked, erase=_with_states(config, state_prompt, finetune))
     started = time.perf_counter()
     with narration(quiet):
-        pipe = options.Loading(dtype, device, variant, revision, offload).load(asked.model)
+        pipe = options.Loading(dtype, device, variant, revision, offload, base_folder).load(
+            asked.model
+        )
         if dry_run:
             show_plan(pipe, asked, ordinary, as_json)
             return

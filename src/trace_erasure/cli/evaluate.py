@@ -30,6 +30,7 @@ def evaluate(
     device: options.Device = None,
     variant: options.Variant = None,
     offload: options.Offload = None,
+    base_folder: options.Config = None,
     revision: options.Revision = None,
     method: Annotated[str, typer.Option(help="Name of the erasures in tables.")] = "trace",
     strength: Annotated[
@@ -84,7 +85,7 @@ def evaluate(
         raise InputError("--strength belongs to an erasure. Add --erasure FILE.")
     job = EvaluationJob(
         model=model,
-        loading=options.Loading(dtype, device, variant, revision, offload),
+        loading=options.Loading(dtype, device, variant, revision, offload, base_folder),
         task=task,
         erasure=erasure or [],
         concept=concept,

@@ -23,6 +23,7 @@ def forecast(
     device: options.Device = None,
     variant: options.Variant = None,
     offload: options.Offload = None,
+    base_folder: options.Config = None,
     revision: options.Revision = None,
     surrogate: Annotated[
         str | None, typer.Option(help="What would be shown instead. Default: one is proposed.")
@@ -56,7 +57,7 @@ def forecast(
     if state_prompt and not oracle:
         raise InputError("--state-prompt is for perfect steering. Add --oracle.")
     with narration(quiet):
-        pipe = options.Loading(dtype, device, variant, revision, offload).load(model)
+        pipe = options.Loading(dtype, device, variant, revision, offload, base_folder).load(model)
         if oracle:
             _show_oracle(pipe, wanted, tuple(state_prompt or ()), out, as_json)
             return

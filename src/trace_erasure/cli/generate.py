@@ -20,6 +20,7 @@ def generate(
     device: options.Device = None,
     variant: options.Variant = None,
     offload: options.Offload = None,
+    base_folder: options.Config = None,
     revision: options.Revision = None,
     erasure: Annotated[Path | None, typer.Option(help="A file that `erase` wrote.")] = None,
     strength: Annotated[
@@ -47,7 +48,7 @@ def generate(
     Sampling(steps, guidance_scale)  # raises InputError
     check_seed(seed + count - 1, "the last seed")
     removal = None if erasure is None else Erasure.load(erasure)
-    pipe = options.Loading(dtype, device, variant, revision, offload).load(model)
+    pipe = options.Loading(dtype, device, variant, revision, offload, base_folder).load(model)
     if removal is not None:
         removal.attach(pipe, 1.0 if strength is None else strength)
     wanted = [(i, text, seed + k) for i, text in enumerate(prompt, 1) for k in range(count)]

@@ -33,6 +33,7 @@ def merge(
     device: options.Device = None,
     variant: options.Variant = None,
     offload: options.Offload = None,
+    base_folder: options.Config = None,
     revision: options.Revision = None,
     out: Annotated[Path, typer.Option(help="Folder for the LoRA file.")] = Path("out"),
     strength: Annotated[float, typer.Option(help="Of all together, 0 to 2.")] = 1.0,
@@ -73,7 +74,7 @@ def merge(
     parts = [] if run is not None else [_with_strength(text) for text in what]
     started = time.perf_counter()
     with narration(quiet), output_folder(out):
-        loading = options.Loading(dtype, device, variant, revision, offload)
+        loading = options.Loading(dtype, device, variant, revision, offload, base_folder)
         if fleet.remote and run is not None:
             job = EraseEachJob(model_of(model, run), loading, run.erase, out / "parts")
             fleet.run(job, out, most=len(run.erase.concepts))

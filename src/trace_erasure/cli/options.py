@@ -32,6 +32,14 @@ Offload = Annotated[
         help="model: one network at a time is on the device; for stage 1, attaching and drawing."
     ),
 ]
+Config = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        help="With a single file, the folder of its base model: settings, and the weights of parts "
+        "that the file lacks. Default: the file's own folder, else the hub.",
+    ),
+]
 Variant = Annotated[
     str | None,
     typer.Option(help="Of the model's files, such as fp16. Default: the only one there is."),
@@ -130,6 +138,7 @@ class Loading:
     variant: str | None = None
     revision: str | None = None
     offload: str | None = None
+    config: Path | None = None
 
     def load(self, model: str) -> Any:
         """The pipeline that ``--model`` names. Raises ``InputError`` where it cannot."""

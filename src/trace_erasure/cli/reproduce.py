@@ -21,6 +21,7 @@ def reproduce(
     device: options.Device = None,
     variant: options.Variant = None,
     offload: options.Offload = None,
+    base_folder: options.Config = None,
     revision: options.Revision = None,
     method: Annotated[
         list[str] | None, typer.Option(help="trace or a baseline; repeatable. Default: trace.")
@@ -76,7 +77,7 @@ def reproduce(
         if not as_json:
             typer.echo(cost_of(task, len(methods)))
         return
-    pipe = options.Loading(dtype, device, variant, revision, offload).load(model)
+    pipe = options.Loading(dtype, device, variant, revision, offload, base_folder).load(model)
     with narration(quiet), output_folder(out):
         work = Reproduction(wanted, task, judges, pipe, model, out, seed, batch)
         page = page_of(work, work.run(methods))

@@ -23,6 +23,7 @@ def studio(
     device: options.Device = None,
     variant: options.Variant = None,
     offload: options.Offload = None,
+    base_folder: options.Config = None,
     revision: options.Revision = None,
     host: Annotated[str, typer.Option(help="The address to listen on.")] = LOCAL,
     port: Annotated[
@@ -53,5 +54,5 @@ def studio(
 
     access = Access(host, port, share, read_password(password_file))
     check_installed()
-    how = asdict(options.Loading(dtype, device, variant, revision, offload))
+    how = asdict(options.Loading(dtype, device, variant, revision, offload, base_folder))
     serve(Bench(tuple(model or ()), access.public, how), access, ledger, browse=browse)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,29 +11,16 @@ from trace_erasure.errors import InputError, shown
 from trace_erasure.pipeline import shipped
 from trace_erasure.pipeline.families.registry import FAMILIES
 from trace_erasure.pipeline.hub_size import say_size
+from trace_erasure.pipeline.single_file import INDEX, check_config, from_single_file
+from trace_erasure.pipeline.stored import dtype_named, dtype_of, first_line, guarded
 from trace_erasure.utils.arguments import check_text
 from trace_erasure.utils.folders import check_path
-from trace_erasure.utils.quiet_libraries import quiet_loading
 
 if TYPE_CHECKING:
     import torch
 
-INDEX = "model_index.json"
 CHECKPOINT = ".safetensors"
 PICKLED = (".ckpt", ".bin", ".pt", ".pth")
-SINGLE_FILES = (
-    ("xl_base", "StableDiffusionXLPipeline"),
-    ("v1", "StableDiffusionPipeline"),
-    ("v2", "StableDiffusionPipeline"),
-    ("sd3", "StableDiffusion3Pipeline"),
-    ("sd35", "StableDiffusion3Pipeline"),
-    ("flux-dev", "FluxPipeline"),
-    ("flux-schnell", "FluxPipeline"),
-)
-"""How diffusers' name for the kind of a checkpoint begins, and the pipeline that loads it."""
-DTYPES = ("float32", "float16", "bfloat16")
-HEADERS = {"F32": "float32", "F16": "float16", "BF16": "bfloat16"}
-"""Names of dtypes in safetensors files."""
 SHARD = r"(?:-\d+-of-\d+)?"
 VARIANT = re.compile(rf"[^.]+?{SHARD}(?:\.(?P<variant>[A-Za-z]\w*){SHARD})?\.safetensors")
 NO_OFFLOADS = ("sequential", "group", "disk")
@@ -49,6 +35,7 @@ def load_pipeline(
     revision: str | None = None,
     variant: str | None = None,
     offload: str | None = None,
+    config: str | os.PathLike[str] | None = None,
 ) -> Any:
     """A diffusers pipeline, all of its parts in one dtype.
 
@@ -63,6 +50,9 @@ def load_pipeline(
         variant: of the files, such as ``fp16``; default: found where there is only one.
         offload: ``model`` keeps one network at a time on the device; stage 1, attaching and
             drawing work so. Other ways are refused: under them there are no weights to change.
+        config: with a single file, the folder of its base model: settings, and the weights of
+            parts that the file lacks. Default: the file's own folder where it has settings, else
+            the hub.
 
     Raises:
         InputError: there is no such model, it cannot be loaded, or it cannot be reached.
@@ -77,24 +67,31 @@ def load_pipeline(
         >>> pipe.unet.dtype, pipe.text_encoder.dtype
         (torch.bfloat16, torch.bfloat16)
     """
-    kind = None if dtype is None else _dtype(dtype)
+    kind = None if dtype is None else dtype_named(dtype)
     check_text("revision", revision, optional=True)
     check_text("variant", variant, optional=True)
     device = None if device is None else _device(device)
     _check_offload(offload)
+    base = check_config(config)
+    single = isinstance(model, str | os.PathLike) and Path(model).suffix == CHECKPOINT
+    if base is not None and not single:
+        raise InputError(
+            f"config goes with a single {CHECKPOINT} file, and model is {shown(model)}. Leave it "
+            "out."
+        )
     if not isinstance(model, str | os.PathLike):
         return _placed(model, kind, device, offload)
     check_path("model", model)
     name = os.fspath(model)
     path = Path(name).expanduser()
     if name in shipped.PIPELINES:
-        pipe = _from_folder(shipped.path(name), kind or _dtype("float32"), None)
+        pipe = _from_folder(shipped.path(name), kind or dtype_named("float32"), None)
         if hasattr(pipe, "default_sample_size"):  # FluxPipeline's own draws a megapixel
             pipe.default_sample_size = shipped.LATENT_SIDE
     elif (path / INDEX).is_file():
         pipe = _from_folder(path, kind, variant)
-    elif path.suffix == CHECKPOINT and path.is_file():
-        pipe = _from_checkpoint(path, kind)
+    elif single and path.is_file():
+        pipe = from_single_file(path, kind, base)
     elif path.exists():
         raise _no_pipeline(path)
     elif HUB_NAME.fullmatch(name):
@@ -106,15 +103,6 @@ def load_pipeline(
             ".safetensors checkpoint, or the name of a repository on the hub (user/name)."
         )
     return _placed(pipe, kind, device, offload)
-
-
-def _dtype(dtype: str | torch.dtype) -> torch.dtype:
-    import torch
-
-    name = str(dtype).removeprefix("torch.")
-    if name not in DTYPES:
-        raise InputError(f"dtype {shown(dtype)} is not known; allowed: {', '.join(DTYPES)}.")
-    return getattr(torch, name)
 
 
 def _device(device: str | torch.device) -> torch.device:
@@ -147,8 +135,8 @@ def _placed(
     except (RuntimeError, AssertionError, ImportError, ValueError) as error:
         where = "an accelerator" if device is None else repr(str(device))
         raise InputError(
-            f"cannot move the pipeline to {where}: {_first(error)} Leave out device and offload "
-            "to keep it on the CPU."
+            f"cannot move the pipeline to {where}: {first_line(error)} Leave out device and "
+            "offload to keep it on the CPU."
         ) from error
     return pipe
 
@@ -174,8 +162,8 @@ def _from_folder(
     files = _network_files(folder)
     variant = variant or _variant(folder, files)
     stored = [file for file in files if _variant_of(file) == variant]
-    kind = dtype or _dtype_of(stored)
-    return _guarded(
+    kind = dtype or dtype_of(stored)
+    return guarded(
         lambda: DiffusionPipeline.from_pretrained(
             folder, dtype=kind, variant=variant, local_files_only=True, use_safetensors=True
         ),
@@ -187,36 +175,13 @@ def _from_folder(
     )
 
 
-def _from_checkpoint(file: Path, dtype: torch.dtype | None) -> Any:
-    """A checkpoint of one file; beside it may lie the folder of settings that belongs to it."""
-    import diffusers
-    from diffusers.loaders import single_file_utils
-    from safetensors.torch import load_file
-
-    def make() -> Any:
-        found = single_file_utils.infer_diffusers_model_type(load_file(file))
-        kinds = [kind for start, kind in SINGLE_FILES if found.startswith(start)]
-        if not kinds:
-            raise ValueError(f"it holds a model of the kind {found!r}, which is not supported")
-        options = {"config": str(file.parent)} if (file.parent / INDEX).is_file() else {}
-        loaded = getattr(diffusers, kinds[0]).from_single_file
-        return loaded(str(file), dtype=dtype or _dtype_of([file]), **options)
-
-    return _guarded(
-        make,
-        f"cannot load the checkpoint {file}",
-        "The settings of its family come from the hub or its cache; without a network, put the "
-        f"file into a folder with the {INDEX} and the settings of its base model.",
-    )
-
-
 def _from_hub(
     name: str, dtype: torch.dtype | None, revision: str | None, variant: str | None
 ) -> Any:
     from diffusers import DiffusionPipeline
 
     say_size(name, revision, variant)
-    folder = _guarded(
+    folder = guarded(
         lambda: DiffusionPipeline.download(
             name, revision=revision, variant=variant, use_safetensors=True
         ),
@@ -224,21 +189,6 @@ def _from_hub(
         "Check the name, the network and the token; without a network, give a folder.",
     )
     return _from_folder(Path(folder), dtype, variant, name)
-
-
-def _guarded(make: Callable[[], Any], problem: str, remedy: str) -> Any:
-    """What ``make`` gives; whatever a library raises on a user's files is one ``InputError``."""
-    try:
-        with quiet_loading():
-            return make()
-    except Exception as error:
-        raise InputError(f"{problem}: {_first(error)} {remedy}") from error
-
-
-def _first(error: Exception) -> str:
-    """The first line of an error, as a sentence."""
-    line = next(iter(str(error).strip().splitlines()), "") or type(error).__name__
-    return line if line.endswith((".", "!", "?")) else f"{line}."
 
 
 def _network_files(folder: Path) -> list[Path]:
@@ -266,23 +216,6 @@ def _variant(folder: Path, files: list[Path]) -> str | None:
 def _variant_of(file: Path) -> str | None:
     match = VARIANT.fullmatch(file.name)
     return match["variant"] if match else None
-
-
-def _dtype_of(files: list[Path]) -> torch.dtype:
-    """The dtype of the first tensor of real numbers in ``files``; float32 where there is none."""
-    from safetensors import SafetensorError, safe_open
-
-    for file in files:
-        try:
-            with safe_open(file, "pt") as tensors:
-                for name in tensors.keys():  # noqa: SIM118 (it is no dict)
-                    if (kind := tensors.get_slice(name).get_dtype()) in HEADERS:
-                        return _dtype(HEADERS[kind])
-        except (OSError, SafetensorError) as error:
-            raise InputError(
-                f"{file} is no complete safetensors file ({error}). Copy it again from its source."
-            ) from error
-    return _dtype("float32")
 
 
 def _no_pipeline(path: Path) -> InputError:
