@@ -9,6 +9,7 @@ import pytest
 
 from support.cli import call, fails
 from support.evaluation import save_classifier
+from support.tasks import save_foxes
 from trace_erasure.artifact.erasure import Erasure
 from trace_erasure.attacks import protocol
 from trace_erasure.attacks.budget import Budget
@@ -20,7 +21,7 @@ from trace_erasure.concepts.concept import Concept
 from trace_erasure.errors import InputError
 from trace_erasure.evaluation import ImageClassifierJudge, Item, Task, to_json_text, to_markdown
 from trace_erasure.math.lowrank import LowRank
-from trace_erasure.pipeline import adapters
+from trace_erasure.pipeline import adapter_layers, adapters
 from trace_erasure.pipeline.denoiser import Denoiser
 from trace_erasure.pipeline.fingerprint import fingerprint
 from trace_erasure.pipeline.sampling import Sampling
@@ -28,16 +29,6 @@ from trace_erasure.testing import tiny_stable_diffusion
 
 CONCEPT = Concept("fox", "dog", synonyms=("vixen",))
 SMALL = Budget(images=2, gradients=4, encodings=60)
-TASK = """
-name: foxes
-version: 1
-description: A fox and a cat.
-sampling: {steps: 2, guidance_scale: 2.0}
-concepts: {fox: {expects: [subject/fox], words: {x: [a fox]}}}
-groups:
-  target: [{templates: ["{x}", "a picture of {x}"], seeds: 1}]
-  retain: [{from: objects, names: [cat], templates: ["{x}"], seeds: 2}]
-"""
 
 
 def item(prompt, group="target", **changes) -> Item:
@@ -117,7 +108,7 @@ def test_rows_have_controls_and_nothing_is_done_twice(runner, monkeypatch):
     methods = {row.method for row in rows}
     assert methods == {"base", ERASED, f"{ERASED} / unknown", f"{ERASED} / random"}
     assert all(row.n <= 2 and row.low <= row.value <= row.high for row in rows if row.n)
-    assert not adapters.attached(runner.pipe, runner.erasure.name)
+    assert not adapter_layers.attached(runner.pipe, runner.erasure.name)
     monkeypatch.setattr(protocol, "run_case", lambda *_: 1 / 0)
     assert to_json_text(runner.rows("typo")) == to_json_text(rows)
     # Another judge, model or aim is another matter, even in the same folder.
@@ -185,9 +176,9 @@ def test_the_verb(pipe, erasure, judge, tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     pipe.save_pretrained(tmp_path / "model")
     save_classifier(tmp_path / "judge")
-    own = tmp_path / "config" / "trace-erasure" / "tasks" / "foxes.yaml"
-    own.parent.mkdir(parents=True)
-    own.write_text(TASK, "utf-8")
+    tasks = tmp_path / "config" / "trace-erasure" / "tasks"
+    tasks.mkdir(parents=True)
+    save_foxes(tasks)
     file, out = erasure.save(tmp_path / "fox"), tmp_path / "out"
 
     def attack(*more, task="foxes", file=file):

@@ -23,7 +23,7 @@ from trace_erasure import (
     load_pipeline,
 )
 from trace_erasure.errors import InputError
-from trace_erasure.pipeline import adapters
+from trace_erasure.pipeline import adapter_layers
 from trace_erasure.testing import CAPTIONS, tiny_flux, tiny_stable_diffusion
 
 FOX = Concept("fox", surrogate="dog")
@@ -135,7 +135,7 @@ def test_without_text_encoders_an_erasure_is_attached(caplog):
     erasure = make_erasure(pipe)
     pipe.text_encoder = pipe.tokenizer = None
     with caplog.at_level("INFO"), erasure.attach(pipe):
-        assert adapters.attached(pipe, erasure.name)
+        assert adapter_layers.attached(pipe, erasure.name)
     assert "no text encoder" in caplog.text
     with pytest.raises(InputError, match="text encoder"):
         erase(pipe, FOX, captions=CAPTIONS)

@@ -5,13 +5,18 @@ from __future__ import annotations
 import importlib.util
 import os
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
+from safetensors.torch import load_file
 
+from support.artifacts import make_erasure
 from support.cli import call, fails
 from support.engine_jobs import Refuses, Touch
 from support.evaluation import save_classifier
+from support.tasks import save_foxes, save_listed
+from trace_erasure.concepts.concept import Concept
 from trace_erasure.engines import registry
 from trace_erasure.engines.registry import engine_of, options_of
 from trace_erasure.errors import InputError
@@ -101,25 +106,11 @@ def test_a_share_that_is_refused_ends_the_run(tmp_path, name, options):
         engine_of(name, options).run(Refuses(tmp_path), SHARES, 2, tmp_path)
 
 
-TASK = """
-name: tiny
-version: 1
-sampling: {steps: 2, guidance_scale: 2.0}
-items: items.csv
-"""
-ITEMS = """prompt,seed,group,concept,expects,companion
-a fox,1,target,fox,subject/fox,
-fox,3,synonym,fox,subject/fox,
-a cat,4,retain,fox,subject/cat,
-"""
-
-
 @pytest.mark.parametrize(("name", "options"), REMOTE)
 def test_evaluate_gives_the_pictures_and_verdicts_of_one_process(tmp_path, name, options):
     tiny_stable_diffusion().save_pretrained(tmp_path / "model")
     save_classifier(tmp_path / "judge")
-    (tmp_path / "tiny.yaml").write_text(TASK, "utf-8")
-    (tmp_path / "items.csv").write_text(ITEMS, "utf-8")
+    save_listed(tmp_path, items=3)
     found = []
     for out, more in (("one", []), ("many", ["--engine", name, "--workers", "2", *FLAGS[name]])):
         paths = ["--model", tmp_path / "model", "--judge", tmp_path / "judge"]
@@ -131,6 +122,50 @@ def test_evaluate_gives_the_pictures_and_verdicts_of_one_process(tmp_path, name,
         found.append((pictures, verdicts))
     assert len(found[0][0]) == 3
     assert found[0] == found[1]
+
+
+@pytest.mark.parametrize(("name", "options"), REMOTE)
+def test_attack_finds_what_one_process_finds(tmp_path, name, options):
+    pipe = tiny_stable_diffusion(positions=40)
+    pipe.save_pretrained(tmp_path / "model")
+    record = {"concepts": [asdict(Concept("fox", "dog"))]}
+    file = make_erasure(pipe, record=record).save(tmp_path / "fox")
+    save_classifier(tmp_path / "judge")
+    found = []
+    for out, more in (("one", []), ("many", ["--engine", name, "--workers", "2", *FLAGS[name]])):
+        paths = ["--model", tmp_path / "model", "--judge", tmp_path / "judge"]
+        paths += ["--task", save_foxes(tmp_path), "--out", tmp_path / out]
+        cheap = ["--images", 2, "--gradients", 1, "--encodings", 30, "--cases", 1]
+        which = ["--attack", "typo", "--attack", "noise", "--attack", "paraphrase"]
+        done = call("attack", file, *paths, *cheap, *which, "--json", *more)
+        assert done.exit_code == 0, done.output
+        found.append(done.stdout[done.stdout.index("[") :])
+    assert found[0] == found[1]
+
+
+SPEC = """
+concepts:
+  - {phrase: fox, surrogate: dog}
+  - {phrase: horse, surrogate: cat}
+  - {phrase: owl, surrogate: dog}
+"""
+
+
+@pytest.mark.parametrize(("name", "options"), REMOTE)
+def test_merge_writes_the_tensors_of_one_process(tmp_path, name, options):
+    tiny_stable_diffusion(positions=40).save_pretrained(tmp_path / "model")
+    (tmp_path / "takedown.yaml").write_text(SPEC, "utf-8")
+    found = []
+    for out, more in (("one", []), ("many", ["--engine", name, "--workers", "2", *FLAGS[name]])):
+        where = ["--model", tmp_path / "model", "--out", tmp_path / out, "--force", "--quiet"]
+        done = call("merge", tmp_path / "takedown.yaml", *where, *more)
+        assert done.exit_code == 0, done.output
+        assert len([*(tmp_path / out / "parts").glob("*.safetensors")]) == 3
+        (file,) = (tmp_path / out).glob("*.safetensors")
+        found.append(load_file(file))
+    one, many = found
+    assert one.keys() == many.keys()
+    assert all(one[key].equal(many[key]) for key in one)
 
 
 def test_a_verb_refuses_an_engine_that_is_not_there_and_workers_without_one():

@@ -18,7 +18,7 @@ from trace_erasure.artifact.erasure import Erasure
 from trace_erasure.artifact.provenance import FORMAT
 from trace_erasure.errors import InputError, NonFiniteError
 from trace_erasure.math.lowrank import LowRank
-from trace_erasure.pipeline import adapters
+from trace_erasure.pipeline import adapter_layers, adapters
 from trace_erasure.pipeline.denoiser import Denoiser
 from trace_erasure.pipeline.families import registry
 from trace_erasure.pipeline.families.sd import STABLE_DIFFUSION
@@ -211,7 +211,7 @@ def test_with_detaches(pipe):
     erasure = make_erasure(pipe)
     with erasure.attach(pipe) as erased:
         assert erased is pipe
-        assert adapters.attached(pipe, erasure.name)
+        assert adapter_layers.attached(pipe, erasure.name)
     assert_same(before, snapshot(pipe.unet))
     with pytest.raises(RuntimeError, match="mine"), erasure.attach(pipe):
         raise RuntimeError("mine")
@@ -228,7 +228,7 @@ def test_attaching_leaves_base_weights_flags_and_randomness(pipe):
     expected = torch.rand(3)
     torch.manual_seed(0)
     with erasure.attach(pipe):
-        for down, up in adapters.factors_of(pipe, erasure.name).values():
+        for down, up in adapter_layers.factors_of(pipe, erasure.name).values():
             assert not down.requires_grad and not up.requires_grad
         assert {name: p.requires_grad for name, p in parameters.items()} == flags
     assert torch.equal(torch.rand(3), expected)
@@ -277,7 +277,7 @@ def test_an_adapter_can_be_trained(pipe):
     path, change = next(iter(make_erasure(pipe).closed_form.items()))
     denoiser = Denoiser(pipe)
     adapters.attach(denoiser, {path: change}, "student")
-    down, up = adapters.factors_of(denoiser, "student")[path]
+    down, up = adapter_layers.factors_of(denoiser, "student")[path]
     assert torch.equal(down, change.down) and torch.equal(up, change.up)
     down.requires_grad_()
     inputs = denoiser.initial_states([0]), torch.tensor(500), denoiser.encode(["a red fox"])
@@ -428,7 +428,7 @@ def test_another_base_warns(pipe, change: Callable, named: str):
     other = change(pipe)
     with pytest.warns(UserWarning, match=named):
         erasure.attach(other)
-    assert adapters.attached(other, erasure.name)
+    assert adapter_layers.attached(other, erasure.name)
 
 
 def test_fingerprint_ignores_adapters(pipe):

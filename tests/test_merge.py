@@ -27,7 +27,7 @@ from trace_erasure.math import edit_metrics, isolation, joint_solve
 from trace_erasure.math.column_pairs import Pairs
 from trace_erasure.math.lowrank import LowRank
 from trace_erasure.math.weighted_ridge import Preserved
-from trace_erasure.pipeline import adapters
+from trace_erasure.pipeline import adapter_layers
 from trace_erasure.pipeline.denoiser import Denoiser
 from trace_erasure.testing import tiny_flux, tiny_stable_diffusion
 from trace_erasure.trace import hardening_search
@@ -341,7 +341,7 @@ def test_the_merged_file_in_plain_diffusers(tmp_path):
         plain.load_lora_weights(tmp_path, weight_name=file.name)  # no unexpected key
         torch.testing.assert_close(images(plain, texts), expected, atol=1e-4, rtol=0)
         baked = erasure.bake(pipe)
-        assert not adapters.attached(baked, erasure.name)
+        assert not adapter_layers.attached(baked, erasure.name)
         torch.testing.assert_close(images(baked, texts), expected, atol=1e-4, rtol=0)
     assert torch.equal(images(pipe, texts), base)
 

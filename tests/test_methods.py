@@ -16,7 +16,7 @@ from trace_erasure.baselines.registry import METHODS, method
 from trace_erasure.concepts.concept import Concept
 from trace_erasure.config import FinetuneConfig
 from trace_erasure.errors import InputError, NonFiniteError
-from trace_erasure.pipeline import adapters
+from trace_erasure.pipeline import adapter_layers
 from trace_erasure.testing import (
     tiny_flux,
     tiny_flux2_klein,
@@ -143,7 +143,7 @@ def assert_untouched(before: dict[str, Any], after: dict[str, Any]) -> None:
 def test_a_method_keeps_its_promises(name, family, tmp_path):
     case = CASES[family]
     pipe = case.pipe()
-    network = adapters._network(pipe)
+    network = adapter_layers.network_of(pipe)
     before, base = state_of(network), images(pipe, case)
     random = torch.random.get_rng_state()
     erasure = erase(name, pipe)
@@ -174,7 +174,7 @@ def test_a_method_keeps_its_promises(name, family, tmp_path):
 def test_the_other_families_are_erased_from_by_the_same_code(name, family):
     case = CASES[family]
     pipe = case.pipe()
-    network = adapters._network(pipe)
+    network = adapter_layers.network_of(pipe)
     before, base = state_of(network), images(pipe, case)
     erasure = erase(name, pipe)
     assert_untouched(before, state_of(network))

@@ -2,34 +2,19 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 
 from support.evaluation import save_classifier
+from support.processes import finish, start
+from support.tasks import save_listed
 from trace_erasure.errors import InputError
 from trace_erasure.evaluation import RunFolder, summarise
 from trace_erasure.testing import tiny_stable_diffusion
 from trace_erasure.utils.sharding import parse_shard, shard_of
-
-TASK = """
-name: tiny
-version: 1
-sampling: {steps: 2, guidance_scale: 2.0}
-items: items.csv
-"""
-ITEMS = """prompt,seed,group,concept,expects,companion
-a fox,1,target,fox,subject/fox,
-a picture of a fox,2,target,fox,subject/fox,
-fox,3,synonym,fox,subject/fox,
-a cat,4,retain,fox,subject/cat,
-a cat,5,retain,fox,subject/cat,
-"""
 
 
 def test_the_share_comes_from_the_launcher():
@@ -50,8 +35,7 @@ def world(tmp_path_factory):
     folder = tmp_path_factory.mktemp("world")
     tiny_stable_diffusion().save_pretrained(folder / "model")
     save_classifier(folder / "judge")
-    (folder / "tiny.yaml").write_text(TASK, "utf-8")
-    (folder / "items.csv").write_text(ITEMS, "utf-8")
+    save_listed(folder, items=5)
     return folder
 
 
@@ -60,24 +44,6 @@ def verb(world: Path, out: Path, *more: str) -> list[str]:
     options = ["--model", world / "model", "--judge", world / "judge", "--out", out]
     options += ["--task", world / "tiny.yaml", "--batch", 1, "--no-controls", "--quiet", *more]
     return ["evaluate", *map(str, options)]
-
-
-def start(command: list[str], **options) -> subprocess.Popen:
-    threads = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-    clean = {k: v for k, v in os.environ.items() if k not in ("RANK", "WORLD_SIZE")}
-    return subprocess.Popen(
-        [sys.executable, *command],
-        env=clean | threads,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        **options,
-    )
-
-
-def finish(process: subprocess.Popen) -> None:
-    output, _ = process.communicate(timeout=300)
-    assert process.returncode == 0, output
 
 
 def pictures(out: Path) -> dict[str, bytes]:

@@ -204,7 +204,7 @@ class Erasure:
             >>> fused.unet is pipe.unet, fused.vae is pipe.vae
             (False, True)
         """
-        from trace_erasure.pipeline import adapters, conditions
+        from trace_erasure.pipeline import adapter_layers, conditions
 
         conditions.check(pipe, conditions.FUSE)
         with self.attach(pipe):
@@ -214,7 +214,7 @@ class Erasure:
         setattr(fused, family.denoiser, deepcopy(family.network(pipe)))
         with torch.no_grad():
             for path, change in self.delta.items():
-                weight = adapters.linear(fused, path).weight
+                weight = adapter_layers.linear_at(fused, path).weight
                 weight += change.dense().to(weight)
         return fused
 

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from trace_erasure.math.lowrank import LowRank, from_dense
-from trace_erasure.pipeline import adapters
+from trace_erasure.pipeline import adapter_layers, adapters
 from trace_erasure.pipeline.denoiser import Denoiser
 
 
@@ -57,12 +57,12 @@ def lora(
         fresh[path] = LowRank(down, torch.zeros(layer.out_features, rank))
     adapters.attach(denoiser, fresh, name, scale)
     try:
-        parameters = adapters.trainable(denoiser, name)
+        parameters = adapter_layers.trainable(denoiser, name)
 
         def delta() -> dict[str, LowRank]:
             return {
                 path: change.scale(scale)
-                for path, change in adapters.change_of(denoiser, name).items()
+                for path, change in adapter_layers.change_of(denoiser, name).items()
                 if bool(change.up.any())
             }
 

@@ -13,7 +13,7 @@ from trace_erasure.concepts.concept import Concept, ResolvedConcept, fill_templa
 from trace_erasure.errors import InputError
 from trace_erasure.guarantees.exact import ExactPart, exact_part
 from trace_erasure.guarantees.path_kl import PathKL, divergence, sampler_name
-from trace_erasure.pipeline import adapters, conditions
+from trace_erasure.pipeline import adapter_layers, conditions
 from trace_erasure.pipeline.denoiser import Denoiser
 from trace_erasure.pipeline.fingerprint import difference, fingerprint
 from trace_erasure.pipeline.sampling import Sampling
@@ -162,7 +162,7 @@ def _concepts_with_surrogates(
 @contextmanager
 def _attached(erasure: Erasure, pipe: Any) -> Iterator[None]:
     """Within it ``erasure`` is on ``pipe``; afterwards it is on or off as before."""
-    if adapters.attached(pipe, erasure.name):
+    if adapter_layers.attached(pipe, erasure.name):
         yield
         return
     with erasure.attach(pipe):

@@ -18,9 +18,21 @@ from torch import nn
 
 from trace_erasure.errors import InputError, NonFiniteError
 from trace_erasure.math.lowrank import Delta, LowRank
+from trace_erasure.pipeline.adapter_layers import (
+    active_on,
+    adapters_on,
+    change_of,
+    check_attached,
+    factors_of,
+    gradient_flags,
+    layers_with,
+    linear_at,
+    network_of,
+    strengths_of,
+    trainable,
+)
 from trace_erasure.pipeline.conditions import ATTACH, check_network
 from trace_erasure.pipeline.denoiser import Denoiser
-from trace_erasure.pipeline.families.registry import family_of
 from trace_erasure.pipeline.strength import check_strength
 from trace_erasure.utils.cleanup import surely
 
@@ -49,9 +61,9 @@ def attach(target: Any, delta: Delta, name: str, strength: float = 1.0) -> None:
             (adapters switched off or fused, weights offloaded one by one).
         NonFiniteError: for a change that is not finite in the layer's dtype.
     """
-    network = _network(target)
+    network = network_of(target)
     check_strength(strength)
-    if name in _adapters(network):
+    if name in adapters_on(network):
         raise InputError(
             f"an adapter named {name!r} is already on this pipeline. "
             "Use set_strength to change its strength, or detach it first."
@@ -59,7 +71,7 @@ def attach(target: Any, delta: Delta, name: str, strength: float = 1.0) -> None:
     check_network(network, ATTACH)
     _check_foreign_copy(network, delta)
     for path, change in delta.items():
-        linear = _linear(network, path)
+        linear = linear_at(network, path)
         if tuple(linear.weight.shape) != change.shape:
             raise InputError(
                 f"the change of {path} is {change.shape[0]}x{change.shape[1]}, but this network's "
@@ -78,7 +90,7 @@ def attach(target: Any, delta: Delta, name: str, strength: float = 1.0) -> None:
         init_lora_weights=False,
     )
     _give_adapters(network)
-    active = _active(network)
+    active = active_on(network)
     try:
         # The factors get random values for a moment; the caller's random stream must not notice.
         with (
@@ -129,16 +141,20 @@ def detach(target: Any, name: str) -> None:
     Layers that no adapter is left on become plain layers again, so that the network's state-dict
     keys are those from before. Raises ``InputError`` where there is no such adapter.
     """
-    network = _network(target)
-    _check_attached(network, name)
+    network = network_of(target)
+    check_attached(network, name)
     _check_not_fused(network, name)
-    active, delta, strengths = _active(network), change_of(network, name), _strengths(network, name)
+    active, delta, strengths = (
+        active_on(network),
+        change_of(network, name),
+        strengths_of(network, name),
+    )
     try:
         _remove(network, name, [other for other in active if other != name])
     except BaseException:  # half of the layers may be without it: all of them get it back
         _remove(network, name, [other for other in active if other != name])
         attach(network, delta, name)
-        for path, layer in _layers(network, name):
+        for path, layer in layers_with(network, name):
             layer.set_scale(name, strengths[path])
         with gradient_flags(network):
             network.set_adapter(active)
@@ -156,15 +172,15 @@ def _give_adapters(network: Any) -> None:
 
 def remove(target: Any, name: str) -> None:
     """Takes the adapter ``name`` off if it is on, whatever interrupts it: for the ends of verbs."""
-    network = _network(target)
-    if name in _adapters(network):
+    network = network_of(target)
+    if name in adapters_on(network):
         _check_not_fused(network, name)
-        active = [other for other in _active(network) if other != name]
+        active = [other for other in active_on(network) if other != name]
         surely(lambda: _remove(network, name, active))
 
 
 def _check_not_fused(network: nn.Module, name: str) -> None:
-    if any(name in layer.merged_adapters for _, layer in _layers(network, name)):
+    if any(name in layer.merged_adapters for _, layer in layers_with(network, name)):
         raise InputError(
             f"the adapter {name!r} is fused into the weights, where taking it off would leave it. "
             "Call pipe.unfuse_lora() first."
@@ -175,7 +191,7 @@ def _remove(network: Any, name: str, active: list[str]) -> None:
     """Removes what there is of the adapter ``name``, and leaves ``active`` ones active."""
     with gradient_flags(network):
         # Deleting an active adapter makes peft activate another one: switch it off first.
-        if name in _adapters(network):
+        if name in adapters_on(network):
             network.set_adapter(active)
             network.delete_adapters(name)
     for path, module in list(network.named_modules()):
@@ -211,19 +227,19 @@ def set_strength(target: Any, name: str, strength: float) -> None:
     Also switches the adapter on if another one, loaded later, has switched it off.
     Raises ``InputError`` where there is no such adapter or for a strength out of 0 to 2.
     """
-    network = _network(target)
+    network = network_of(target)
     check_strength(strength)
-    _check_attached(network, name)
+    check_attached(network, name)
     check_network(network, ATTACH)
-    active, before = _active(network), _strengths(network, name)
+    active, before = active_on(network), strengths_of(network, name)
     try:
         if name not in active:
             with gradient_flags(network):
                 network.set_adapter([*active, name])
-        for _, layer in _layers(network, name):
+        for _, layer in layers_with(network, name):
             layer.set_scale(name, strength)
     except BaseException:
-        for path, layer in _layers(network, name):
+        for path, layer in layers_with(network, name):
             layer.set_scale(name, before[path])
         with gradient_flags(network):
             network.set_adapter(active)
@@ -244,95 +260,12 @@ def switched_off(target: Any, name: str) -> Iterator[None]:
 
 def strength_of(target: Any, name: str) -> float:
     """The strength that the adapter ``name`` acts with: 0 where it is switched off."""
-    network = _network(target)
-    _check_attached(network, name)
-    if name not in _active(network):
+    network = network_of(target)
+    check_attached(network, name)
+    if name not in active_on(network):
         return 0.0
-    _, layer = next(_layers(network, name))
+    _, layer = next(layers_with(network, name))
     return layer.scaling[name]  # alpha equals the rank, so peft's scaling is the strength
-
-
-def attached(target: Any, name: str) -> bool:
-    """Whether an adapter of this name is on the network."""
-    return name in _adapters(_network(target))
-
-
-def factors_of(target: Any, name: str) -> dict[str, tuple[nn.Parameter, nn.Parameter]]:
-    """The (down, up) parameters of an adapter, by module path: what a trainer trains."""
-    network = _network(target)
-    return {
-        path: (
-            network.get_parameter(f"{path}.lora_A.{name}.weight"),
-            network.get_parameter(f"{path}.lora_B.{name}.weight"),
-        )
-        for path, _ in _layers(network, name)
-    }
-
-
-def change_of(target: Any, name: str) -> dict[str, LowRank]:
-    """A copy of an adapter's factors as they are now, float32 on the CPU, by module path."""
-    return {
-        path: LowRank(*(factor.detach().to("cpu", torch.float32, copy=True) for factor in pair))
-        for path, pair in factors_of(target, name).items()
-    }
-
-
-def trainable(target: Any, name: str) -> dict[str, torch.Tensor]:
-    """The factors of an adapter by name, ``<path>.down`` and ``<path>.up``, open to gradients."""
-    return {
-        f"{path}.{side}": factor.requires_grad_(True)
-        for path, pair in factors_of(target, name).items()
-        for side, factor in zip(("down", "up"), pair, strict=True)
-    }
-
-
-def _network(target: Any) -> Any:
-    if isinstance(target, nn.Module):
-        return target
-    return target.network if isinstance(target, Denoiser) else family_of(target).network(target)
-
-
-def _adapters(network: Any) -> dict[str, Any]:
-    return getattr(network, "peft_config", {})
-
-
-def _active(network: Any) -> list[str]:
-    """Names of the active adapters: diffusers keeps one set for the whole network."""
-    if not _adapters(network):
-        return []
-    active = network.active_adapters()
-    return [active] if isinstance(active, str) else list(active)
-
-
-def _strengths(network: nn.Module, name: str) -> dict[str, float]:
-    """What each layer multiplies the adapter ``name`` by."""
-    return {path: layer.scaling[name] for path, layer in _layers(network, name)}
-
-
-def _layers(network: nn.Module, name: str) -> Iterator[tuple[str, LoraLayer]]:
-    for path, module in network.named_modules():
-        if isinstance(module, LoraLayer) and name in module.r:
-            yield path, module
-
-
-def linear(target: Any, path: str) -> nn.Linear:
-    """The linear layer at ``path``, below any adapters. ``InputError`` where there is none."""
-    return _linear(_network(target), path)
-
-
-def _linear(network: nn.Module, path: str) -> nn.Linear:
-    try:
-        module = network.get_submodule(path)
-    except AttributeError:
-        module = None
-    if isinstance(module, BaseTunerLayer):
-        module = module.get_base_layer()
-    if not isinstance(module, nn.Linear):
-        raise InputError(
-            f"this network has no linear layer {path!r}. "
-            "The change was made for another architecture; use the model it was made for."
-        )
-    return module
 
 
 def _check_foreign_copy(network: nn.Module, delta: Delta) -> None:
@@ -357,25 +290,6 @@ def _check_foreign_copy(network: nn.Module, delta: Delta) -> None:
             )
 
 
-def _check_attached(network: nn.Module, name: str) -> None:
-    if name not in _adapters(network):
-        raise InputError(
-            f"there is no adapter named {name!r} on this pipeline. Attach it first; "
-            f"attached now: {', '.join(_adapters(network)) or 'none'}."
-        )
-
-
-@contextmanager
-def gradient_flags(network: nn.Module) -> Iterator[None]:
-    """Keeps ``requires_grad`` of every parameter, which peft sets as it adds and activates."""
-    before = {id(parameter): parameter.requires_grad for parameter in network.parameters()}
-    try:
-        yield
-    finally:
-        for parameter in network.parameters():
-            parameter.requires_grad_(before.get(id(parameter), False))
-
-
 @contextmanager
 def frozen(target: Any, *names: str) -> Iterator[None]:
     """Within it the network's own parameters ask for no gradients, so that training is of adapters.
@@ -383,7 +297,7 @@ def frozen(target: Any, *names: str) -> Iterator[None]:
     Whatever happens in it, afterwards every ``requires_grad`` is as before and the adapters called
     ``names`` are off.
     """
-    network = _network(target)
+    network = network_of(target)
     with gradient_flags(network):
         network.requires_grad_(False)
         try:

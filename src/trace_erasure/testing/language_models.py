@@ -21,8 +21,6 @@ from transformers import (
     Qwen2_5_VLForConditionalGeneration,
     Qwen3Config,
     Qwen3Model,
-    UMT5Config,
-    UMT5EncoderModel,
 )
 
 from trace_erasure.testing.tokenizers import WORDS, chat_tokenizer
@@ -132,20 +130,6 @@ def mistral3(tokenizer: Any, width: int, layers: int) -> nn.Module:
     )
     model = Mistral3ForConditionalGeneration(Mistral3Config(text_config=text, vision_config=vision))
     return spread(model)
-
-
-def umt5(tokenizer: Any, width: int) -> nn.Module:
-    return UMT5EncoderModel(
-        UMT5Config(
-            vocab_size=len(tokenizer),
-            d_model=width,
-            d_kv=8,
-            d_ff=2 * width,
-            num_layers=2,
-            num_heads=4,
-            feed_forward_proj="gated-gelu",
-        )
-    )
 
 
 def spread(model: Any) -> Any:

@@ -19,8 +19,9 @@ from diffusers import (
     WanPipeline,
     WanTransformer3DModel,
 )
+from transformers import UMT5EncoderModel
 
-from trace_erasure.testing.language_models import spread, umt5
+from trace_erasure.testing.language_models import spread
 from trace_erasure.testing.parts import POSITIONS, SHIFTED, VAE, WAN_VAE, assembled
 from trace_erasure.testing.pipelines import HEADS, NOISE
 from trace_erasure.testing.text_encoders import t5_encoder
@@ -84,7 +85,7 @@ def aura_flow(width: int = 32, positions: int = POSITIONS) -> Any:
         "pos_embed_max_size": 64,
     }
     parts = {
-        "text_encoder": umt5(tokenizer, width),
+        "text_encoder": t5_encoder(tokenizer, width, UMT5EncoderModel),
         "vae": AutoencoderKL.from_config(VAE),
         "transformer": spread(AuraFlowTransformer2DModel.from_config(network)),
     }
@@ -106,7 +107,7 @@ def wan(width: int = 32, positions: int = POSITIONS) -> Any:
     }
     vae = {**WAN_VAE, "scale_factor_spatial": 2, "scale_factor_temporal": 2}
     parts = {
-        "text_encoder": umt5(tokenizer, width),
+        "text_encoder": t5_encoder(tokenizer, width, UMT5EncoderModel),
         "vae": AutoencoderKLWan.from_config(vae),
         "transformer": spread(WanTransformer3DModel.from_config(network)),
     }

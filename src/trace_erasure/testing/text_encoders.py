@@ -10,7 +10,6 @@ from transformers import (
     CLIPTextModel,
     Qwen3Config,
     Qwen3ForCausalLM,
-    T5Config,
     T5EncoderModel,
 )
 
@@ -35,9 +34,10 @@ def clip_encoder(tokenizer: Any, width: int, kind: Any = CLIPTextModel) -> nn.Mo
     )
 
 
-def t5_encoder(tokenizer: Any, width: int) -> nn.Module:
-    return T5EncoderModel(
-        T5Config(
+def t5_encoder(tokenizer: Any, width: int, kind: Any = T5EncoderModel) -> nn.Module:
+    """``kind`` is T5's encoder or one that is configured as it is, such as UMT5's."""
+    return kind(
+        kind.config_class(
             vocab_size=len(tokenizer),
             d_model=width,
             d_kv=8,

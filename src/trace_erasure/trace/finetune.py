@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from trace_erasure.config import FinetuneConfig
 from trace_erasure.math.lowrank import LowRank
 from trace_erasure.math.objectives import OBJECTIVES, mean_square
-from trace_erasure.pipeline import adapters
+from trace_erasure.pipeline import adapter_layers, adapters
 from trace_erasure.pipeline.denoiser import Denoiser
 from trace_erasure.pipeline.families.family import Conditioning
 from trace_erasure.trace.adversary import regenerate
@@ -95,7 +95,7 @@ def finetune_adapter(
             checkpoint=checkpoint,
             on_step=on_step,
         )
-        return FinetuneResult(adapters.change_of(denoiser, ADAPTER), losses)
+        return FinetuneResult(adapter_layers.change_of(denoiser, ADAPTER), losses)
     finally:
         adapters.remove(denoiser, ADAPTER)
 
