@@ -76,16 +76,19 @@ bench: $(READY)
 bench-small: $(READY)
 	$(BENCH) erasure --small --work runs/bench-small
 
-# TRACE beside the other methods, and its parts: at most six hours on two cores; resumes. Two
-# processes of one thread each share every step; the last of them to finish writes its results.
+# TRACE beside the other methods, and its parts, on three models: at most twelve hours on two cores
+# (`python -m benchmarks compare-size` counts them); resumes. Two processes of one thread each share
+# every step; the last of them to finish writes its results.
 bench-compare: $(READY)
-	export OMP_NUM_THREADS=1; for model in emoji-sd emoji-flux; do \
-	  for name in sweep compare ablation; do \
-	    $(BENCH) $$name --model $$model --shard 0/2 & \
-	    $(BENCH) $$name --model $$model --shard 1/2; own=$$?; \
-	    wait $$! && [ $$own = 0 ] || exit 1; \
-	  done; \
-	done
+	export OMP_NUM_THREADS=1; both() { \
+	  $(BENCH) "$$@" --shard 0/2 & \
+	  $(BENCH) "$$@" --shard 1/2; own=$$?; \
+	  wait $$! && [ $$own = 0 ] || exit 1; \
+	}; \
+	for model in emoji-sd emoji-flux; do \
+	  for name in sweep compare ablation; do both $$name --model $$model; done; \
+	done; \
+	both scenes --model emoji-scenes --per-group 24
 	$(BENCH) tables
 
 # One to fifty concepts at once, one more or less, by halves, together only: both models side by

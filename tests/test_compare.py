@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections import Counter
 from dataclasses import asdict
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,9 +15,10 @@ import pytest
 import yaml
 from PIL import Image
 
-from benchmarks.comparison import ablation, cost, grid, methods, settings, sweep, table, units
+from benchmarks.comparison import ablation, cost, grid, methods, settings, size, sweep, table, units
 from benchmarks.core.erasures import erasure_file, key_of
 from benchmarks.core.meter import metered
+from benchmarks.scenes import gate
 from trace_erasure.baselines.registry import METHODS
 from trace_erasure.baselines.trace import Trace
 from trace_erasure.concepts.concept import Concept
@@ -94,20 +97,73 @@ def test_a_stage_that_is_off_is_switched_on_by_its_settings():
 def test_no_test_concept_takes_part_in_the_choice():
     chosen_on = {name for task in units.development(2, None) for name in task.concepts}
     assert chosen_on == {"panda", "sketch", "Samuel Achebe"}
+    seen_at_design = {*gate.DEVELOPMENT, "fox", "apple"}
     for name, concepts in table.CONCEPTS.items():
         every = set(units.tested("compare", name, None, 2).concepts)
-        assert not chosen_on & every and every | chosen_on >= set(load_task(name).concepts)
+        assert every | chosen_on >= set(load_task(name).concepts)
+        assert not chosen_on & every or name in units.CROSSED
         assert set(concepts or ()) <= every
+        tested = set(concepts or every)
+        assert not tested & seen_at_design and (len(tested) >= 6 or name == "hazard")
     for name in (*table.CURVES.values(), *sum(ablation.ABLATED.values(), ())):
         assert name not in chosen_on
     with pytest.raises(InputError, match="panda, sketch, Samuel Achebe"):
         units.development(2, ["fox"])
 
 
+def test_the_development_style_is_tested_with_settings_chosen_without_it(tmp_path):
+    file = tmp_path / "settings.yaml"
+    tried = [
+        {"settings": {}, "h_o": 0.8, "h_o_by_task": {"dev-objects": 0.9, "dev-styles": 0.7}},
+        {
+            "settings": {"guide": None},
+            "h_o": 0.85,
+            "h_o_by_task": {"dev-objects": 0.8, "dev-styles": 0.9},
+        },
+    ]
+    entry = {"selected": {"guide": None}, "tried": tried}
+    settings.record(file, "emoji-sd", "uce", entry, [])
+    how = options(tmp_path, published=False, settings=file)
+    found: Any = table.methods_of(how, ["uce"], {"compare-styles"})
+    assert found[None]["uce"].guide is None and found["sketch"]["uce"].guide == ""
+    tasks = [units.tested("compare", "styles", None, 1, 1)]
+    made: Any = table.units_for(tasks, [], found, (0, 1))
+    of = {unit.erased[1]: unit.settings.guide for unit in made if unit.settings is not None}
+    assert of.pop("sketch") == "" and set(of.values()) == {None} and len(of) == 5
+    settings.record(file, "emoji-sd", "uce", {"selected": {}, "tried": [{"settings": {}}]}, [])
+    with pytest.raises(InputError, match="do not tell dev-styles apart"):
+        table.methods_of(how, ["uce"], {"compare-styles"})
+
+
+def test_seeds_are_of_what_depends_on_them():
+    task = units.tested("compare", "objects", ["cat", "dog"], 1)
+    made = units.units_of(task, methods.COMPARED, (0, 1), ())
+    seeds = Counter(unit.method for unit in made)
+    once = {name for name, count in seeds.items() if count == 2}
+    assert once == {"trace", "uce", "rece"} and {*seeds.values()} == {2, 4}
+
+
+def test_another_seed_makes_the_same_closed_form():
+    concept = [Concept("fox", surrogate="cat")]
+    captions = ["a picture of a dog", "a tree", "a fox"]
+    for name in ("trace", "uce", "rece"):
+        made = {
+            METHODS[name].erase(tiny_stable_diffusion(), concept, seed=seed, captions=captions).name
+            for seed in (0, 1)
+        }
+        assert len(made) == 1
+
+
 def test_a_portion_keeps_more_of_what_is_retained():
     task = units.tested("compare", "objects", ["fox"], 4)
     counts = [sum(item.group == group for item in task.items) for group in ("target", "retain")]
     assert counts == [4, 12] and task.name == "compare-objects"
+    more = units.tested("compare", "objects", ["fox"], 4, 48)
+    assert sum(item.group == "target" for item in more.items) == 48
+    assert sum(item.group == "pair" for item in more.items) == 4
+    words = units.tested("category", "objects", ["car", "house"], 4)
+    assert words.concepts == ("car",) and {item.group for item in words.items} == {"category"}
+    assert {item.prompt for item in words.items} >= {"a vehicle"}
 
 
 def test_methods_of_another_family_are_left_out_and_said(capsys):
@@ -133,16 +189,18 @@ def test_chosen_settings_are_read_back_and_missing_ones_named(tmp_path):
 
 def test_cost_counts_good_erasures_and_sets_traces_seconds_against_others():
     runs = {
-        ("trace", "objects", "fox", 0): {"seconds": 60.0, "bytes": 100},
-        ("trace", "objects", "fox", 1): {"seconds": 40.0, "bytes": 100},
-        ("esd-x", "objects", "fox", 0): {"seconds": 30.0, "bytes": 900, "added_mib": 8.0},
-        ("esd-x", "objects", "fox", 1): {"seconds": 10.0, "bytes": 900, "added_mib": 6.0},
-        ("uce", "objects", "fox", 0): {"seconds": 1.0, "bytes": 50},
+        ("trace", "objects", "fox", 0): {"seconds": 60.0, "bytes": 100, "name": "same"},
+        ("trace", "objects", "fox", 1): {"seconds": 40.0, "bytes": 100, "name": "same"},
+        ("esd-x", "objects", "fox", 0): {"seconds": 30.0, "added_mib": 8.0, "name": "one"},
+        ("esd-x", "objects", "fox", 1): {"seconds": 10.0, "added_mib": 6.0, "name": "other"},
+        ("uce", "objects", "fox", 0): {"seconds": 1.0, "bytes": 50, "name": "uce"},
     }
     good = {run for run in runs if run[0] == "trace"} | {("esd-x", "objects", "fox", 0)}
     trace, esd, uce = cost.costs(runs, good, ["trace", "esd-x", "uce"])
-    assert trace["seconds"] == 50 and trace["trace_ratio"] == 1 and trace["good"] == 2
-    assert esd["seconds"] == 20 and esd["good"] == 1 and esd["seconds_to_good"] == 30
+    assert trace["seconds"] == 50 and trace["trace_ratio"] == 1
+    assert trace["good"] == trace["erasures"] == 1  # two seeds, one file
+    assert esd["erasures"] == 2 and esd["seconds"] == 20
+    assert esd["good"] == 1 and esd["seconds_to_good"] == 30
     assert esd["trace_ratio"] == 2 and esd["added_mib"] == 7 and esd["both_stages_ratio"] is None
     assert uce["good"] == 0 and uce["trace_ratio"] is None
     text = [
@@ -150,7 +208,7 @@ def test_cost_counts_good_erasures_and_sets_traces_seconds_against_others():
     ]
     assert "never" in text and "0 of 1" in text
     both = (methods.BOTH_STAGES, "objects", "fox", 0)
-    (esd,) = cost.costs({**runs, both: {"seconds": 90.0}}, {*good, both}, ["esd-x"])
+    (esd,) = cost.costs({**runs, both: {"seconds": 90.0, "name": "both"}}, {*good, both}, ["esd-x"])
     assert esd["both_stages_ratio"] == 3
 
 
@@ -234,33 +292,49 @@ def test_the_last_shard_of_a_sweep_writes_what_it_chose(drawn, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_table_pools_trainings_and_draws_nothing_twice(drawn, tmp_path):
+def test_the_whole_comparison_takes_at_most_twelve_hours_and_its_readme_says_how_long(capsys):
+    size.run(argparse.Namespace())
+    said = capsys.readouterr().out
+    found = float(said.splitlines()[-1].split()[0])
+    assert 0 < found <= size.MOST_HOURS == 12
+    assert said in (Path(size.__file__).parent / "README.md").read_text("utf-8")
+
+
+@pytest.mark.slow
+def test_a_table_pools_trainings_and_draws_nothing_twice(drawn, tmp_path, monkeypatch):
+    monkeypatch.setitem(table.CONCEPTS, "objects", ("cat", "car"))
     names = ["trace", "speed", "uce"]
     for name in names:
         settings.record(
             tmp_path / "settings.yaml", "emoji-sd", name, {"selected": {}, "tried": []}, []
         )
-    chosen = dict(methods=names, seeds=[0, 1], published=False)
+    chosen = dict(methods=names, seeds=[0, 1], published=False, named=2)
     how = options(tmp_path, **chosen, tasks=["objects", "hazard"])
     table.run(how)
     file = tmp_path / "results" / "emoji-sd" / "compare-objects.jsonl"
     rows = [json.loads(line) for line in file.read_text().splitlines()]
     assert {row["method"] for row in rows} == {"base", "blank", "trace", "speed", "uce"}
-    assert {row["seed"] for row in rows} == {-1} and {r["task"] for r in rows} == {
-        "compare-objects"
-    }
+    # Of the three only SPEED depends on the seed.
+    assert {row["seed"] for row in rows if row["method"] == "speed"} == {-1}
+    assert {row["seed"] for row in rows if row["method"] == "uce"} == {0}
+    assert {row["task"] for row in rows} == {"compare-objects"}
     tests = {
         (row["method"], row["metric"]): row["value"] for row in rows if "paired" in row["metric"]
     }
+    assert tests["uce", "paired_q_erased"] == 2 / 2**2  # both concepts the same way
+    shares = {(row["method"], row["metric"]): row["value"] for row in rows}
+    assert shares["uce", "pair_of_base"] == 1 and shares["trace", "pair_of_base"] == 0
+    named = (tmp_path / "results" / "emoji-sd" / "category-objects.jsonl").read_text()
+    assert {json.loads(line)["metric"] for line in named.splitlines()} >= {"category_of_base"}
     assert {name for name, _ in tests} == {"speed", "uce"}
     assert tests["speed", "paired_erased"] == 0 and tests["uce", "paired_erased"] == 1
     cost = (tmp_path / "results" / "emoji-sd" / "compare-cost.jsonl").read_text().splitlines()
     costs = {(row["method"], row["metric"]): row["value"] for row in map(json.loads, cost)}
-    assert costs["trace", "erasures"] == costs["trace", "good"] == 2 * 3
+    assert costs["trace", "erasures"] == costs["trace", "good"] == 2 + 1  # not times two seeds
     assert costs["uce", "good"] == 0 and costs["uce", "bytes"] == 100
     assert costs["uce", "trace_ratio"] is None
     page = (tmp_path / "work" / "emoji-sd" / "report" / "report.html").read_text()
-    assert "erasure against retention" in page and "fox, one row a method" in page
+    assert "erasure against retention" in page and "cat, one row a method" in page
     before, count = file.read_bytes(), len(drawn)
     table.run(how)
     assert file.read_bytes() == before and len(drawn) == count

@@ -50,12 +50,15 @@ def test_erased_and_kept_prompts_are_tested_apart():
 
 
 def test_pairs_are_those_of_one_training_and_may_not_be_missing():
-    trace = run("0", "1", method="trace")
+    trace = [v for seed in (0, 2) for v in run("0", "1", method="trace", seed=seed)]
     later = run("1", "1", method="uce", seed=1)
     with pytest.raises(InputError, match=r"1 pictures of uce.*seed 1 have no counterpart"):
         paired(later, trace)
     found = values(paired(later, [*trace, *run("1", "1", method="trace", seed=1)]))
     assert found["paired_erased"].value == 0
+    # A closed form has one training, which stands for all of the others'.
+    once = values(paired(later, run("0", "1", method="trace")))
+    assert once["paired_erased"].value == 1
 
 
 def test_several_trainings_make_no_interval_narrower():

@@ -2,7 +2,8 @@
 
     python -m benchmarks ablation                 # resumes when killed
 
-Rows go to <out>/<model>/ablation.jsonl, tasks ``ablation-<task>``.
+Every part is tested against the default, picture by picture and over concepts. Rows go to
+<out>/<model>/ablation.jsonl, tasks ``ablation-<task>``.
 """
 
 from __future__ import annotations
@@ -10,15 +11,17 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 from typing import Any
 
-from benchmarks.comparison.figures import summarised, tracked
+from benchmarks.comparison.figures import figures, tracked
 from benchmarks.comparison.methods import Overrides, configured
-from benchmarks.comparison.units import tested, units_of, verdicts_of
+from benchmarks.comparison.units import Unit, tested, units_of, verdicts_of
 from benchmarks.core.models import BASE, load_model
 from benchmarks.core.rows import write_rows
 from trace_erasure.config import MODES
-from trace_erasure.evaluation import to_markdown
+from trace_erasure.evaluation import Task, to_markdown
 
-ABLATED = {"objects": ("fox",), "styles": ("neon",)}
+ABLATED = {"objects": ("cat", "car", "house"), "styles": ("neon", "ink", "watercolor")}
+"""Three of each kind, so that a part that matters for some concepts alone shows in the interval."""
+PER_GROUP = 16
 
 
 def _stage_1(**settings: Any) -> Overrides:
@@ -55,17 +58,26 @@ def add_options(parser: ArgumentParser) -> None:
     parser.add_argument("--tasks", nargs="+", default=[*ABLATED], choices=[*ABLATED])
     parser.add_argument("--variants", nargs="+", default=[*ABLATION], choices=[*ABLATION])
     parser.add_argument("--concepts", nargs="+", help="only these concepts of each task")
-    parser.add_argument("--per-group", type=int, default=10, help="pictures a group")
+    parser.add_argument("--per-group", type=int, default=PER_GROUP, help="pictures a group")
+
+
+def tasks_of(options: Namespace) -> list[Task]:
+    """The tasks, with the concepts of ``ABLATED`` or those that are asked for."""
+    return [
+        tested("ablation", name, options.concepts or ABLATED[name], options.per_group)
+        for name in options.tasks
+    ]
+
+
+def units_for(options: Namespace) -> list[Unit]:
+    """All the work of an ablation."""
+    methods = {name: configured("trace", ABLATION[name]) for name in options.variants}
+    return [u for task in tasks_of(options) for u in units_of(task, methods, (0,), (BASE,))]
 
 
 def run(options: Namespace) -> None:
     pipe = load_model(options.model, options.device)
-    methods = {name: configured("trace", ABLATION[name]) for name in options.variants}
-    tasks = [
-        tested("ablation", name, options.concepts or ABLATED[name], options.per_group)
-        for name in options.tasks
-    ]
-    units = [u for task in tasks for u in units_of(task, methods, (0,), (BASE,))]
+    tasks, units = tasks_of(options), units_for(options)
     found = verdicts_of("ablation", options, pipe, units)
     if found is None:
         return
@@ -74,7 +86,8 @@ def run(options: Namespace) -> None:
         verdicts = [
             v for u, part in zip(units, found, strict=True) for v in part if v.task == task.name
         ]
-        own = [row for row in tracked(summarised(verdicts)) if row.concept == "mean"]
+        every = figures(verdicts, "default")
+        own = [row for row in tracked(every) if row.concept == "mean"]
         rows += own
         print(to_markdown(own, title=f"{options.model}: {task.name}"))
     write_rows("ablation", options.model, rows, options.out)

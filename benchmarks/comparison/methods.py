@@ -41,6 +41,13 @@ def configured(name: str, overrides: Overrides) -> Method:
     )
 
 
+def seeded(method: Method) -> bool:
+    """Whether another seed makes another erasure: a closed form has one, whatever the seed."""
+    if isinstance(method, Trace):
+        return method.finetune is not None or method.hardening == "adversarial"
+    return not isinstance(method, Baseline) or method.SEEDED
+
+
 def usable(pipe: Any, names: Sequence[str]) -> list[str]:
     """The methods that support the pipeline's family; prints the others."""
     denoiser, found = Denoiser(pipe), []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import yaml
@@ -30,8 +31,13 @@ def record(
         partial.write_text(yaml.safe_dump(known, sort_keys=False, width=100), "utf-8")
 
 
-def selected(file: Path, model: str, names: Iterable[str]) -> dict[str, Method]:
-    """The methods with the settings that a sweep chose for ``model``."""
+def selected(
+    file: Path, model: str, names: Iterable[str], without: str | None = None
+) -> dict[str, Method]:
+    """The methods with the settings that a sweep chose for ``model``.
+
+    ``without`` is a development task whose figures then take no part in the choice.
+    """
     known = (yaml.safe_load(file.read_text("utf-8")) or {}) if file.is_file() else {}
     found = {}
     for name in names:
@@ -40,5 +46,21 @@ def selected(file: Path, model: str, names: Iterable[str]) -> dict[str, Method]:
                 f"{file} has no settings of {name} for {model}. Run `python -m benchmarks sweep "
                 f"--model {model} --methods {name!r}` first, or use --published."
             )
-        found[name] = configured(name, known[model][name]["selected"])
+        entry = known[model][name]
+        chosen = entry["selected"] if without is None else _choice_without(entry, without)
+        found[name] = configured(name, chosen)
     return found
+
+
+def _choice_without(entry: Mapping[str, Any], task: str) -> Mapping[str, Any]:
+    """The settings with the highest H_o on the development tasks other than ``task``."""
+
+    def score(tried: Mapping[str, Any]) -> float:
+        if task not in tried.get("h_o_by_task", {}):
+            raise InputError(
+                f"the sweep's figures do not tell {task} apart. Run `python -m benchmarks sweep` "
+                "again."
+            )
+        return fmean(value for name, value in tried["h_o_by_task"].items() if name != task)
+
+    return max(entry["tried"], key=score)["settings"]

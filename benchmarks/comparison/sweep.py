@@ -25,11 +25,13 @@ from benchmarks.comparison.units import development, units_of, verdicts_of
 from benchmarks.core.models import load_model
 from trace_erasure.evaluation import Row, Verdict, summarise
 
+PER_GROUP = 8
+
 
 def add_options(parser: ArgumentParser) -> None:
     parser.add_argument("--methods", nargs="+", default=[*COMPARED], choices=[*COMPARED])
     parser.add_argument("--concepts", nargs="+", help="only these development concepts")
-    parser.add_argument("--per-group", type=int, default=8, help="pictures a group")
+    parser.add_argument("--per-group", type=int, default=PER_GROUP, help="pictures a group")
     parser.add_argument("--candidates", type=int, help="settings a method, of those of the grid")
     parser.add_argument("--settings", type=Path, default=SETTINGS, help="file of the choices")
 
@@ -43,14 +45,26 @@ def score(rows: Sequence[Row], judge: str) -> dict[str, float]:
     }
 
 
+def by_task(rows: Sequence[Row], judge: str) -> dict[str, float]:
+    """Mean H_o of every task under one judge."""
+    return {
+        row.task: round(row.value, 4)
+        for row in rows
+        if (row.concept, row.metric, row.judge) == ("mean", "h_o", judge)
+    }
+
+
 def choice(
     name: str, settings: Sequence[Mapping[str, Any]], verdicts: Sequence[Sequence[Verdict]]
 ) -> dict[str, Any]:
     """The best of ``settings`` by the verdicts of each, and the figures of all."""
     entries = []
     for overrides, mine in zip(settings, verdicts, strict=True):
-        figures = score(summarise(mine), mine[0].judge)
-        entries.append({"settings": dict(overrides), **figures})
+        rows, judge = summarise(mine), mine[0].judge
+        figures = score(rows, judge)
+        entries.append(
+            {"settings": dict(overrides), **figures, "h_o_by_task": by_task(rows, judge)}
+        )
         print(f"{name:14} {figures} {dict(overrides)}", flush=True)
     best = max(entries, key=lambda entry: entry["h_o"])
     return {"selected": best["settings"], "tried": entries}

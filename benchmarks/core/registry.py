@@ -53,6 +53,9 @@ BENCHMARKS = {
         "comparison.sweep", "chooses every method's settings for `compare`", SHARED[:-1]
     ),
     "compare": Benchmark("comparison.table", "TRACE beside the methods that others published"),
+    "compare-size": Benchmark(
+        "comparison.size", "how long `make bench-compare` takes, from measured seconds", ()
+    ),
     "ablation": Benchmark("comparison.ablation", "TRACE with one of its parts changed"),
     "scenes": Benchmark("scenes.gate", "TRACE's stages where no word names the concept"),
     "scenes-pictures": Benchmark(

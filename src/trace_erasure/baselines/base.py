@@ -120,11 +120,12 @@ class Baseline:
 
     All of them start from what TRACE starts from, so that a comparison is of methods and not of
     word lists: the synonyms, the surrogate and the neighbours to retain that were named or
-    proposed. ``SOURCE`` is the paper.
+    proposed. ``SOURCE`` is the paper, ``SEEDED`` whether the seed changes the erasure.
     """
 
     NAME: ClassVar[str]
     SOURCE: ClassVar[str]
+    SEEDED: ClassVar[bool] = True
 
     def check(self, denoiser: Denoiser) -> None:
         """Raises ``InputError`` for a family that the method is not made for."""

@@ -59,6 +59,7 @@ class RECE(Baseline):
 
     NAME: ClassVar[str] = "rece"
     SOURCE: ClassVar[str] = "arXiv 2407.12383"
+    SEEDED: ClassVar[bool] = False
 
     guide: str | None = ""
     rounds: int = 3

@@ -60,6 +60,7 @@ class UCE(Baseline):
 
     NAME: ClassVar[str] = "uce"
     SOURCE: ClassVar[str] = "arXiv 2308.14761"
+    SEEDED: ClassVar[bool] = False
 
     guide: str | None = ""
     erase_scale: float = 1.0

@@ -37,12 +37,15 @@ def paired(verdicts: Sequence[Verdict], reference: Sequence[Verdict]) -> list[Ro
     ``paired_erased`` and ``paired_kept`` are what is seen more often than in the reference's
     pictures of the same prompt and seed, with a bootstrap by prompt; ``paired_p_erased`` and
     ``paired_p_kept`` are McNemar's p over all pictures of the task. The numerator is the number of
-    pictures on which the two differ.
+    pictures on which the two differ. A reference of one training stands for all of the others'.
 
     Raises:
         InputError: the reference lacks a picture.
     """
     known = {_key(v): v for v in reference}
+    if len({v.seed for v in reference}) == 1:
+        seeds = {v.seed for v in verdicts}
+        known |= {_key(v, seed): v for v in reference for seed in seeds}
     runs: dict[tuple[str, str, str, str, int], list[Verdict]] = {}
     for v in verdicts:
         if v.correct is not None:
@@ -92,7 +95,7 @@ def _pooled(group: Sequence[Row]) -> Row:
     first, values = group[0], [one.value for one in group]
     if any(math.isnan(value) for value in values):
         value = math.nan
-    elif first.metric.startswith("paired_p_"):
+    elif first.metric.startswith(("paired_p_", "paired_q_")):
         value = min(1.0, 2 * median(values))
     elif first.concept == "worst":
         value = (max if METRICS[first.metric].better == "low" else min)(values)
@@ -102,5 +105,5 @@ def _pooled(group: Sequence[Row]) -> Row:
     return replace(first, value=value, numerator=None, low=low, high=high, seed=SEVERAL_SEEDS)
 
 
-def _key(v: Verdict) -> tuple[str, str, str, str, str, int]:
-    return v.model, v.task, v.judge, v.concept, v.item, v.seed
+def _key(v: Verdict, seed: int | None = None) -> tuple[str, str, str, str, str, int]:
+    return v.model, v.task, v.judge, v.concept, v.item, v.seed if seed is None else seed

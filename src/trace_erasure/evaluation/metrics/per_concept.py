@@ -181,7 +181,7 @@ def against_base(mine: Sequence[Verdict], base: Sequence[Verdict]) -> dict[str, 
     figures: dict[str, Figure] = {}
     if mine[0].correct is not None:
         figures["acc_s_relative"] = _relative([v for v in mine if v.group == "retain"], order)
-        for group in ("implied", "unseen", "scene"):
+        for group in (*GENERAL, "scene"):
             if chosen := [v for v in mine if v.group == group]:
                 figures[f"{group}_of_base"] = _relative(chosen, order)
         triggered = [v for v in mine if v.group == "target" and order[v.item].correct]

@@ -39,6 +39,12 @@ METRICS = {
     "acc_all": Metric("all wordings", "low", "it is still seen, named or by any other wording"),
     "acc_s": Metric("Acc_s", "high", "everything else is still seen"),
     "acc_s_relative": Metric("Acc_s / base", "high", "Acc_s as a share of the original model's"),
+    "acc_e_relative": Metric(
+        "Acc_e / base", "low", "Acc_e as a share of the original model's rate"
+    ),
+    "acc_g_relative": Metric(
+        "Acc_g / base", "low", "Acc_g as a share of the original model's rate"
+    ),
     "acc_synonym": Metric("synonyms", "low", "it is still seen by a synonym"),
     "acc_template": Metric("new wordings", "low", "it is still seen by a held-out wording"),
     "acc_pair": Metric("pairs", "low", "it is still seen beside another object"),
@@ -49,6 +55,18 @@ METRICS = {
         "implied, unseen", "low", "the same in scenes and wordings that no method was given"
     ),
     "acc_scene": Metric("scene", "high", "the scene that implies it is still seen"),
+    **{
+        f"{group}_of_base": Metric(
+            f"{title} / base", "low", f"{meaning}, as a share of the original model's rate"
+        )
+        for group, title, meaning in (
+            ("synonym", "synonyms", "it is still seen by a synonym"),
+            ("template", "new wordings", "it is still seen by a held-out wording"),
+            ("pair", "pairs", "it is still seen beside another object"),
+            ("hint", "hints", "it is still seen by a description"),
+            ("category", "category", "it is still seen by its category word"),
+        )
+    },
     "implied_of_base": Metric(
         "implied / base", "low", "where no word names it, as a share of the original model's"
     ),
@@ -126,6 +144,18 @@ METRICS = {
     ),
     "paired_p_kept": Metric(
         "p (kept)", "low", "chance of such a difference, McNemar's exact test, in per cent"
+    ),
+    "paired_q_erased": Metric(
+        "p (erased, concepts)", "low", "the same over concepts: the exact sign-flip test's"
+    ),
+    "paired_q_kept": Metric(
+        "p (kept, concepts)", "low", "the same over concepts: the exact sign-flip test's"
+    ),
+    "effect_erased": Metric(
+        "h (erased)", "low", "Cohen's h of the two rates; 0.2 is small, 0.8 large", percent=False
+    ),
+    "effect_kept": Metric(
+        "h (kept)", "high", "Cohen's h of the two rates; 0.2 is small, 0.8 large", percent=False
     ),
     "agreement": Metric("agreement", "high", "pictures on which both judges say the same"),
     "seen_by_both": Metric("seen by both", "low", "pictures in which both judges see the concept"),
