@@ -7,7 +7,8 @@
 
 Settings are those that `sweep` has chosen, unless ``--published``. Intervals are clustered by
 concept and prompt; every method is tested against TRACE picture by picture and over concepts;
-``STRENGTHS`` are tried on ``CURVES``. Rows (means and the worst H_o) go to <out>/<model>/compare-<task>.jsonl, cost to
+``STRENGTHS`` are tried on ``CURVES``. Rows (means and the worst H_o) go to
+<out>/<model>/compare-<task>.jsonl, those of category words to category-<task>.jsonl, cost to
 compare-cost.jsonl, and a page with all figures, plots and pictures to <work>/<model>/report.
 ``comparison/README.md`` has the protocol and what it takes.
 """

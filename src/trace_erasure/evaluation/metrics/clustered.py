@@ -57,9 +57,9 @@ def paired_by_concept(verdicts: Sequence[Verdict], reference: Sequence[Verdict])
     """Every run against ``reference``'s same pictures, with the concept as the unit.
 
     ``paired_erased`` and ``paired_kept`` are mean differences, with intervals clustered by concept
-    and prompt; ``paired_q_erased`` and ``paired_q_kept`` are the exact sign-flip test's p over concepts,
-    ``effect_erased`` and ``effect_kept`` are Cohen's h of the two rates, positive where the run
-    shows more. The numerator is the number of concepts in which the two differ.
+    and prompt; ``paired_q_erased`` and ``paired_q_kept`` are the exact sign-flip test's p over
+    concepts; ``effect_erased`` and ``effect_kept`` are Cohen's h of the two rates, positive where
+    the run shows more. The numerator is the number of concepts in which the two differ.
 
     A reference of one training stands for all trainings of the others.
     """
