@@ -47,6 +47,12 @@ BENCHMARKS = {
     "erasure": Benchmark("erasure.tasks", "TRACE on every task, beside controls"),
     "stages": Benchmark("erasure.stages", "TRACE with either stage, or both, and each objective"),
     "words": Benchmark("erasure.words", "TRACE with the world's words, and with the lexicon alone"),
+    "negative": Benchmark("erasure.negative", "negative prompts after an erasure", MODEL_AND_WORK),
+    "second-moment": Benchmark(
+        "erasure.second_moment",
+        "how many captions the second moment needs",
+        ("model", "device", "out"),
+    ),
     "stage-2": Benchmark("erasure.stage_two", "stage 2 alone, the closed form off"),
     "cost": Benchmark("erasure.cost", "seconds and peak memory of one erasure", ("model", "out")),
     "sweep": Benchmark(
