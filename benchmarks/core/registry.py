@@ -78,6 +78,9 @@ BENCHMARKS = {
         ("model", "device", "out"),
     ),
     "many": Benchmark("merging.many", "one to fifty concepts erased at once"),
+    "many-width": Benchmark(
+        "merging.width", "what wider pooled vectors would leave room for, solved alone", ("out",)
+    ),
     "many-switch": Benchmark(
         "merging.switch", "25 concepts merged, one more, one less", MODEL_AND_WORK
     ),
@@ -109,6 +112,9 @@ BENCHMARKS = {
     ),
     "scale-many": Benchmark(
         "scale.many", "one to a thousand concepts at the shapes of SD 1.5, beside UCE", ("out",)
+    ),
+    "scale-capacity": Benchmark(
+        "scale.capacity", "how many concepts an equality holds, on random weights", ("out",)
     ),
     "scale-finetune": Benchmark(
         "scale.finetune", "the finetune at the true sizes, on a GPU of 80 GiB", ("out",)
