@@ -1,7 +1,8 @@
 """Writes the measured tables into README.md and docs/**/*.md, from benchmarks/results.
 
     python -m benchmarks tables             # prints the pages that changed
-    python -m benchmarks tables --check     # writes nothing; fails where a page would change
+    python -m benchmarks tables --check     # writes nothing; fails where a page would change, or
+                                            # where its text has a figure that no row has
 
 A table stands between ``<!-- table:NAME -->`` and ``<!-- /table -->``, each on a line of its own;
 ``pages/*.yaml`` define what NAME shows, one file a page. What has not been measured is a dash.
@@ -17,6 +18,7 @@ from pathlib import Path
 from benchmarks.core.commit import ROOT
 from benchmarks.tables.definitions import read_tables
 from benchmarks.tables.models import filled
+from benchmarks.tables.prose import read_constants, unfounded
 from benchmarks.tables.render import COMMAND, render
 from benchmarks.tables.rows import read_rows
 from benchmarks.tables.schema import Table
@@ -77,6 +79,17 @@ def changed(root: Path, tables: Mapping[str, Table]) -> dict[Path, str]:
     return after
 
 
+def unfounded_figures(root: Path, tables: Mapping[str, Table]) -> list[tuple[str, str]]:
+    """Page and number of every figure in running text that ``prose.unfounded`` finds."""
+    rows, constants = read_rows(root / "benchmarks" / "results"), read_constants()
+    return [
+        (page, number)
+        for file in pages(root)
+        for page in [file.relative_to(root).as_posix()]
+        for number in unfounded(page, file.read_text("utf-8"), tables, rows, constants)
+    ]
+
+
 def rewrite(root: Path, tables: Mapping[str, Table]) -> list[Path]:
     """Fills every marked table under ``root``; returns the files that changed.
 
@@ -101,6 +114,13 @@ def run(options: Namespace) -> None:
         if after:
             names = ", ".join(str(file.relative_to(ROOT)) for file in after)
             raise InputError(f"tables differ from their rows: {names}. Run `{COMMAND}`.")
+        found = unfounded_figures(ROOT, tables)
+        if found:
+            listed = "\n".join(f"{page}: {number}" for page, number in found)
+            raise InputError(
+                "no row and no constant has these figures. Take them from rows, or say in "
+                f"benchmarks/tables/constants.yaml why they need none:\n{listed}"
+            )
         return
     for file in rewrite(ROOT, tables):
         print(file)
