@@ -150,6 +150,16 @@ def test_styles_and_people_have_no_ordinary_words():
         assert shared_prompts(ResolvedConcept("red car", "car", kind=kind)) == []
 
 
+def test_what_the_user_calls_a_scene_is_no_synonym():
+    """A picnic implies an apple, and reads like one."""
+    denoiser = Denoiser(load_pipeline("emoji-scenes"))
+    captions = captions_for(denoiser)
+    told = resolve_concepts(denoiser, [Concept("apple")], captions, unnamed=["a picnic"])
+    (apple,) = told.concepts
+    assert not [text for text in (*apple.synonyms, *apple.descriptions) if "picnic" in text]
+    assert apple.synonyms == ("pippin",)
+
+
 def test_a_sentence_that_names_the_concept_is_no_description_of_it():
     """Erased along, *chef with a knife* would take the chef."""
     denoiser = Denoiser(load_pipeline("emoji-scenes"))

@@ -16,6 +16,7 @@ from trace_erasure.concepts.concept import (
     ResolvedConcept,
     fill_template,
     single_mention_prompts,
+    without_article,
 )
 from trace_erasure.concepts.context_templates import caption_templates
 from trace_erasure.concepts.names import as_meant, vocabulary
@@ -62,6 +63,7 @@ def resolve_concepts(
     in_context: bool = False,
     search: str = "words",
     exact: bool = False,
+    unnamed: Sequence[str] = (),
 ) -> ResolvedConcepts:
     """Fills in what each concept leaves open, and logs every choice.
 
@@ -71,6 +73,7 @@ def resolve_concepts(
         in_context: whether templates are taken from captions, too.
         exact: whether all columns of every phrase will be redirected, so that there is no room for
             the lexicon's words beside those that captions and the user name.
+        unnamed: prompts that name none of the concepts, whatever they read like.
         search: ``words`` asks lexicon and text encoder alone, ``network`` what the network draws.
 
     Raises:
@@ -93,7 +96,7 @@ def resolve_concepts(
     resolved, retain = [], []
     for concept in concepts:
         found = _candidates(denoiser, concept, concepts, everything, captions, look)
-        one = _with_found_phrases(concept, found, everything)
+        one = _with_found_phrases(concept, found, everything, unnamed)
         if one.only_with is not None:
             one = _with_neighbours(one, found)
             retain += single_mention_prompts(one)
@@ -179,15 +182,25 @@ def _names_without(names: Mapping[str, int], erased: Iterable[str]) -> dict[str,
 
 
 def _with_found_phrases(
-    concept: Concept, found: Candidates, everything: Sequence[Concept]
+    concept: Concept, found: Candidates, everything: Sequence[Concept], unnamed: Sequence[str]
 ) -> ResolvedConcept:
-    """``concept`` with its surrogate, and the synonyms and descriptions that were found."""
+    """``concept`` with its surrogate, and the synonyms and descriptions that were found.
+
+    What implies a concept reads like it. Where the user says that "a picnic" names no apple, no
+    phrase with *picnic* in it is one.
+    """
     if concept.surrogate is None:
         log.info("surrogate for %r: %r (proposed)", concept.phrase, found.surrogate)
     taken = erased_phrases(everything) | {fold(c.surrogate) for c in everything if c.surrogate}
     new = [text for text in found.synonyms if fold(text) not in taken]
     # A surrogate that names a synonym would show the concept; the user's own surrogate decides.
     new = [text for text in new if not mentions(found.surrogate, [text])]
+    told = [without_article(prompt) for prompt in unnamed]
+    new = [
+        text
+        for text in new
+        if not (mentions(text, told) or any(mentions(p, [text]) for p in unnamed))
+    ]
     if new:
         log.info("means %r, and is erased too: %s", concept.phrase, ", ".join(new))
     words = len(concept.phrase.split())

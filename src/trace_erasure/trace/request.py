@@ -69,6 +69,7 @@ def resolve(
         in_context=in_context,
         search=spec.search,
         exact=exact,
+        unnamed=spec.finetune.state_prompts if spec.finetune is not None else (),
     )
     spec = replace(spec, concepts=tuple(concept.plain() for concept in found.concepts))
     steered = None
