@@ -127,7 +127,7 @@ def rows_of(denoiser: Denoiser, world: World) -> list[Row]:
 
 
 def run(options: Namespace) -> None:
-    rows = rows_of(Denoiser(load_model(MODEL, None)), load_world())
+    rows = rows_of(Denoiser(load_model(MODEL)), load_world())
     write_rows("many-width", MODEL, rows, options.out)
     for r in rows:
         print(f"{r.task:10} {r.method:4} {r.metric:9} {r.value:6.3f}")
