@@ -7,6 +7,7 @@ import importlib
 import importlib.util
 import re
 import shlex
+import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
@@ -101,11 +102,8 @@ def test_every_command_exists(file):
 
 def check_command(words: list[str]) -> None:
     """Fails where a verb, an option, a module or a target is not there."""
-    from typer.main import get_command
-
     from benchmarks.core.options import parser_of
     from benchmarks.core.registry import BENCHMARKS
-    from trace_erasure.cli import app
 
     if words[0] == "make":
         targets = re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE)
@@ -119,16 +117,36 @@ def check_command(words: list[str]) -> None:
             assert words[3] in BENCHMARKS, f"no benchmark {words[3]}"
             parser_of(words[3], BENCHMARKS[words[3]]).parse_args(words[4:])
     elif words[0] == "trace-erasure" and len(words) > 1 and words[1] != "--help":
-        verbs = get_command(app).commands  # type: ignore[attr-defined]
-        assert words[1] in verbs, f"no verb {words[1]}"
-        verb = verbs[words[1]]
-        if hasattr(verb, "commands") and len(words) > 2:
-            assert words[2] in verb.commands, f"no verb {words[1]} {words[2]}"
-            verb = verb.commands[words[2]]
-        options = {name for param in verb.params for name in param.opts}
-        options |= {name for param in verb.params for name in param.secondary_opts}
-        used = {word.split("=")[0] for word in words[2:] if word.startswith("--")}
-        assert used <= options | {"--help"}, f"{' '.join(words)}: {used - options}"
+        check_verb(words[1:])
+
+
+def check_verb(words: list[str]) -> None:
+    """Parses a command of ours as the command line does, values included; nothing is run."""
+    from typer.main import get_command
+
+    from trace_erasure.cli import app
+
+    if ">" in words:  # what the shell takes
+        words = words[: words.index(">")]
+    verb, rest = get_command(app), words
+    while rest and rest[0] in getattr(verb, "commands", {}):
+        verb, rest = verb.commands[rest[0]], rest[1:]  # type: ignore[attr-defined]
+    assert not hasattr(verb, "commands") or not rest, f"{' '.join(words)}: no such verb"
+    if not rest or "--help" in rest:  # a verb that is only named
+        return
+    try:
+        verb.make_context(words[0], list(rest))
+    except Exception as error:  # of the parser, which typer brings along
+        pytest.fail(f"trace-erasure {' '.join(words)}: {error!r} {getattr(error, 'message', '')}")
+
+
+def test_commands_that_would_be_refused_are_found():
+    for wrong in (
+        "erase --concept fox --surogate cat", "export f.safetensors --for photoshop",
+        "takedown begin", "erase --concept fox --steps many", "generate --prompt fox fox",
+    ):  # fmt: skip
+        with pytest.raises((AssertionError, pytest.fail.Exception)):
+            check_verb(wrong.split())
 
 
 @pytest.mark.parametrize("file", DOCUMENTS, ids=name_of)
@@ -142,6 +160,49 @@ def test_every_python_snippet_compiles_and_imports_what_exists(file):
             elif isinstance(node, ast.Import):
                 for alias in node.names:
                     importlib.import_module(alias.name)
+
+
+GIVEN = ("pipe", "erasure", "captions")
+"""Names that every page may take for granted."""
+
+
+@pytest.mark.parametrize("file", DOCUMENTS, ids=name_of)
+def test_every_name_in_a_python_snippet_is_defined_on_its_page(file):
+    blocks = fences(file.read_text("utf-8"), "python")
+    if not blocks or file == FROM_0_1_0:
+        return
+    given = "".join(f"{name} = ...\n" for name in GIVEN)
+    command = [sys.executable, "-m", "ruff", "check", "--isolated", "--select=F821,E9", "-q", "-"]
+    done = subprocess.run(
+        command, input=given + "\n".join(blocks), capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "page", ["README.md", "docs/own-model.md", "src/trace_erasure/math/README.md"]
+)
+def test_the_python_of_a_page_runs(page, tmp_path, monkeypatch):
+    """On small pipelines of the true classes, in the place of models that are not here."""
+    import trace_erasure
+    from trace_erasure.testing import CAPTIONS
+    from trace_erasure.testing.families import tiny
+
+    def load_pipeline(name: str, **_: object) -> object:
+        kinds = {"xl": "stable-diffusion-xl", "FLUX": "flux", "Z-Image": "z-image"}
+        return tiny(next((kinds[part] for part in kinds if part in name), "stable-diffusion"))
+
+    monkeypatch.setattr(trace_erasure, "load_pipeline", load_pipeline, raising=False)
+    for name in ("world_captions", "photo_captions"):
+        monkeypatch.setattr(f"trace_erasure.concepts.captions.{name}", lambda *_: CAPTIONS)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    blocks = fences((ROOT / page).read_text("utf-8"), "python")
+    assert blocks
+    names: dict[str, object] = {}
+    for block in blocks:
+        exec(compile(block, page, "exec"), names)
 
 
 @pytest.mark.parametrize("file", DOCUMENTS, ids=name_of)

@@ -10,12 +10,14 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from support.cli import call, fails
 from trace_erasure import Concept, Erasure
 from trace_erasure.artifact.verdict import ErasureVerdict
 from trace_erasure.concepts.concept import ResolvedConcept
 from trace_erasure.errors import InputError
+from trace_erasure.guarantees.oracle_forecast import OracleForecast, WindowForecast
 from trace_erasure.guarantees.preview import Preview
 from trace_erasure.pipeline.sampling import Sampling
 from trace_erasure.studio import serve, wording
@@ -35,6 +37,7 @@ from trace_erasure.takedown.ledger import Ledger
 from trace_erasure.testing import tiny_erasure, tiny_stable_diffusion
 from trace_erasure.utils.progress import progress
 
+PICTURE = Image.new("RGB", (8, 8))
 QUICK = Sampling(steps=2, guidance_scale=2.0)
 
 
@@ -249,13 +252,13 @@ def test_pictures_before_are_drawn_once_and_strength_counts(monkeypatch):
 
     pipe, erasure = tiny_erasure()
     drawn = []
-    real = pictures.generate
+    real = pictures.generate_batches
 
     def counted(pipe, prompts, *args, **options):
         drawn.extend(prompts)
         return real(pipe, prompts, *args, **options)
 
-    monkeypatch.setattr(pictures, "generate", counted)
+    monkeypatch.setattr(pictures, "generate_batches", counted)
     album, shots = Album(), [Shot("a picture of a fox", 1)]
     ((before, after),) = album.pairs(pipe, "tiny", erasure, shots, QUICK)
     ((same, off),) = album.pairs(pipe, "tiny", erasure, shots, QUICK, weight=0.0)
@@ -264,14 +267,26 @@ def test_pictures_before_are_drawn_once_and_strength_counts(monkeypatch):
     assert not hasattr(pipe.unet, "peft_config") or erasure.name not in pipe.unet.peft_config
 
 
+def test_pictures_are_shown_as_they_come(monkeypatch):
+    monkeypatch.setattr("trace_erasure.studio.pictures.BATCH", 1)
+    pipe, erasure = tiny_erasure()
+    shots, seen = [Shot("a fox"), Shot("a fox", 1)], []
+    pairs = Album().pairs(pipe, "tiny", erasure, shots, QUICK, seen=seen.append)
+    counts = [(len(some), sum(after is not None for _, after in some)) for some in seen]
+    assert counts == [(1, 0), (2, 0), (2, 1), (2, 2)]
+    assert seen[-1] == pairs and seen[0][0][0] is pairs[0][0]
+    html = wording.grid_html(grid("x", shots, seen[2], [], hidden=False))
+    assert html.count("<figure>") == 2 and html.count("<img") == 3
+
+
 def test_sensitive_pictures_are_blurred_and_their_words_masked():
     pipe, erasure = tiny_erasure()
     shots = [Shot("a picture of a fox")]
     pairs = Album().pairs(pipe, "tiny", erasure, shots, QUICK)
     secret = [Concept("fox", "cat", sensitive=True)]
     html = wording.grid_html(grid("x", shots, pairs, secret, hidden=True))
-    assert 'class="veil"' in html and "fox" not in html and "#776cb326" in html
-    assert 'class="veil"' not in wording.grid_html(grid("x", shots, pairs, [], hidden=False))
+    assert 'class="zoom veil"' in html and "fox" not in html and "#776cb326" in html
+    assert "veil" not in wording.grid_html(grid("x", shots, pairs, [], hidden=False))
 
 
 def test_an_attack_shows_its_tries_and_leaves_the_model_as_it_was():
@@ -323,6 +338,39 @@ def test_progress_has_a_bar_where_the_end_is_known():
     html = wording.progress_html(step)
     assert 'value="2" max="8"' in html and "captions: mine" in html and "3 s" in html
     assert "max=" not in wording.progress_html(Step("loading"))
+    assert "left" not in html
+    assert "about 7 s left" in wording.progress_html(Step("images", 2, 8, 3.2, left=7.1))
+    assert "about 5 min left" in wording.progress_html(Step("images", 2, 8, 3.2, left=300))
+
+
+def test_the_time_that_is_left_is_by_the_pace_so_far(monkeypatch):
+    from trace_erasure.studio import job
+
+    now = [0.0]
+    monkeypatch.setattr(job.time, "perf_counter", lambda: now[0])
+    made, seen = Job(lambda: None), []
+    for what, done, at in [
+        ("a", 0, 1), ("a", 2, 3), ("a", 4, 5), ("b", 5, 6), ("b", 6, 8), ("b", 0, 9),
+    ]:  # fmt: skip
+        now[0] = float(at)
+        made._watch(what, done, 10)
+        seen.append(made._step.left)
+    assert seen == [None, 8.0, 6.0, None, 8.0, None]
+
+
+def test_the_oracle_says_what_is_left_window_by_window():
+    found = OracleForecast(
+        Concept("fox", "cat"), "anchor", ("a fox",),
+        (WindowForecast(0.0, 1.0, (PICTURE,) * 6), WindowForecast(0.6, 0.0, (PICTURE,) * 6)),
+        tells=True,
+    )  # fmt: skip
+    html = wording.oracle_html(found, hidden=False)
+    assert "leaves nothing: noise level 0.60" in html and "not steered" in html
+    assert html.count("<img") == 2 * 4 and "100% still show it" in html
+    assert "look at them" in wording.oracle_html(replace(found, tells=False), hidden=False)
+    some = replace(found, windows=found.windows[:1])
+    assert "Even perfect steering" in wording.oracle_html(some, hidden=False)
+    assert "veil" in wording.oracle_html(found, hidden=True)
 
 
 def test_the_ledger_is_shown_with_its_states(tmp_path):
@@ -357,6 +405,8 @@ def test_a_visit_from_the_preview_to_the_file(tmp_path):
     problem, html = last(handlers.look(session, *asked))
     assert problem == "" and "<b>fox</b> becomes <b>dog</b>" in html
     assert session.erasure is None and session.tools() == []
+    problem, html = last(handlers.oracle(session, "a hill; a wood", *asked))
+    assert problem == "" and "not steered" in html and session.erasure is None
     problem, html = last(handlers.erase(session, *asked))
     assert problem == "" and "Erases: fox" in html and session.tools()[0] == "diffusers"
     assert session.erasure is not None and session.erasure.verdict is not None

@@ -92,6 +92,15 @@ def pictures(page, name):
     return page.eval_on_selector_all(f"#{name} img", "all => all.map(one => one.src)")
 
 
+def finished(page, name, count):
+    """Waits until a grid has ``count`` pictures, and nothing runs."""
+    page.wait_for_function(
+        "([name, count]) => document.querySelectorAll(`#${name} img`).length === count"
+        " && !document.querySelector('#status progress')",
+        arg=[name, count],
+    )
+
+
 def shoot(page, name, whole=True):
     if SHOTS:
         page.screenshot(path=Path(SHOTS) / f"studio-{name}.png", full_page=whole)
@@ -110,8 +119,10 @@ def test_from_a_word_to_a_file(page, tmp_path):
 
     page.click("#erase")
     page.wait_for_selector("#verdict .verdict-box.good")
-    page.wait_for_selector("#neighbours-grid img")
-    assert len(pictures(page, "concept-grid")) == len(pictures(page, "neighbours-grid")) == 12
+    page.wait_for_selector("#concept-grid img")  # the first come before the last
+    assert page.is_visible("#status progress") and page.is_visible("#stop")
+    finished(page, "neighbours-grid", 12)
+    assert len(pictures(page, "concept-grid")) == 12 and not page.is_visible("#stop")
     shoot(page, "erased")
 
     made = pictures(page, "concept-grid")
@@ -119,10 +130,16 @@ def test_from_a_word_to_a_file(page, tmp_path):
     page.locator("#strength input[type=number]").press("Enter")
     page.locator("#strength input[type=range]").dispatch_event("pointerup")
     page.wait_for_function(
-        "before => document.querySelectorAll('#concept-grid img')[1].src !== before", arg=made[1]
+        "before => document.querySelectorAll('#concept-grid img')[1]?.src !== before", arg=made[1]
     )
+    finished(page, "neighbours-grid", 12)
     off = pictures(page, "concept-grid")
     assert off[::2] == off[1::2] == made[::2]  # at strength 0 it is the model as it was
+
+    page.locator("#concept-grid .zoom input").first.click()  # and away again
+    assert page.locator("#concept-grid .zoom img").first.bounding_box()["width"] > 400
+    page.mouse.click(5, 5)
+    assert page.locator("#concept-grid .zoom img").first.bounding_box()["width"] < 200
 
     page.click("#tool label:has-text('diffusers')")
     page.wait_for_function(
@@ -155,7 +172,13 @@ def test_on_a_phone_nothing_is_cut_off(page):
     assert fits(page)
     type_concept(page, "fox")
     page.click("#erase")
-    page.wait_for_selector("#neighbours-grid img")
+    page.wait_for_selector("#concept-grid img")
+    bar = page.locator("#running").bounding_box()
+    assert fits(page) and bar["y"] + bar["height"] <= PHONE["height"] + 1  # in sight
+    page.click("#stop")
+    page.wait_for_selector("#status .problem:has-text('Stopped')")
+    page.locator("#strength input[type=range]").dispatch_event("pointerup")  # draws them again
+    finished(page, "neighbours-grid", 12)
     assert fits(page)
     width = page.eval_on_selector("#concept-grid img", "one => one.getBoundingClientRect().width")
     assert width > 120  # two beside each other

@@ -53,13 +53,15 @@ def run(*command: str | Path, cwd: Path, **environment: str) -> str:
     return done.stdout
 
 
-def built(into: Path) -> list[Path]:
-    """Wheels and source archives of both distributions."""
+def built(into: Path, borrow: bool) -> list[Path]:
+    """Wheels and source archives of both distributions.
+
+    ``borrow`` builds with this environment's hatchling, and not with one that is downloaded.
+    """
+    how = ["--no-isolation"] if borrow else []
     shutil.rmtree(into, ignore_errors=True)
     for source in DISTRIBUTIONS:
-        run(
-            sys.executable, "-m", "build", "--outdir", into, source, cwd=ROOT
-        )  # fmt: skip
+        run(sys.executable, "-m", "build", *how, "--outdir", into, source, cwd=ROOT)
     files = sorted(into.iterdir())
     versions = {
         tomllib.loads((source / "pyproject.toml").read_text("utf-8"))["project"]["version"]
@@ -106,7 +108,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=ROOT / "runs" / "release")
     parser.add_argument("--borrow", action="store_true", help="dependencies of this environment")
     options = parser.parse_args()
-    files = built(options.work.resolve() / "dist")
+    files = built(options.work.resolve() / "dist", options.borrow)
     for file in files:
         print(f"{file.name}: {file.stat().st_size / 1e6:.1f} MB")
     with tempfile.TemporaryDirectory(prefix="trace-erasure-release-") as temporary:

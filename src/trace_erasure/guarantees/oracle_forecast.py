@@ -14,6 +14,7 @@ from trace_erasure.pipeline.denoiser import Denoiser
 from trace_erasure.pipeline.sampler import to_pictures
 from trace_erasure.trace.request import resolve
 from trace_erasure.trace.windows import LOWEST, NOWHERE, Oracle
+from trace_erasure.utils.progress import progress
 
 
 @dataclass(frozen=True)
@@ -101,7 +102,8 @@ def oracle_forecast(
     with denoiser.without_adapters():
         oracle = Oracle(denoiser, planned.steered, settings, seed)
         levels = denoiser.noise_levels(denoiser.timesteps(settings.sampler_steps).cpu()).tolist()
-        tried = [oracle.at(level) for level in (NOWHERE, *sorted(x for x in levels if x >= LOWEST))]
+        tau = [NOWHERE, *sorted(level for level in levels if level >= LOWEST)]
+        tried = [oracle.at(level) for level in progress(tau, desc="windows of perfect steering")]
         windows = tuple(
             WindowForecast(
                 window.noise_level, window.left, tuple(to_pictures(denoiser, window.pictures))

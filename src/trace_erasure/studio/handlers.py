@@ -51,6 +51,14 @@ class Handlers:
         """Shows what erasing would do."""
         return _watched(lambda: session.look(_request(form)), wording.preview_html)
 
+    def oracle(self, session: Session, scenes: str, *form: object) -> Shown:
+        """Shows what stage 2 could do at best."""
+        request = _request(form)
+        return _watched(
+            lambda: session.oracle(request, scenes),
+            lambda found: wording.oracle_html(found, request.hidden),
+        )
+
     def erase(self, session: Session, *form: object) -> Shown:
         """Erases, and says what came of it."""
         began = time.perf_counter()
@@ -66,11 +74,12 @@ class Handlers:
     def compare(
         self, session: Session, weight: float, steps: float, guidance: float
     ) -> Iterator[tuple[str | None, str | None, str | None]]:
-        """Draws both grids at a strength; empties them where nothing is erased."""
+        """Draws both grids at a strength, and shows what there is; empty without an erasure."""
         if session.erasure is None:
             yield None, "", ""  # what is said of the mistake stays
             return
         found: list[tuple[str, str]] = []
+        so_far = session.drawn  # of the comparison before
 
         def keep(grids: wording.Grids) -> str:
             found.append(wording.grids_html(grids))
@@ -80,6 +89,9 @@ class Handlers:
             lambda: session.compare(Sampling(int(steps), guidance), weight), keep
         ):
             concept, neighbours = found[0] if found else (None, None)
+            if not found and session.drawn is not so_far and session.drawn is not None:
+                so_far = session.drawn
+                concept, neighbours = wording.grids_html(so_far)
             yield status, concept, neighbours
 
     def own_prompt(

@@ -6,7 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
 
 from trace_erasure.errors import InputError
@@ -31,6 +31,7 @@ class Step:
         done, total: of it; None where the end is not known.
         seconds: since the job began.
         said: what the work has logged so far.
+        left: seconds until ``what`` is done, at its pace so far; None where that is not known.
     """
 
     what: str
@@ -38,6 +39,7 @@ class Step:
     total: int | None = None
     seconds: float = 0.0
     said: tuple[str, ...] = ()
+    left: float | None = None
 
 
 class Job(Generic[T]):
@@ -55,6 +57,7 @@ class Job(Generic[T]):
     def __init__(self, work: Callable[[], T], what: str = "") -> None:
         self._work = work
         self._step = Step(what)
+        self._begun = (what, 0, 0.0)
         self._said: list[str] = []
         self._stop = threading.Event()
         self._value: list[T] = []
@@ -87,7 +90,7 @@ class Job(Generic[T]):
 
     def _now(self) -> Step:
         at, seconds = self._step, time.perf_counter() - self._started
-        return Step(at.what, at.done, at.total, seconds, tuple(self._said))
+        return replace(at, seconds=seconds, said=tuple(self._said))
 
     def _run(self) -> None:
         handler = _Listener(self._said, threading.get_ident())
@@ -106,7 +109,12 @@ class Job(Generic[T]):
     def _watch(self, what: str, done: int, total: int | None) -> None:
         if self._stop.is_set():
             raise StoppedError("Stopped. Nothing was written, and the model is as it was.")
-        self._step = Step(what, done, total)
+        now = time.perf_counter()
+        name, first, began = self._begun
+        if what != name or done < self._step.done or done == 0:  # another bar
+            self._begun = name, first, began = what, done, now
+        left = (total - done) * (now - began) / (done - first) if total and done > first else None
+        self._step = Step(what, done, total, left=left)
 
 
 class _Listener(logging.Handler):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import astuple, dataclass, field
-from typing import Any
+from itertools import takewhile
+from typing import Any, TypeAlias
 
 from PIL import Image
 
@@ -12,7 +13,7 @@ from trace_erasure.artifact.erasure import Erasure
 from trace_erasure.concepts.concept import Concept, fill_template
 from trace_erasure.concepts.masking import masked
 from trace_erasure.evaluation.report.grids import Card, Grid, Picture
-from trace_erasure.pipeline.generate import generate
+from trace_erasure.pipeline.generate import generate_batches
 from trace_erasure.pipeline.sampling import Sampling
 from trace_erasure.utils.sequences import evenly_spaced
 
@@ -20,7 +21,9 @@ CARDS = 6
 SENTENCES = 3
 """Of a single concept that are drawn; each with several seeds."""
 BATCH = 4
-"""Pictures drawn at once: a stop waits for no more."""
+"""Pictures drawn at once: a stop waits for no more, and so many appear together."""
+Pairs: TypeAlias = list[tuple[Image.Image, Image.Image | None]]
+"""(before, after) of the first shots; None where the second is not drawn yet."""
 
 
 @dataclass(frozen=True)
@@ -70,48 +73,70 @@ class Album:
         shots: Sequence[Shot],
         sampling: Sampling,
         weight: float = 1.0,
-    ) -> list[tuple[Image.Image, Image.Image]]:
-        """(before, after) of every shot, ``after`` at ``weight``. ``pipe`` is left as it was."""
+        seen: Callable[[Pairs], None] | None = None,
+    ) -> Pairs:
+        """(before, after) of every shot, ``after`` at ``weight``. ``pipe`` is left as it was.
+
+        ``seen`` is told what there is, whenever there is more.
+        """
         keys = [(model, shot, astuple(sampling)) for shot in shots]
-        missing = [
-            (key, shot) for key, shot in zip(keys, shots, strict=True) if key not in self._before
-        ]
-        drawn = draw(pipe, [shot for _, shot in missing], sampling)
-        self._before |= dict(zip((key for key, _ in missing), drawn, strict=True))
+        missing = {
+            key: shot for key, shot in zip(keys, shots, strict=True) if key not in self._before
+        }
+        after: list[Image.Image] = []
+
+        def so_far() -> Pairs:
+            known = takewhile(self._before.__contains__, keys)
+            return [
+                (self._before[key], after[i] if i < len(after) else None)
+                for i, key in enumerate(known)
+            ]
+
+        def tell() -> None:
+            if seen is not None:
+                seen(so_far())
+
+        def keep_before(pictures: Sequence[Image.Image], first: int) -> None:
+            self._before |= dict(zip([*missing][first:], pictures, strict=False))
+            tell()
+
+        def keep_after(pictures: Sequence[Image.Image], first: int) -> None:
+            after.extend(pictures)
+            tell()
+
+        draw(pipe, [*missing.values()], sampling, keep_before)
         with erasure.attach(pipe):
             erasure.set_weight(pipe, weight)
-            after = draw(pipe, shots, sampling)
-        return [(self._before[key], picture) for key, picture in zip(keys, after, strict=True)]
+            draw(pipe, shots, sampling, keep_after)
+        return so_far()
 
 
-def draw(pipe: Any, shots: Sequence[Shot], sampling: Sampling) -> list[Image.Image]:
-    """A picture of every shot."""
-    return generate(
-        pipe,
-        [shot.prompt for shot in shots],
-        [shot.seed for shot in shots],
-        steps=sampling.steps,
-        guidance_scale=sampling.guidance_scale,
-        height=sampling.height,
-        width=sampling.width,
-        batch=BATCH,
-    )
+def draw(
+    pipe: Any,
+    shots: Sequence[Shot],
+    sampling: Sampling,
+    keep: Callable[[Sequence[Image.Image], int], None],
+) -> None:
+    """A picture of every shot: hands ``keep`` some at a time, with the place of the first."""
+    prompts, seeds = [shot.prompt for shot in shots], [shot.seed for shot in shots]
+    for part, _, pictures in generate_batches(pipe, prompts, seeds, sampling, batch=BATCH):
+        keep(pictures, part.start)
 
 
 def grid(
     title: str,
     shots: Sequence[Shot],
-    pairs: Sequence[tuple[Image.Image, Image.Image]],
+    pairs: Pairs,
     concepts: Sequence[Concept],
     hidden: bool,
 ) -> Grid:
-    """Cards of pairs, sensitive words masked, and blurred where ``hidden``."""
+    """Cards of the pairs that there are, sensitive words masked, and blurred where ``hidden``."""
     cards = tuple(
         Card(
-            (Picture(before, "before"), Picture(after, "after")),
+            (Picture(before, "before"), *(() if after is None else (Picture(after, "after"),))),
             masked(shot.prompt, concepts),
             f"seed {shot.seed}",
         )
-        for shot, (before, after) in zip(shots, pairs, strict=True)
+        for shot, (before, after) in zip(shots, pairs, strict=False)
     )
     return Grid(title, cards, sensitive=hidden)

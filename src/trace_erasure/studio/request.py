@@ -12,6 +12,8 @@ from trace_erasure.config import EraseConfig, preset
 from trace_erasure.errors import InputError
 
 BETWEEN = re.compile(r"\s*[,;\n]\s*")
+SCENES_BETWEEN = re.compile(r"\s*[;\n]\s*")
+"""Sentences may hold commas."""
 
 
 @dataclass(frozen=True)
@@ -77,11 +79,16 @@ class Request:
             self.phrase,
             self.surrogate.strip() or None,
             self.kind,
-            synonyms=_words(self.synonyms),
-            retain=_words(self.retain),
+            synonyms=words_of(self.synonyms),
+            retain=words_of(self.retain),
         )
         return EraseConfig((replace(concept, sensitive=self.sensitive),), **preset(self.preset, {}))
 
 
-def _words(text: str) -> tuple[str, ...]:
-    return tuple(word for word in BETWEEN.split(text.strip()) if word)
+def words_of(text: str, between: re.Pattern[str] = BETWEEN) -> tuple[str, ...]:
+    """The words or sentences of a field.
+
+    >>> words_of("vixen, reynard"), words_of("a chef, smiling; a cook", SCENES_BETWEEN)
+    (('vixen', 'reynard'), ('a chef, smiling', 'a cook'))
+    """
+    return tuple(word for word in between.split(text.strip()) if word)

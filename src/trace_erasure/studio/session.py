@@ -10,15 +10,17 @@ from typing import TypeVar
 from trace_erasure.artifact.erasure import Erasure
 from trace_erasure.concepts.concept import Concept
 from trace_erasure.concepts.masking import words_hidden
+from trace_erasure.config import FinetuneConfig
 from trace_erasure.errors import InputError
 from trace_erasure.evaluation.report.grids import Grid
+from trace_erasure.guarantees.oracle_forecast import OracleForecast, oracle_forecast
 from trace_erasure.guarantees.preview import Preview, preview
 from trace_erasure.pipeline.sampling import Sampling
 from trace_erasure.studio.bench import Bench
 from trace_erasure.studio.download import tools_for, write_download
 from trace_erasure.studio.job import Job
-from trace_erasure.studio.pictures import Album, Shot, grid, neighbours_of, shots_of
-from trace_erasure.studio.request import Request
+from trace_erasure.studio.pictures import Album, Pairs, Shot, grid, neighbours_of, shots_of
+from trace_erasure.studio.request import SCENES_BETWEEN, Request, words_of
 from trace_erasure.studio.trial import Trial, try_attack
 from trace_erasure.trace.erase import run
 from trace_erasure.trace.erase_pack import erase_pack
@@ -43,6 +45,7 @@ class Session:
         folder: where downloads are written.
         request: the last one that was looked at or erased.
         preview, erasure: of that request, once they are there.
+        drawn: the grids of the last comparison, as far as they are drawn.
     """
 
     bench: Bench
@@ -50,6 +53,7 @@ class Session:
     request: Request | None = None
     preview: Preview | None = None
     erasure: Erasure | None = None
+    drawn: Grids | None = None
     _album: Album = field(default_factory=Album)
     _job: Job[object] | None = None
 
@@ -63,6 +67,22 @@ class Session:
             with words_hidden(spec.concepts):
                 self.preview = preview(self.bench.pipeline(request.model), spec)
             return self.preview
+
+        return self._begun(work, "loading the model")
+
+    def oracle(self, request: Request, state_prompts: str = "") -> Job[OracleForecast]:
+        """Says what stage 2 could do at best to the first concept. Nothing is trained.
+
+        ``state_prompts`` show the concept without a word of it; with semicolons between them.
+        """
+        concepts = request.spec().concepts
+        self.bench.check(request.model)
+        scenes = words_of(state_prompts, SCENES_BETWEEN)
+        settings = FinetuneConfig.for_scenes(*scenes) if scenes else FinetuneConfig()
+
+        def work() -> OracleForecast:
+            with words_hidden(concepts):
+                return oracle_forecast(self.bench.pipeline(request.model), concepts[0], settings)
 
         return self._begun(work, "loading the model")
 
@@ -93,13 +113,21 @@ class Session:
         own = shots_of(seen.concepts)
         words: tuple[Concept, ...] = seen.concepts
 
-        def work() -> Grids:
-            pipe = self.bench.pipeline(request.model)
-            found = self._album.pairs(pipe, request.model, erasure, [*own, *near], sampling, weight)
+        def grids(pairs: Pairs) -> Grids:
+            first, second = pairs[: len(own)], pairs[len(own) :]
             return Grids(
-                grid("the concept", own, found[: len(own)], words, request.hidden),
-                grid("its neighbours", near, found[len(own) :], words, request.hidden),
+                grid("the concept", own, first, words, request.hidden),
+                grid("its neighbours", near, second, words, request.hidden),
             )
+
+        def keep(pairs: Pairs) -> None:
+            self.drawn = grids(pairs)
+
+        def work() -> Grids:
+            self.drawn = None
+            pipe, shots = self.bench.pipeline(request.model), [*own, *near]
+            name = request.model
+            return grids(self._album.pairs(pipe, name, erasure, shots, sampling, weight, seen=keep))
 
         return self._begun(work, "drawing")
 

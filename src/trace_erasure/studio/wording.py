@@ -8,9 +8,10 @@ from itertools import takewhile
 from trace_erasure.artifact.erasure import Erasure
 from trace_erasure.artifact.verdict import ErasureVerdict
 from trace_erasure.concepts.masking import masked
-from trace_erasure.evaluation.report.grids import Grid
+from trace_erasure.evaluation.report.grids import Card, Grid, Picture
 from trace_erasure.evaluation.report.html import escape, fragment
 from trace_erasure.evaluation.report.tables import Table
+from trace_erasure.guarantees.oracle_forecast import OracleForecast
 from trace_erasure.guarantees.preview import Preview
 from trace_erasure.math.verdict import FAILED, GOOD, WEAK, Word
 from trace_erasure.studio.hints import Hint
@@ -27,6 +28,8 @@ NO_VERDICT = "No verdict: nobody has calibrated one for these settings. Look at 
 BY_FIGURES = (
     "The verdict is read off the erasure's own figures. Look at the pictures, and try an attack."
 )
+ORACLE_PICTURES = 4
+"""Of a window that are shown."""
 SAID = 3
 """Lines of a job's log that are shown."""
 
@@ -117,14 +120,42 @@ def tables_html(tables: Sequence[Table]) -> str:
 
 
 def progress_html(step: Step) -> str:
-    """A bar, what is being done, and the last lines of the log."""
+    """A bar, what is being done, how long it will take, and the last lines of the log."""
     share = "" if not step.total else f' value="{step.done}" max="{step.total}"'
     count = f" {step.done} of {step.total}" if step.total else ""
+    left = "" if step.left is None else f" · about {duration(step.left)} left"
     said = "".join(f"<li>{escape(line)}</li>" for line in step.said[-SAID:])
     return (
-        f"<p>{escape(step.what)}{count} · {step.seconds:.0f} s</p>"
+        f"<p>{escape(step.what)}{count} · {duration(step.seconds)}{left}</p>"
         f'<progress{share}></progress><ul class="soft">{said}</ul>'
     )
+
+
+def duration(seconds: float) -> str:
+    """Seconds, or minutes where there are many.
+
+    >>> duration(12.4), duration(200)
+    ('12 s', '3 min')
+    """
+    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
+
+
+def oracle_html(found: OracleForecast, hidden: bool) -> str:
+    """What perfect steering leaves, a card a window of noise levels."""
+    if not found.tells:
+        said = "The model does not tell pictures with it from those without: look at them."
+    elif found.smallest is None:
+        said = "Even perfect steering leaves some of it in every window."
+    else:
+        said = f"The smallest window that leaves nothing: noise level {found.smallest:.2f}."
+    cards = []
+    for window in found.windows:
+        up_to = f"up to {window.noise_level:.2f}" if window.noise_level else "not steered"
+        left = f"{window.left:.0%} still show it" if found.tells else ""
+        pictures = tuple(Picture(picture) for picture in window.pictures[:ORACLE_PICTURES])
+        cards.append(Card(pictures, up_to, left))
+    grid = Grid("windows", tuple(cards), sensitive=hidden)
+    return f"<p><b>{said}</b></p>{fragment(grid)}"
 
 
 def problem_html(error: Exception) -> str:
