@@ -52,6 +52,28 @@ def test_every_attack_has_its_place_and_cheap_ones_come_first():
     assert plan.ORDER[: len(plan.CHEAP)] == plan.CHEAP
 
 
+def test_what_hardening_was_designed_on_is_kept_apart():
+    design, tested = plan.FROZEN["design"], plan.FROZEN["tested"]
+    assert not {*design["concepts"]} & {*tested["concepts"]} and len(plan.CONCEPTS) >= 6
+    by_text = {name for name in ATTACKS if not ATTACKS[name].probe}
+    assert {*design["attacks"]} | {*tested["attacks"]} == by_text
+    assert not {*design["attacks"]} & {*tested["attacks"]}
+
+
+def test_intervals_of_success_are_those_of_concepts():
+    """Ten cases of each of two concepts that agree are two numbers, not twenty."""
+    by_concept = {"cat": outcomes(*[1] * 10), "dog": outcomes(*[None] * 10)}
+    (row, *_) = results.rows_of(by_concept, "uce", row_of())
+    assert (row.value, row.low, row.high) == (0.5, 0.0, 1.0)
+
+
+def test_costly_attacks_are_for_every_baseline_that_keeps_the_rest():
+    options = argparse.Namespace(**{**vars(OPTIONS), "best": None})
+    attacked: Any = Kept({"trace": 1, "uce": 3, "mace": 2}, options)
+    kept = [row_of("uce", 10, metric="acc_s_relative"), row_of("mace", 9, metric="acc_s_relative")]
+    assert figures.methods_of_costly(attacked, kept) == ["trace", "uce"]
+
+
 def test_controls_are_left_out_where_they_say_nothing():
     def settings(attack: str) -> list[str]:
         return [unit.setting for unit in plan.units_of(attack, ["trace"], ["fox"])]

@@ -12,20 +12,21 @@ successes of the cases where the plain prompt fails; the others are pre-attack s
 ``margin_spearman``, the rank correlation of recovery margin and success over concepts and levels;
 and for attacks by text ``ratio``, hardened TRACE's success over that of ``best baseline`` (the bar:
 a half at most). attack-by-text.jsonl pools the cases of all attacks by text, for the methods that
-met all of them; attack-retention.jsonl has what every erasure keeps.
+met all of them, attack-apart.jsonl those that ``design.yaml`` keeps apart from the design of the
+hardening; attack-retention.jsonl has what every erasure keeps. Intervals are clustered by concept.
 
 **Controls.** ``base`` is the original model. ``… / unknown`` aims at a concept that was never
 learned, ``… / random`` draws random words of equal length in as many tries; each over all TRACE
 models and over all baselines. Random words do not depend on the attack but by their number, so that
 attacks of equal length share them.
 
-**Size.** With 5 concepts, 3 TRACE levels, of which one trains, and 8 baselines on emoji-sd: the
-``CHEAP`` attacks on 11 methods with 6 cases a concept and one of every control; the rest on 5
-methods, TRACE and the ``--best`` two baselines by the cheap ones, with 2 cases a concept and
-controls on two concepts. Choosing the best can only raise the best baseline's success under the
-rest, never TRACE's. Tries by text are drawn eight at once, in bfloat16, with 12 steps.
-It takes two processes about three hours on two cores. Cheap attacks come first, so that a run that
-is stopped has whole attacks done.
+**Size.** With 6 concepts, 3 TRACE levels, of which one trains, and 8 baselines on emoji-sd: the
+``CHEAP`` attacks on 11 methods with 6 cases a concept and one of every control; the rest on TRACE
+and every baseline that keeps 95 % of the rest, with 2 cases a concept and controls on two concepts.
+``--best 2`` takes two of these baselines, those that withstood the cheap attacks best. Tries by
+text are drawn eight at once, in bfloat16, with 12 steps. With 5 concepts and ``--best 2`` it takes
+two processes about three hours on two cores. Cheap attacks come first, so that a run that is
+stopped has whole attacks done. Baselines are as published: none is hardened.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ from benchmarks.attacks.figures import (
     shares,
 )
 from benchmarks.attacks.methods import BASELINES, LEVELS, methods_for
-from benchmarks.attacks.plan import CHEAP, CONCEPTS, ORDER, Unit, shard_of_units, units_of
+from benchmarks.attacks.plan import APART, CHEAP, CONCEPTS, ORDER, Unit, shard_of_units, units_of
 from benchmarks.comparison.settings import SETTINGS
 from benchmarks.core.models import BASE, load_model
 from benchmarks.core.rows import write_rows
@@ -56,6 +57,8 @@ from trace_erasure.utils.sharding import Shard
 
 BY_TEXT = "by-text"
 """What all attacks by text make together."""
+BY_TEXT_APART = "apart"
+"""The same of those that the hardening was not designed on: the figure to quote."""
 
 
 def add_options(parser: ArgumentParser) -> None:
@@ -63,7 +66,7 @@ def add_options(parser: ArgumentParser) -> None:
     parser.add_argument("--attacks", nargs="+", default=[*ORDER], choices=[*ORDER])
     parser.add_argument("--cheap", action="store_true", help=f"only {', '.join(CHEAP)}")
     parser.add_argument("--methods", nargs="+", default=names, choices=names)
-    parser.add_argument("--best", type=int, default=2, help="baselines for the costly attacks")
+    parser.add_argument("--best", type=int, help="only so many baselines for the costly attacks")
     parser.add_argument("--settings", type=Path, default=SETTINGS, help="file of sweep's choices")
     parser.add_argument("--published", action="store_true", help="settings as published instead")
     parser.add_argument("--concepts", nargs="+", default=[*CONCEPTS])
@@ -127,6 +130,10 @@ def attack_all(bench: Bench, shard: Shard) -> None:
             parts = {name: rows for name, rows in by_text.items() if rows}
             like = blank(bench, BY_TEXT, [*parts])
             write(bench, BY_TEXT, attack_rows.together([*parts.values()], shares(retention), like))
+            apart = {name: rows for name, rows in parts.items() if name in APART}
+            like = blank(bench, BY_TEXT_APART, [*apart])
+            rows = attack_rows.together([*apart.values()], shares(retention), like)
+            write(bench, BY_TEXT_APART, rows)
             by_text.clear()
 
 

@@ -105,8 +105,12 @@ def rows_for(bench: Bench, attack: str, found: Found, retention: Sequence[Row]) 
 
 
 def methods_of_costly(bench: Bench, retention: Sequence[Row]) -> list[str] | None:
-    """TRACE and the best baselines, by the cheap attacks of this run; None while some lack."""
+    """TRACE and every baseline that keeps ``KEPT`` of the rest; with ``--best`` so many of these,
+    by the cheap attacks of this run, and None while some lack."""
     names, cheap = list(bench.methods), [a for a in CHEAP if a in bench.options.attacks]
+    if bench.options.best is None:
+        kept = shares(retention)
+        return [n for n in names if n in LEVELS or kept.get(n, 0.0) >= attack_rows.KEPT]
     if not cheap or sum(name in BASELINES for name in names) <= bench.options.best:
         return names
     success: dict[str, list[float]] = {name: [] for name in names}

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
+
+import yaml
 
 from benchmarks.core.models import BASE
 from trace_erasure.attacks import unknown_concept
@@ -20,7 +23,13 @@ ORDER = (
     *CHEAP, "soft-prompt", "textual-inversion", "p4d", "unlearn-diff", "greedy-coordinate",
     "completion", "image-to-image", "inpainting", "noise", "relearn",
 )  # fmt: skip
-CONCEPTS = ("fox", "apple", "car", "house", "rocket")
+FROZEN: Mapping[str, Mapping[str, list[str]]] = yaml.safe_load(
+    (Path(__file__).parent / "design.yaml").read_text("utf-8")
+)
+"""What hardening was designed on, apart from what it is tested on."""
+CONCEPTS = tuple(FROZEN["tested"]["concepts"])
+APART = tuple(FROZEN["tested"]["attacks"])
+"""Attacks by text that took no part in the design of the hardening."""
 CONTROLLED = 2
 """Concepts that costly attacks are controlled on; controls are there to be zero."""
 PROMPTS = ("a {x}", "a picture of a {x}")

@@ -8,6 +8,8 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 
+import torch
+
 from trace_erasure.attacks.budget import Budget
 from trace_erasure.attacks.outcomes import Outcome, Tally, tally
 from trace_erasure.attacks.registry import ATTACKS, attack_entry
@@ -15,6 +17,7 @@ from trace_erasure.attacks.targets import AttackCase
 from trace_erasure.evaluation import Row, Table
 from trace_erasure.evaluation.report.tables import Number
 from trace_erasure.evaluation.tasks.task import JudgingProtocol
+from trace_erasure.math.clustered import clustered_rate_interval
 from trace_erasure.math.statistics import wilson_interval
 
 NAN = float("nan")
@@ -73,7 +76,7 @@ def rows_of(by_concept: Mapping[str, Sequence[Outcome]], method: str, like: Row)
     """
     like = replace(like, method=method)
     found = tally_of(one for part in by_concept.values() for one in part)
-    rows = [rate_row(like, "success", found.success, found.cases)]
+    rows = [_clustered(rate_row(like, "success", found.success, found.cases), by_concept)]
     if method == ORIGINAL:
         return [*rows, rate_row(like, "pre", found.pre, found.cases)]
     rows.append(rate_row(like, "incremental", *found.incremental))
@@ -82,6 +85,15 @@ def rows_of(by_concept: Mapping[str, Sequence[Outcome]], method: str, like: Row)
     tallies = [tally_of(part) for part in by_concept.values() if part]
     worst = max(tallies, key=lambda one: one.success / one.cases)
     return [*rows, rate_row(like, "success", worst.success, worst.cases, "worst")]
+
+
+def _clustered(pooled: Row, by_concept: Mapping[str, Sequence[Outcome]]) -> Row:
+    """The row with the interval of other concepts than these: concepts are drawn, then cases."""
+    every = [(name, one) for name, part in by_concept.items() for one in part]
+    hits = torch.tensor([float(one.first is not None) for _, one in every])
+    concepts = [name for name, _ in every]
+    low, high = clustered_rate_interval(hits, concepts, [str(i) for i in range(len(every))])
+    return replace(pooled, low=rounded(low), high=rounded(high))
 
 
 def tally_of(outcomes: Iterable[Outcome]) -> Tally:
