@@ -146,7 +146,7 @@ def test_commands_that_would_be_refused_are_found():
         "takedown begin", "erase --concept fox --steps many", "generate --prompt fox fox",
     ):  # fmt: skip
         with pytest.raises((AssertionError, pytest.fail.Exception)):
-            check_verb(wrong.split())
+            check_verb(shlex.split(wrong))
 
 
 @pytest.mark.parametrize("file", DOCUMENTS, ids=name_of)

@@ -262,6 +262,7 @@ def test_pictures_before_are_drawn_once_and_strength_counts(monkeypatch):
     album, shots = Album(), [Shot("a picture of a fox", 1)]
     ((before, after),) = album.pairs(pipe, "tiny", erasure, shots, QUICK)
     ((same, off),) = album.pairs(pipe, "tiny", erasure, shots, QUICK, weight=0.0)
+    assert off is not None and after is not None
     assert same is before and off.tobytes() == before.tobytes() != after.tobytes()
     assert len(drawn) == 3  # before, after, at strength 0
     assert not hasattr(pipe.unet, "peft_config") or erasure.name not in pipe.unet.peft_config
