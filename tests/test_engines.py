@@ -144,6 +144,7 @@ def test_attack_finds_what_one_process_finds(tmp_path, name, options):
 
 
 SPEC = """
+model: emoji-sd # --model names another
 concepts:
   - {phrase: fox, surrogate: dog}
   - {phrase: horse, surrogate: cat}

@@ -12,7 +12,9 @@ from support.processes import finish, start
 from trace_erasure.testing import tiny_stable_diffusion
 
 WORDS = ("fox", "horse", "owl", "boat", "tree", "car")
-SPEC = "concepts:\n" + "".join(f"  - {{phrase: {word}, surrogate: cat}}\n" for word in WORDS)
+SPEC = "model: emoji-sd\nconcepts:\n" + "".join(
+    f"  - {{phrase: {word}, surrogate: cat}}\n" for word in WORDS
+)
 
 
 @pytest.mark.slow
