@@ -17,10 +17,7 @@ SEEDS = range(100, 104)
     ("phrase", "surrogate", "prompt", "thing"),
     [
         ("red car", "car", "a red apple", "apple"),
-        pytest.param(
-            *("green apple", "apple", "a green frog", "frog"),
-            marks=pytest.mark.xfail(reason="2 of 4 frogs stay: green is held with few nouns"),
-        ),
+        ("green apple", "apple", "a green frog", "frog"),
     ],
 )
 def test_ordinary_words_of_a_name_stay_with_other_nouns(phrase, surrogate, prompt, thing):

@@ -29,6 +29,9 @@ from trace_erasure.trace.materials import Materials
 
 SEARCHED = 4
 """Directions of the searched prompts that are redirected for each token segment."""
+SHARED = 2
+"""Most directions, for each token segment, of a name with ordinary words: *red* is held with other
+nouns, and what leads less in "a red car" is mostly what "a red apple" has, too."""
 
 
 @dataclass(frozen=True)
@@ -152,12 +155,13 @@ def pose_problem(
     retained = keep_columns_each(denoiser, retain, stream)
     factors = retained_factors(retained, root)
     summaries, leading = [], []
-    for own in materials:
+    for concept, own in zip(concepts, materials, strict=True):
         # An exact solve has to stay exact among others, so it carries all of its columns.
         statistics = stream_statistics(denoiser, own, factors, stream, root, exact)
         summaries.append(ConceptSummary(statistics, own.before, own.single_mention))
         if settings.mode == "equality":
-            leading.append(_leading_columns(own, root, each, segments))
+            count = _directions(concept, own, each, segments)
+            leading.append(_leading_columns(own, root, count, segments))
     named: Mapping[str, Tensor] = {}
     if settings.mode != "equality":
         named = named_columns(denoiser, concepts, captions_for(denoiser, captions), stream, root)
@@ -174,6 +178,14 @@ def pose_problem(
         retained=retained,
         named=named,
     )
+
+
+def _directions(
+    concept: ResolvedConcept, own: StreamColumns, each: int | None, segments: int
+) -> int | None:
+    """How many directions of ``concept`` move; fewer where its ordinary words are held."""
+    shares = concept.only_with is None and own.single_mention.shape[1] > 0
+    return min(each, SHARED * segments) if shares and each is not None else each
 
 
 def _leading_columns(
