@@ -107,7 +107,8 @@ def test_compare_and_report(measured, tmp_path):
     assert result.exit_code == 0, result.output
     page = (tmp_path / "report" / "report.html").read_text("utf-8")
     assert "Foxes gone" in page and "foxes: trace by strength" in page
-    assert page.count("<img") == 3 * 4  # original, drift and method for each of four items
+    # Original, drift and method for each of four items, and the strip: original and method.
+    assert page.count("<img") == 3 * 4 + 2
 
 
 def test_different_protocols_do_not_share_a_table(measured, world, tmp_path):

@@ -78,7 +78,7 @@ def test_a_compromise_in_context_carries_further_than_an_equality_where_words_se
     record: Any = erasure.record
     assert record.spec.closed_form.mode == "ridge"
     assert missed[None] < missed["equality"]
-    assert ranks[None] <= ranks["equality"] == 8
+    assert ranks[None] <= ranks["equality"] == 9  # eight, and one of the name spelled out
 
 
 @pytest.mark.parametrize("build", [tiny_stable_diffusion, tiny_sdxl, tiny_sd3, tiny_flux])

@@ -214,7 +214,8 @@ def test_each_population_of_sd3_has_its_share_of_the_directions():
     result = closed_form_edit(
         denoiser, [ResolvedConcept("fox", surrogate="dog")], [], settings, CAPTIONS
     )
-    assert result.edits["tokens"].rank == 2 and result.edits["pooled"].rank == 1
+    # One direction of its sentences for each population, and one of its name spelled out.
+    assert result.edits["tokens"].rank == 4 and result.edits["pooled"].rank == 2
     clip, t5 = denoiser.embeddings(["a fox"])
     for part in (clip[0], t5[0]):
         change = (part @ result.edits["tokens"].read.mT).norm() / part.norm()

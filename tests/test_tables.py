@@ -142,7 +142,7 @@ def test_figures_that_are_no_rates_have_a_form_of_their_own(root):
     page = root / "docs" / "results" / "model-sizes.md"
     page.write_text("<!-- table:real-sizes -->\n<!-- /table -->\n")
     rewrite(root)
-    assert cells(page.read_text(), "SDXL") == ["141", "62", *["—"] * 6]
+    assert cells(page.read_text(), "SDXL") == ["141", "62", *["—"] * 7]
     assert "Measured, on random weights. With threads 1 captions 50." in page.read_text()
 
 

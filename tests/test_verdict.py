@@ -114,7 +114,7 @@ def test_an_erasure_has_its_verdict_in_record_file_and_repr(failing, tmp_path):
         erasure = erase(pipe, Concept("fox", surrogate="dog"), captions=CAPTIONS)
     assert erasure.verdict is not None and erasure.verdict.word == "failed"
     assert set(erasure.verdict.figures) == set(FIGURES)
-    assert repr(erasure).endswith("of stable-diffusion, rank 8, failed>")
+    assert repr(erasure).endswith("of stable-diffusion, rank 9, failed>")
     again = Erasure.load(erasure.save(tmp_path / "fox"))
     assert again.verdict == erasure.verdict
     assert again.scaled(0.5).verdict is None  # the figures are of strength 1

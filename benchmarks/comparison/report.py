@@ -21,7 +21,8 @@ from trace_erasure.evaluation import (
     pareto_plots,
     rows_table,
 )
-from trace_erasure.evaluation.report.build import SENSITIVE, interval_section, label
+from trace_erasure.evaluation.report.build import interval_section, label
+from trace_erasure.evaluation.report.pictures import SENSITIVE
 
 COLUMNS = (
     "h_o",

@@ -31,7 +31,8 @@ class StreamStatistics:
 
     Attributes:
         pairs: columns to redirect.
-        described: what leads in each description of the concept, to be redirected, too.
+        described: what leads in each description of the concept and in its other forms, to be
+            redirected, too.
         before: (d, n) of the words before the concept.
         alone: (d, n) of what must stay although it resembles the concept.
         retained: retained prompt to (d, n).
@@ -132,7 +133,10 @@ def _statistics(tensors: Mapping[str, Tensor], i: int, entry: _Entry) -> MergeSt
             return found.double()
 
         pairs = []
-        for k in range(1 + len(entry.concept.descriptions)):
+        described = len(entry.concept.descriptions)
+        while f"{stem}.{described + 1}.concept" in tensors:  # spelled out, or found by hardening
+            described += 1
+        for k in range(1 + described):
             concept, surrogate = columns(f"{k}.concept"), columns(f"{k}.surrogate")
             if concept.shape != surrogate.shape:
                 raise InputError(f"{stem}.{k}: concept and surrogate have different shapes")

@@ -146,10 +146,10 @@ def _solve(
 
 
 def _names(concept: Concept, count: int) -> list[str]:
-    """What to call the ``count`` parts of ``concept``: its own, its descriptions', and those that
-    hardening added."""
+    """What to call the ``count`` parts of ``concept``: its own, its descriptions', and those of its
+    other forms: spelled out, or found by hardening."""
     own = [concept.name, *(f"{concept.name}: {x}" for x in concept.descriptions)]
-    return [*own, *(f"{concept.name}, hardened {i + 1}" for i in range(count - len(own)))]
+    return [*own, *(f"{concept.name}, other form {i + 1}" for i in range(count - len(own)))]
 
 
 def _collisions(
