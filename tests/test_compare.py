@@ -61,7 +61,7 @@ def test_no_method_may_try_fewer_settings_than_trace_and_each_begins_with_the_pu
     ],
 )
 def test_every_released_form_is_among_what_is_tried(name, form):
-    tried = [asdict(methods.configured(name, overrides)) for overrides in grid.GRID[name]]
+    tried = [vars(methods.configured(name, overrides)) for overrides in grid.GRID[name]]
     assert any(form.items() <= settings.items() for settings in tried)
 
 
@@ -208,7 +208,8 @@ def test_cost_counts_good_erasures_and_sets_traces_seconds_against_others():
     ]
     assert "never" in text and "0 of 1" in text
     both = (methods.BOTH_STAGES, "objects", "fox", 0)
-    (esd,) = cost.costs({**runs, both: {"seconds": 90.0, "name": "both"}}, {*good, both}, ["esd-x"])
+    more: Any = {**runs, both: {"seconds": 90.0, "name": "both"}}
+    (esd,) = cost.costs(more, {*good, both}, ["esd-x"])
     assert esd["both_stages_ratio"] == 3
 
 

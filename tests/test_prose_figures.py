@@ -60,7 +60,7 @@ def test_numbers_are_found_as_rates_as_counts_and_as_they_are():
 
 def test_rows_of_other_pages_found_nothing_here_unless_they_are_cited():
     other = {("emoji-sd", "cost", "trace", "none", "fox", "peak_mib"): row(value=584.0)}
-    bare = dict(everywhere=[], whole={}, pages={}, unrecorded={})
+    bare: Any = dict(everywhere=[], whole={}, pages={}, unrecorded={})
     text = "It needs 584 MiB."
     assert unfounded(PAGE, text, TABLES, other, Constants(cites={}, **bare))
     assert not unfounded(PAGE, text, TABLES, other, Constants(cites={PAGE: ["cost"]}, **bare))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 
@@ -20,7 +22,7 @@ from trace_erasure.testing import tiny_flux, tiny_stable_diffusion
 from trace_erasure.trace.request import resolve
 
 CAPTIONS = tuple(f"a picture of a {word}" for word in ("dog", "tree", "house", "boat", "fox"))
-ROUNDED = dict(atol=1e-6, rtol=1e-6)
+ROUNDED: dict[str, Any] = dict(atol=1e-6, rtol=1e-6)
 """Factors longer than a map is wide are decomposed anew, to the precision of float32."""
 CONCEPT = Concept("red fox", surrogate="horse", synonyms=("vixen",), templates=("{x}", "a {x} now"))
 

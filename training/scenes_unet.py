@@ -10,6 +10,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import numpy as np
 import torch
@@ -117,4 +118,5 @@ def main(data: Path, out: Path, minutes: float = 84, start: str | None = None) -
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]), *map(float, sys.argv[3:4]), *sys.argv[4:5])
+    options: list[Any] = [*map(float, sys.argv[3:4]), *sys.argv[4:5]]
+    main(Path(sys.argv[1]), Path(sys.argv[2]), *options)

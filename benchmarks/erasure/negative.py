@@ -132,6 +132,7 @@ def run(options: Namespace) -> None:
     for concept in options.concepts:
         erasure = erasure_of(pipe, concept, options)
         surrogate = erasure.record.concepts[0].surrogate
+        assert surrogate is not None  # an erasure names it
         asked = {case: pictures_of(case, concept, surrogate, options.seeds) for case in CASES}
         for method in (BASE, METHOD):
             attached: Any = nullcontext() if method == BASE else erasure.attach(pipe)

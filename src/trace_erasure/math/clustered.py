@@ -40,7 +40,7 @@ def nested_means(
     names = list(dict.fromkeys(concepts))
     slots = len(names)
     drawn = torch.randint(slots, (repeats, slots), generator=generator)
-    by_concept = []
+    by_concept: list[Tensor] = []
     for name in names:
         own = [i for i, concept in enumerate(concepts) if concept == name]
         index = {prompt: i for i, prompt in enumerate(dict.fromkeys(prompts[i] for i in own))}
