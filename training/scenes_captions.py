@@ -12,6 +12,7 @@ from pathlib import Path
 from random import Random
 
 from scenes import random_scene
+from trace_erasure.concepts.concept import without_article
 from trace_erasure.utils.words import mentions
 from trace_erasure.world import caption, load_world, with_article, worded
 from trace_erasure.world.scenes import load_scenes
@@ -49,7 +50,7 @@ def test_words() -> list[str]:
         words += own.test
     words += [text for scene in scenes.scenes for text in scene.test]
     words += [scene.phrase for scene in scenes.scenes if not scene.context]
-    return [word.removeprefix("an ").removeprefix("a ") for word in words]
+    return [without_article(word) for word in words]
 
 
 def main(out: Path, count: int = 3000) -> None:

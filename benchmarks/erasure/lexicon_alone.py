@@ -11,7 +11,7 @@ from unittest.mock import patch
 from trace_erasure.artifact.erasure import Erasure
 from trace_erasure.baselines.trace import Trace
 from trace_erasure.concepts.captions import captions_for
-from trace_erasure.concepts.concept import Concept
+from trace_erasure.concepts.concept import Concept, without_article
 from trace_erasure.pipeline.denoiser import Denoiser
 from trace_erasure.utils.words import mentions
 from trace_erasure.world import load_world
@@ -47,5 +47,5 @@ def untold(captions: Sequence[str]) -> tuple[str, ...]:
     ('a fox',)
     """
     told = [word for thing in load_world().objects for word in (*thing.synonyms, *thing.hints)]
-    told = [word.removeprefix("a ").removeprefix("an ") for word in told]
+    told = [without_article(word) for word in told]
     return tuple(text for text in captions if not mentions(text, told))

@@ -43,12 +43,8 @@ def nested_means(
     by_concept: list[Tensor] = []
     for name in names:
         own = [i for i, concept in enumerate(concepts) if concept == name]
-        index = {prompt: i for i, prompt in enumerate(dict.fromkeys(prompts[i] for i in own))}
-        where = torch.tensor([index[prompts[i]] for i in own])
-        sums = torch.zeros(len(series), len(index), dtype=torch.float64)
-        sums.index_add_(1, where, series[:, own].double())
-        counts = torch.bincount(where, minlength=len(index)).double()
-        draws = torch.randint(len(index), (repeats, slots, len(index)), generator=generator)
+        sums, counts = _totals(series[:, own], [prompts[i] for i in own])
+        draws = torch.randint(len(counts), (repeats, slots, len(counts)), generator=generator)
         by_concept.append(sums[:, draws].sum(-1) / counts[draws].sum(-1))
     means = torch.stack(by_concept)  # (concepts, m, repeats, slots)
     chosen = drawn[None, None].expand(1, len(series), repeats, slots)
@@ -59,11 +55,19 @@ def concept_means(
     series: Float[Tensor, "m n"], concepts: Sequence[str]
 ) -> Float[Tensor, "m concepts"]:
     """The mean of each series in each concept, float64, in the order in which they appear."""
-    index = {name: i for i, name in enumerate(dict.fromkeys(concepts))}
-    where = torch.tensor([index[name] for name in concepts])
+    sums, counts = _totals(series, concepts)
+    return sums / counts
+
+
+def _totals(
+    series: Float[Tensor, "m n"], labels: Sequence[str]
+) -> tuple[Float[Tensor, "m labels"], Float[Tensor, " labels"]]:
+    """Sums of each series and numbers of values by label, float64, in the order of appearance."""
+    index = {label: i for i, label in enumerate(dict.fromkeys(labels))}
+    where = torch.tensor([index[label] for label in labels])
     sums = torch.zeros(len(series), len(index), dtype=torch.float64)
     sums.index_add_(1, where, series.double())
-    return sums / torch.bincount(where, minlength=len(index))
+    return sums, torch.bincount(where, minlength=len(index)).double()
 
 
 def clustered_rate_interval(
